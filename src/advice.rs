@@ -1,5 +1,5 @@
 //! Advice for refusals: maps error codes and other symptoms of an endpoint to instructions. The codes of token services
-//! have theirs in `credential/oauth/error.rs`.
+//! are in `oauth`.
 //!
 //! A symptom has one line for each cause, the most frequent first. Sources are issue reports of other WinRM clients
 //! and Microsoft's articles; the codes of Kerberos, GSSAPI and SSPI are in
@@ -9,6 +9,7 @@ pub mod fault;
 mod http;
 mod kerberos;
 mod lines;
+mod oauth;
 mod tls;
 
 use lines::owned;

@@ -64,6 +64,9 @@ pub enum Command {
         /// Read the password from standard input
         #[arg(long)]
         password_stdin: bool,
+        /// Open the page for the device code in the browser of this machine
+        #[arg(long, conflicts_with_all = ["proxy", "password_stdin"])]
+        browser: bool,
     },
     /// Remove a profile and its password
     Remove {

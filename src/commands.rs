@@ -86,8 +86,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::List(json) => done(list::run(folders, json.json)),
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
-        Command::Login { profile, proxy, password_stdin } => {
-            done(login::run(folders, &profile.name, password_stdin, proxy).await)
+        Command::Login { profile, proxy, password_stdin, browser } => {
+            let options = login::Options { stdin: password_stdin, proxy, browser };
+            done(login::run(folders, &profile.name, &options).await)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,8 +1,10 @@
 //! Discovery of the PowerShell endpoint of a domain (MS-OCDISCWS): `lyncdiscover.DOMAIN` returns a document
 //! that links to the next one, until a document contains the endpoint.
 
+mod known;
+
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,6 +15,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
+use crate::folders::Folders;
 use crate::net::answered::{self, Unread};
 use crate::net::{
     AGENT, Cause, Connector, HostRefusal, Hosts, HttpClient, Proxies, ProxyError, Trust, display, innermost,
@@ -20,6 +23,8 @@ use crate::net::{
 };
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
+
+pub use known::LastDiscovery;
 
 /// Media type of discovery documents.
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml;v=1";
@@ -72,24 +77,33 @@ enum Missing {
     Proxy(ProxyError),
 }
 
+/// The connection URI of a profile.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub uri: Url,
+    /// An earlier connection discovered it: the endpoint may have moved since.
+    pub is_earlier: bool,
+}
+
 /// Returns the connection URI of a profile: its `uri`, or the discovered URI.
 pub async fn endpoint(
+    folders: &Folders,
     profile: &Profile,
     trust: &Trust,
     proxies: &Proxies,
     report: &Report,
-) -> Result<Url, DiscoveryError> {
+) -> Result<Found, DiscoveryError> {
     let _ = report.send(Step::DeterminingDomain);
     if let Some(domain) = &profile.domain {
         let _ = report.send(Step::AdminDomain { domain: domain.clone() });
     }
     let _ = report.send(Step::DiscoveringEndpoint);
-    let uri = match &profile.uri {
-        Some(uri) => uri.clone(),
-        None => discover(profile, trust, proxies).await?,
+    let found = match &profile.uri {
+        Some(uri) => Found { uri: uri.clone(), is_earlier: false },
+        None => discover(folders, profile, trust, proxies).await?,
     };
-    let _ = report.send(Step::TargetUri { uri: uri.to_string() });
-    Ok(uri)
+    let _ = report.send(Step::TargetUri { uri: found.uri.to_string() });
+    Ok(found)
 }
 
 /// Returns the URI of a profile's first request.
@@ -99,28 +113,51 @@ pub fn first_request(profile: &Profile) -> Option<Url> {
     profile.uri.clone().or_else(start)
 }
 
-async fn discover(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Result<Url, DiscoveryError> {
+async fn discover(
+    folders: &Folders,
+    profile: &Profile,
+    trust: &Trust,
+    proxies: &Proxies,
+) -> Result<Found, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
+    let last = LastDiscovery::of(folders, &profile.name);
+    let starts = starts(profile.discovery.as_ref(), domain);
+    let flavoured = |uri| match profile.authentication {
+        Authentication::Token => token_flavour(uri),
+        _ => uri,
+    };
+    if let Some((uri, age)) = last.read(profile, domain, &starts, SystemTime::now()) {
+        let age = Duration::from_secs(age.as_secs());
+        tracing::debug!("{uri} was discovered {} ago", humantime::format_duration(age));
+        return Ok(Found { uri: flavoured(uri), is_earlier: true });
+    }
     let limit = profile.limits.discovery;
     let client = Connector::new(trust.of_others(), proxies.clone(), profile.limits.connect).client();
     let walk = async {
-        let mut last = None;
-        for start in starts(profile.discovery.as_ref(), domain) {
-            match walk(&client, domain, start, &profile.hosts()).await {
-                Ok(found) => return Ok(found),
-                Err(WalkError::NotStarted(error)) => last = Some(error),
+        let mut failure = None;
+        for start in starts {
+            match walk(&client, domain, start.clone(), &profile.hosts()).await {
+                Ok(uri) => return Ok((start, uri)),
+                Err(WalkError::NotStarted(error)) => failure = Some(clearer(failure, error)),
                 Err(WalkError::Failed(error)) => return Err(error),
             }
         }
-        Err(last.unwrap_or(DiscoveryError::NoDomain))
+        Err(failure.unwrap_or(DiscoveryError::NoDomain))
     };
-    let uri = tokio::time::timeout(limit, walk)
+    let (start, uri) = tokio::time::timeout(limit, walk)
         .await
         .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })??;
-    Ok(match profile.authentication {
-        Authentication::Token => token_flavour(uri),
-        _ => uri,
-    })
+    last.write(domain, &start, &uri, SystemTime::now());
+    Ok(Found { uri: flavoured(uri), is_earlier: false })
+}
+
+/// Returns the error of the first URIs that says more: most domains lack some of the names.
+fn clearer(earlier: Option<DiscoveryError>, error: DiscoveryError) -> DiscoveryError {
+    match earlier {
+        Some(earlier) if !matches!(earlier, DiscoveryError::NotFound { .. }) => earlier,
+        Some(earlier) if matches!(error, DiscoveryError::NotFound { .. }) => earlier,
+        _ => error,
+    }
 }
 
 /// Returns the endpoint for tokens on the discovered host.
@@ -130,11 +167,14 @@ fn token_flavour(mut uri: Url) -> Url {
 }
 
 /// Returns the first URIs of discovery. The request has no secret: plain HTTP is documented for it, and the
-/// endpoint must use HTTPS.
+/// endpoint must use HTTPS. The second name exists in the network of a server on premises only (MS-OCDISCWS).
 fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     let bases = match base {
         Some(base) => vec![base.as_str().to_owned()],
-        None => vec![format!("https://lyncdiscover.{domain}/"), format!("http://lyncdiscover.{domain}/")],
+        None => ["lyncdiscover", "lyncdiscoverinternal"]
+            .into_iter()
+            .flat_map(|name| ["https", "http"].map(|scheme| format!("{scheme}://{name}.{domain}/")))
+            .collect(),
     };
     let mut urls: Vec<Url> = bases.iter().filter_map(|text| Url::parse(text).ok()).collect();
     for url in &mut urls {
@@ -316,5 +356,38 @@ fn links(document: &str) -> Result<Vec<(String, String)>, DocumentError> {
             Event::Eof => return Err(DocumentError::NoResponse),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn discovery_starts_at_both_names_with_https_first() {
+        let starts = starts(None, "litwareinc.com");
+        let starts: Vec<&str> = starts.iter().map(Url::as_str).collect();
+        assert_eq!(
+            starts,
+            [
+                "https://lyncdiscover.litwareinc.com/?Domain=litwareinc.com",
+                "http://lyncdiscover.litwareinc.com/?Domain=litwareinc.com",
+                "https://lyncdiscoverinternal.litwareinc.com/?Domain=litwareinc.com",
+                "http://lyncdiscoverinternal.litwareinc.com/?Domain=litwareinc.com",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_name_is_reported_only_if_all_are_missing() {
+        let not_found = |reason: &str| DiscoveryError::NotFound { domain: "d".into(), reason: reason.into() };
+        let failed = |reason: &str| DiscoveryError::Failed { uri: "u".into(), reason: reason.into() };
+        let last = |errors: Vec<DiscoveryError>| {
+            let clearest = errors.into_iter().fold(None, |earlier, error| Some(clearer(earlier, error)));
+            clearest.unwrap().to_string()
+        };
+        assert!(last(vec![not_found("a"), not_found("b")]).ends_with(": a"));
+        assert!(last(vec![not_found("a"), failed("b"), not_found("c")]).ends_with(" b"));
+        assert!(last(vec![failed("a"), failed("b")]).ends_with(" a"));
     }
 }

@@ -1,4 +1,5 @@
-//! Replacing files and reading text files.
+//! Replacing, locking and reading files.
 
+pub mod lock;
 pub mod replace;
 pub mod text;

@@ -43,6 +43,11 @@ pub fn is_loopback(uri: &Url) -> bool {
     }
 }
 
+/// Returns a URI's host without the brackets of an IPv6 address.
+pub fn host_name(uri: &Url) -> &str {
+    uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+}
+
 /// Returns a URI for messages: without its user, query and fragment.
 pub fn display(uri: &Url) -> String {
     let mut shown = uri.clone();
@@ -93,4 +98,20 @@ pub fn refused_certificate(error: Cause<'_>) -> Option<RefusedCertificate> {
             _ => None,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_has_no_brackets() {
+        for (uri, expected) in [
+            ("https://Pool.example.com:444/x", "pool.example.com"),
+            ("http://127.0.0.1/", "127.0.0.1"),
+            ("http://[::1]:5985/wsman", "::1"),
+        ] {
+            assert_eq!(host_name(&uri.parse().unwrap()), expected);
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub(super) const ROWS: &[Row] = &[
     // techcommunity.microsoft.com/blog/exchange/…/604504, ODS invalidshellid-error-in-rps.md.
     Row {
         codes: &[],
-        texts: &["WSMan-InvalidShellID"],
+        texts: &["WSMan-InvalidShellID", "has lost the affinity"],
         advice: &[
             OPEN_AGAIN,
             "Set uri in the profile to the name of one server, or have the load balancer keep a client on one server: \

@@ -10,6 +10,10 @@ const REMOTE_POWERSHELL: &str = "Check RemotePowerShellEnabled of the account; `
 const TLS_ENDS_BEFORE: &str = "Check whether a proxy or load balancer ends TLS before the endpoint: the server refuses \
                                the channel binding then (CbtHardeningLevel, Extended Protection).";
 
+/// W32 proxy-servers-and-winrm.md.
+const SHARED_CONNECTIONS: &str = "Use https if a proxy or load balancer between this computer and the endpoint shares connections: NTLM \
+                                  authenticates each connection.";
+
 /// Returns the advice for an answer without an envelope.
 pub(super) fn status(status: u16, endpoint: &str) -> Vec<&'static str> {
     causes(status).at(endpoint)
@@ -145,6 +149,8 @@ pub(super) fn unauthorized(endpoint: &str, scheme: Option<AuthScheme>, offered: 
     }
     if is_ntlm && endpoint.starts_with("https:") {
         lines.push(TLS_ENDS_BEFORE.to_owned());
+    } else if is_ntlm {
+        lines.push(SHARED_CONNECTIONS.to_owned());
     }
     let is_used = |offer: &String| scheme.is_some_and(|scheme| scheme.is(offer));
     let others: Vec<String> = offered.iter().filter(|offer| !is_used(offer)).cloned().collect();

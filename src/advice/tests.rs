@@ -84,6 +84,15 @@ fn every_fault_and_status_has_imperative_advice() {
 }
 
 #[test]
+fn every_code_of_a_token_service_has_one_row_of_imperative_advice() {
+    let mut seen = std::collections::HashSet::new();
+    for row in oauth::ROWS {
+        check(&row.codes.join(", "), row.advice);
+        assert!(row.codes.iter().all(|code| seen.insert(*code)), "{:?}", row.codes);
+    }
+}
+
+#[test]
 fn each_code_has_one_row() {
     let mut codes: Vec<u32> = fault::ROWS.iter().flat_map(|row| row.codes).copied().collect();
     let count = codes.len();
@@ -121,6 +130,7 @@ fn windows_server_faults_have_their_advice() {
         ("The total data received from the remote server exceeded the allowed maximum.", "10 MB"),
         ("Type 23-73-69-67-23 cannot be deserialized.", "Auth certificate"),
         ("Unable to query AutoDiscover URL", "onmicrosoft.com"),
+        ("no (the front end B answered, …: the load balancer has lost the affinity)", "on one server"),
     ] {
         let lines = Error::Ended(text.to_owned()).advice().unwrap();
         assert!(lines.contains(part), "{text}: {lines}");
@@ -143,6 +153,7 @@ fn advice_for_exchange_omits_basic() {
     };
     assert!(!refused(AuthScheme::Ntlm).contains("basic"));
     assert!(refused(AuthScheme::Ntlm).contains("user@REALM"));
+    assert!(refused(AuthScheme::Ntlm).contains("shares connections"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::orphans;
 use super::paths::AgentPaths;
 use super::resolver::EndpointResolver;
 use super::socket;
+use crate::files::lock;
 use crate::folders::Folders;
 use crate::{platform, profile};
 
@@ -91,13 +92,15 @@ async fn kill(folders: &Folders, profile: &str, process: u32) -> io::Result<Stop
     platform::kill(process)?;
     // The lock is free when the process has ended.
     let paths = AgentPaths::of(folders, profile);
-    super::paths::lock(&paths.lock, STOP_TIMEOUT).await.map_err(io::Error::other)?;
+    lock::lock(&paths.lock, STOP_TIMEOUT).await.map_err(io::Error::other)?;
     Ok(Stopped::Killed { process: Some(process), lines: sweep(folders, profile).await })
 }
 
 async fn sweep(folders: &Folders, name: &str) -> Vec<String> {
     match profile::load(folders, name) {
-        Ok(profile) => orphans::sweep_profile(folders, &mut EndpointResolver::new(profile, None)).await,
+        Ok(profile) => {
+            orphans::sweep_profile(folders, &mut EndpointResolver::new(folders, profile, None)).await
+        }
         Err(error) => vec![error.to_string()],
     }
 }

@@ -18,12 +18,13 @@ use super::handover::{Handover, Secrets};
 use super::journal::Journal;
 use super::notes::Notes;
 use super::orphans;
-use super::paths::{self, AgentPaths, LockError};
+use super::paths::{self, AgentPaths};
 use super::process::Ready;
 use super::removal;
 use super::resolver::EndpointResolver;
 use super::socket::{self, Local};
 use crate::credential::CredentialError;
+use crate::files::lock::{self, LockError};
 use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
@@ -115,7 +116,7 @@ impl Launch {
                 return Ok(agent);
             }
             // Only one launcher at a time looks for the agent and starts it.
-            let starting = paths::lock(&paths.starting, STARTING_TIMEOUT).await?;
+            let starting = lock::lock(&paths.starting, STARTING_TIMEOUT).await?;
             if let Some(agent) = self.watch(&paths).await? {
                 return Ok(agent);
             }

@@ -32,7 +32,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
         of_profiles.entry(kept.entry.profile.clone()).or_default().push(kept);
     }
     let removing = of_profiles.into_iter().map(async |(name, orphans)| match profile::load(folders, &name) {
-        Ok(profile) => remove(orphans, &mut EndpointResolver::new(profile, None)).await,
+        Ok(profile) => remove(orphans, &mut EndpointResolver::new(folders, profile, None)).await,
         Err(error) => orphans.into_iter().map(|kept| leave(kept, &error.to_string())).collect(),
     });
     let mut lines = join_all(removing).await.concat();

@@ -113,6 +113,7 @@ impl Owner {
                             return Some(guard);
                         }
                         Over::Lost(reason) => {
+                            self.access.forget_discovery();
                             self.shared.news.publish(ControlEvent::Lost { reason });
                             tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= MIN_STEADY_TIME;
@@ -236,9 +237,17 @@ impl Owner {
     }
 
     async fn open(&mut self, guard: &mut Option<Guard>) -> Attempt {
-        match self.try_open(guard).await {
-            Ok(opened) => Attempt::Opened(Box::new(opened)),
-            Err(error) => Attempt::Failed(error),
+        loop {
+            match self.try_open(guard).await {
+                Ok(opened) => return Attempt::Opened(Box::new(opened)),
+                // The endpoint is discovered again.
+                Err(error)
+                    if error.misses_endpoint() && self.access.forget_discovery() && guard.is_none() =>
+                {
+                    tracing::debug!("the endpoint may have moved: {error}");
+                }
+                Err(error) => return Attempt::Failed(error),
+            }
         }
     }
 

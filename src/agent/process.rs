@@ -17,12 +17,13 @@ use super::control::Failure;
 use super::handover::{Handover, Secrets};
 use super::journal::Journal;
 use super::owner::{self, Owner};
-use super::paths::{self, AgentPaths};
+use super::paths::AgentPaths;
 use super::presence::Presence;
 use super::resolver::EndpointResolver;
 use super::serve::{self, ControlServer};
 use super::shared::{EventLog, Shared};
 use super::socket::Listener;
+use crate::files::lock;
 use crate::folders::Folders;
 use crate::output;
 use crate::platform::{self, ShutdownSignals};
@@ -83,7 +84,7 @@ async fn start(handover: Handover, secrets: Secrets) -> Result<Agent, Failure> {
     let paths = AgentPaths::of(&folders, &profile.name);
     let prepared = paths.prepare();
     prepared.map_err(|error| failure("cannot prepare the folder for the agent's sockets", &error))?;
-    let lock = paths::lock(&paths.lock, PREDECESSOR_TIMEOUT)
+    let lock = lock::lock(&paths.lock, PREDECESSOR_TIMEOUT)
         .await
         .map_err(|error| failure(&format!("cannot start the agent of '{}'", profile.name), &error))?;
     let listen = |error: io::Error| failure("cannot listen for shells", &error);
@@ -104,7 +105,7 @@ async fn start(handover: Handover, secrets: Secrets) -> Result<Agent, Failure> {
         patient: watch::Sender::new(0),
     };
     let journal = Journal::of(&folders);
-    let access = EndpointResolver::new(profile, secrets.main).with_proxy_secret(secrets.proxy);
+    let access = EndpointResolver::new(&folders, profile, secrets.main).with_proxy_secret(secrets.proxy);
     let server =
         ControlServer { profile: access.profile.clone(), journal: journal.clone(), shared: shared.clone() };
     Ok(Agent {

@@ -11,7 +11,8 @@ use super::control::Failure;
 use crate::credential::oauth::password::{self, TokenRequest};
 use crate::credential::oauth::{Network, SignIn, Token, TokenError};
 use crate::credential::{self, CredentialError};
-use crate::discovery::{self, DiscoveryError};
+use crate::discovery::{self, DiscoveryError, LastDiscovery};
+use crate::folders::Folders;
 use crate::net::refusals::Credential;
 use crate::net::{
     ClientCertificate, IdentityError, Proxies, ProxyError, ProxyLogin, Trust, TrustError, display,
@@ -40,6 +41,7 @@ const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
+    folders: Folders,
     secret: Option<SecretString>,
     /// The password for the proxy.
     proxy_secret: Option<SecretString>,
@@ -49,6 +51,8 @@ pub struct EndpointResolver {
     /// The sign-in to the last endpoint.
     sign_in: Option<Arc<SignIn>>,
     is_interactive: bool,
+    /// The last endpoint was discovered by an earlier connection.
+    is_earlier: bool,
 }
 
 /// Error of opening a session.
@@ -83,7 +87,7 @@ impl SessionError {
             Self::Identity(error) => help(error),
             Self::Discovery(error) => help(error),
             Self::Credential(error) => help(error),
-            Self::Token(error) => help(error),
+            Self::Token(error) => error.advice(),
             Self::Transport(error) => error.advice(),
             Self::NoUser => Some("Add it to the profile: user = \"NAME@DOMAIN\"".to_owned()),
             Self::NoEndpoint(_) => Some("Use a URI that begins with https://".to_owned()),
@@ -117,6 +121,29 @@ impl SessionError {
         }
     }
 
+    /// Returns whether the endpoint may have moved: it is not reachable, or another server answers.
+    pub fn misses_endpoint(&self) -> bool {
+        use transport::Error::{Certificate, Cut, Handshake, Http, Protocol, Redirect, Timeout, Unreachable};
+        match self {
+            Self::Token(
+                TokenError::Endpoint { .. } | TokenError::NoChallenge { .. } | TokenError::Answered { .. },
+            ) => true,
+            Self::Transport(Timeout { operation, .. } | Cut { operation, .. }) => {
+                *operation == transport::Operation::Connect
+            }
+            Self::Transport(error) => matches!(
+                error,
+                Unreachable { .. }
+                    | Certificate { .. }
+                    | Handshake { .. }
+                    | Http { .. }
+                    | Protocol(_)
+                    | Redirect { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// Returns whether removing unused sessions may help: the endpoint reports a reached session limit, or
     /// does not answer Create.
     pub fn wants_slot(&self) -> bool {
@@ -131,15 +158,17 @@ impl SessionError {
 }
 
 impl EndpointResolver {
-    pub fn new(profile: Profile, secret: Option<SecretString>) -> Self {
+    pub fn new(folders: &Folders, profile: Profile, secret: Option<SecretString>) -> Self {
         Self {
             profile: Arc::new(profile),
+            folders: folders.clone(),
             secret,
             proxy_secret: None,
             proxies: None,
             presented: None,
             sign_in: None,
             is_interactive: false,
+            is_earlier: false,
         }
     }
 
@@ -240,6 +269,8 @@ impl EndpointResolver {
             Credential::new(endpoint, user, &secret).forgive();
         }
         self.secret = Some(secret);
+        // It has the earlier secret.
+        self.sign_in = None;
     }
 
     /// Returns whether an endpoint refused the last presented credential.
@@ -302,9 +333,17 @@ impl EndpointResolver {
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
         let proxies = self.proxies().await?;
         let trust = trust(&self.profile).await?;
-        let uri = discovery::endpoint(&self.profile, &trust, &proxies, report).await?;
+        let found = discovery::endpoint(&self.folders, &self.profile, &trust, &proxies, report).await?;
+        self.is_earlier = found.is_earlier;
         let configuration = self.profile.configuration.clone();
-        self.at(uri, configuration, report).await
+        self.at(found.uri, configuration, report).await
+    }
+
+    /// Drops the discovered endpoint, so that the next connection discovers it again. Returns whether an earlier
+    /// connection had discovered it.
+    pub fn forget_discovery(&mut self) -> bool {
+        LastDiscovery::of(&self.folders, &self.profile.name).forget();
+        std::mem::take(&mut self.is_earlier)
     }
 
     /// Resolves the endpoint at a known address.
@@ -370,7 +409,10 @@ impl EndpointResolver {
                 negotiation(&profile, user.clone(), Account::Password { user, password })
             }
             Authentication::Certificate => {
-                trust.certificate = client_certificate(&profile, password).await?;
+                if let Some(path) = profile.certificate.clone() {
+                    let read = ClientCertificate::load(path, profile.key.clone(), password).await?;
+                    trust.certificate = Some(read);
+                }
                 wsman::Authentication::Certificate { user }
             }
         };
@@ -399,7 +441,7 @@ impl EndpointResolver {
             let _ = report.send(Step::FetchingPassword { from: credential::source(&profile) });
         }
         let secret = if is_read { self.fetch().await? } else { SecretString::default() };
-        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret));
+        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret, &self.folders));
         self.sign_in = Some(sign_in.clone());
         Ok(sign_in)
     }
@@ -526,22 +568,6 @@ fn bearer(user: String, token: Token) -> wsman::Authentication {
     wsman::Authentication::Bearer { user, token: token.secret, expires: token.expires }
 }
 
-/// Reads the client certificate of a profile.
-async fn client_certificate(
-    profile: &Profile,
-    passphrase: SecretString,
-) -> Result<Option<ClientCertificate>, SessionError> {
-    let Some(certificate) = profile.certificate.clone() else { return Ok(None) };
-    let key = profile.key.clone();
-    // Key derivation from a passphrase is slow by design.
-    let read = move || ClientCertificate::read(&certificate, key.as_deref(), &passphrase);
-    let path = profile.certificate.clone().unwrap_or_default();
-    let read = tokio::task::spawn_blocking(read).await;
-    let failed = |error| IdentityError::Unreadable { path, source: std::io::Error::other(error) };
-    let read = read.map_err(failed)?;
-    Ok(Some(read?))
-}
-
 /// Returns the certificates that a profile trusts, and its TLS library.
 async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     let mut trust = match &profile.ca {
@@ -550,4 +576,31 @@ async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     };
     (trust.pin, trust.library) = (profile.pin, profile.tls);
     Ok(trust)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn another_secret_replaces_the_sign_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(folder.path())).unwrap();
+        let text = "kind = 'wsman'\nuri = 'https://server.example/'\nauthentication = 'token'\n\
+                    sign_in = 'client-secret'\nauthority = 'https://sts.example/'\nclient_id = 'app'\n\
+                    credential = 'prompt'";
+        let profile = crate::profile::parse("work", Path::new("work.toml"), text).unwrap();
+        let uri = profile.uri.clone().unwrap();
+        let network = network(&profile, &Trust::default(), &Proxies::default());
+        let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
+        let mut access = EndpointResolver::new(&folders, profile, Some("wrong".into()));
+        let first = access.sign_in_to(&uri, network.clone(), &report).await.unwrap();
+        let same = access.sign_in_to(&uri, network.clone(), &report).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &same));
+        access.enter("right".into());
+        let next = access.sign_in_to(&uri, network, &report).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &next));
+    }
 }

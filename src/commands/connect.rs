@@ -195,7 +195,7 @@ pub async fn connect_until(
     let mut launch = Launch {
         program: context.program.clone(),
         folders: context.folders.clone(),
-        access: EndpointResolver::new(profile, secret),
+        access: EndpointResolver::new(&context.folders, profile, secret),
         verbosity: context.verbosity,
     };
     let mut ended = 0;

@@ -259,7 +259,11 @@ impl KeptAgent<'_> {
         match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
             Ok(agent) => {
                 agent.ask(ControlRequest::Persist).await;
-                let access = EndpointResolver::new(keeper.profile.clone(), keeper.secret.clone());
+                let access = EndpointResolver::new(
+                    &keeper.context.folders,
+                    keeper.profile.clone(),
+                    keeper.secret.clone(),
+                );
                 if let Some(line) = entries.store(&access).await {
                     keeper.reporter.show(&line);
                 }

@@ -10,11 +10,25 @@ use crate::credential::{self, CredentialError};
 use crate::folders::Folders;
 use crate::profile::{self, CredentialSource, Profile, TokenFlow};
 
-/// Asks for the password, or reads it from standard input, and stores it. `proxy`: the password for the proxy.
-pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> miette::Result<()> {
+/// Options of `lyncsh login`.
+pub struct Options {
+    /// Read the password from standard input.
+    pub stdin: bool,
+    /// The password for the proxy.
+    pub proxy: bool,
+    /// Open the page for the device code in the browser.
+    pub browser: bool,
+}
+
+/// Asks for the password, or reads it from standard input, and stores it; or lets the user sign in.
+pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Result<()> {
+    let Options { stdin, proxy, browser } = *options;
     let profile = profile::load(folders, name)?;
     if !proxy && credential::keeps_refresh_token(&profile) {
-        return renew(profile).await;
+        return renew(folders, profile, browser).await;
+    }
+    if browser {
+        return Err(usage!("'{name}' does not sign in with a page that `lyncsh login` can open"));
     }
     let (entry, source, question) = if proxy {
         check_proxy(&profile)?;
@@ -62,7 +76,7 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> mie
 }
 
 /// Replaces the stored sign-in of a user.
-async fn renew(profile: Profile) -> miette::Result<()> {
+async fn renew(folders: &Folders, profile: Profile, browser: bool) -> miette::Result<()> {
     let (name, entry) = (profile.name.clone(), profile.keyring_entry().unwrap_or(&profile.name).to_owned());
     match credential::oauth::forget(&entry).await {
         Err(TokenError::Credential(CredentialError::Keyring { reason })) => {
@@ -70,7 +84,7 @@ async fn renew(profile: Profile) -> miette::Result<()> {
         }
         result => result?,
     };
-    sign_in::run(profile).await?;
+    sign_in::run(folders, profile, browser).await?;
     if credential::oauth::is_stored(&entry).await? {
         crate::outln!("The sign-in of '{name}' is stored.");
     } else {

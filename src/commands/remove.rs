@@ -12,6 +12,7 @@ use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential;
 use crate::desktop::startup;
+use crate::discovery::LastDiscovery;
 use crate::folders::Folders;
 use crate::profile::{self, Profile, StoreError};
 use crate::shell::console::Console;
@@ -112,6 +113,7 @@ fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::R
     unverified::discard(folders, name)
         .into_diagnostic()
         .wrap_err("cannot remove the record of the profile's notices")?;
+    LastDiscovery::of(folders, name).forget();
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)

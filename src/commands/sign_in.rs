@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::agent::resolver::EndpointResolver;
 use crate::desktop::browser;
+use crate::folders::Folders;
 use crate::profile::Profile;
 use crate::step::Step;
 
@@ -21,9 +22,9 @@ pub fn invite(profile: &Profile, uri: &str, code: Option<&str>) -> String {
     }
 }
 
-/// Lets the user sign in, and stores the refresh token.
-pub async fn run(profile: Profile) -> miette::Result<()> {
-    let mut access = EndpointResolver::new(profile, None);
+/// Lets the user sign in, and stores the refresh token. `opens`: also open the page for a code in the browser.
+pub async fn run(folders: &Folders, profile: Profile, opens: bool) -> miette::Result<()> {
+    let mut access = EndpointResolver::new(folders, profile, None);
     access.set_interactive(true);
     let profile = access.profile.clone();
     let (report, mut steps) = mpsc::unbounded_channel();
@@ -31,6 +32,9 @@ pub async fn run(profile: Profile) -> miette::Result<()> {
         while let Some(step) = steps.recv().await {
             if let Step::SignIn { uri, code } = step {
                 crate::errln!("{}", invite(&profile, &uri, code.as_deref()));
+                if opens && code.is_some() && !browser::open(&uri) {
+                    crate::errln!("lyncsh: cannot start the browser");
+                }
             }
         }
     };

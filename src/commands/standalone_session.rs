@@ -50,7 +50,7 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
     // Standard input is a pipe, so the PowerShell asks for the password.
     let secret =
         if credential::needs_terminal(&profile) { None } else { Some(credential::fetch(&profile).await?) };
-    send_credential(&profile, secret.as_ref()).await?;
+    send_credential(context, &profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
         // Standard output was closed in `keep`.
         crate::errln!("lyncsh: '{name}': {error:#}");
@@ -87,7 +87,11 @@ struct SessionArguments<'a> {
 }
 
 /// Writes one line with the parameters of `New-PSSession` or `New-CsOnlineSession`.
-async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> miette::Result<()> {
+async fn send_credential(
+    context: &Context,
+    profile: &Profile,
+    secret: Option<&SecretString>,
+) -> miette::Result<()> {
     let (report, _) = mpsc::unbounded_channel();
     let uri = match profile.import.attach {
         // New-CsOnlineSession discovers the endpoint itself.
@@ -102,7 +106,8 @@ async fn send_credential(profile: &Profile, secret: Option<&SecretString>) -> mi
         _ => {
             // The profile has no proxy: `attach` excludes it.
             let (trust, proxies) = (Trust::default(), Proxies::default());
-            Some(discovery::endpoint(profile, &trust, &proxies, &report).await?)
+            let found = discovery::endpoint(&context.folders, profile, &trust, &proxies, &report);
+            Some(found.await?.uri)
         }
     };
     let line = output::secret_line(&SessionArguments {
@@ -152,7 +157,7 @@ async fn guard(
     made: SessionReport,
 ) -> miette::Result<Guard> {
     let (report, _) = mpsc::unbounded_channel();
-    let mut access = EndpointResolver::new(profile.clone(), made.secret.or(secret));
+    let mut access = EndpointResolver::new(&context.folders, profile.clone(), made.secret.or(secret));
     let endpoint = access.at(made.uri, profile.configuration.clone(), &report).await.into_diagnostic()?;
     let journal = Journal::of(&context.folders);
     let mut guard = Guard::new(&journal, &profile, endpoint, made.shell).into_diagnostic()?;

@@ -11,7 +11,10 @@ pub mod password;
 mod refresh;
 mod service;
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oauth2::Scope;
 use secrecy::SecretString;
@@ -24,6 +27,9 @@ use self::granted::Granted;
 use self::refresh::Kept;
 use self::service::Service;
 use super::{command, file};
+use crate::files::lock::{LockError, lock};
+use crate::folders::Folders;
+use crate::platform;
 use crate::profile::{CredentialSource, Profile, TokenFlow};
 use crate::step::Report;
 
@@ -31,6 +37,9 @@ pub use self::error::{Operation, TokenError};
 pub use self::granted::Token;
 pub use self::http::Network;
 pub use self::refresh::{forget, is_stored};
+
+/// Maximum time for which another process is expected to renew a token: its request, and a keyring that asks the user.
+const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The sign-in of a profile to one endpoint. It renews its tokens.
 #[derive(Debug)]
@@ -41,8 +50,12 @@ pub struct SignIn {
     /// The secret of an application, or the passphrase of its key.
     secret: SecretString,
     state: Mutex<State>,
-    /// Held during a request: a service may accept a refresh token only once.
+    /// Held during a request.
     requesting: Mutex<()>,
+    /// Held while a refresh token is used and stored: a service may accept it only once.
+    redeeming: Mutex<()>,
+    /// Locked by the process that does so; `None` without an entry in the keyring.
+    lock: Option<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +68,26 @@ struct State {
 
 impl SignIn {
     /// `secret`: that of the profile's credential; empty for a user's sign-in.
-    pub fn new(profile: Arc<Profile>, endpoint: Url, network: Network, secret: SecretString) -> Self {
-        Self { profile, endpoint, network, secret, state: Mutex::default(), requesting: Mutex::default() }
+    pub fn new(
+        profile: Arc<Profile>,
+        endpoint: Url,
+        network: Network,
+        secret: SecretString,
+        folders: &Folders,
+    ) -> Self {
+        // The name of an entry can contain characters that no file has.
+        let file = |entry: &str| format!("refresh-token-{:016x}.entry", platform::hash(entry.as_bytes()));
+        let lock = profile.keyring_entry().map(|entry| folders.runtime.join(file(entry)));
+        Self {
+            profile,
+            endpoint,
+            network,
+            secret,
+            state: Mutex::default(),
+            requesting: Mutex::default(),
+            redeeming: Mutex::default(),
+            lock,
+        }
     }
 
     pub fn endpoint(&self) -> &Url {
@@ -64,7 +95,7 @@ impl SignIn {
     }
 
     /// Returns a token. With `user`, a page to sign in may be reported to the user.
-    pub async fn token(&self, user: Option<&Report>) -> Result<Token, TokenError> {
+    pub async fn token(self: &Arc<Self>, user: Option<&Report>) -> Result<Token, TokenError> {
         let _requesting = self.requesting.lock().await;
         let kept = self.state.lock().await.token.clone();
         match kept.filter(Token::is_fresh) {
@@ -74,18 +105,18 @@ impl SignIn {
     }
 
     /// Requests a new token.
-    pub async fn renew(&self, user: Option<&Report>) -> Result<Token, TokenError> {
+    pub async fn renew(self: &Arc<Self>, user: Option<&Report>) -> Result<Token, TokenError> {
         let _requesting = self.requesting.lock().await;
         self.replace(user).await
     }
 
-    async fn replace(&self, user: Option<&Report>) -> Result<Token, TokenError> {
+    async fn replace(self: &Arc<Self>, user: Option<&Report>) -> Result<Token, TokenError> {
         let token = self.request(user).await?;
         self.state.lock().await.token = Some(token.clone());
         Ok(token)
     }
 
-    async fn request(&self, user: Option<&Report>) -> Result<Token, TokenError> {
+    async fn request(self: &Arc<Self>, user: Option<&Report>) -> Result<Token, TokenError> {
         let service = self.service().await?;
         let profile = &self.profile;
         let granted = match profile.token_flow {
@@ -100,7 +131,7 @@ impl SignIn {
                 application::token(&service, &Proof::Assertion(self.federated().await?)).await?
             }
             TokenFlow::Password | TokenFlow::DeviceCode | TokenFlow::Browser => {
-                return self.user_token(&service, user).await;
+                return self.user_token(Arc::new(service), user).await;
             }
         };
         let token = granted.tokens().map_err(|reason| service.failed(Operation::Application, reason))?;
@@ -132,12 +163,15 @@ impl SignIn {
     }
 
     /// Requests a token with the refresh token, or lets the user sign in.
-    async fn user_token(&self, service: &Service, user: Option<&Report>) -> Result<Token, TokenError> {
-        let kept = self.kept(user.is_some()).await?.filter(|kept| kept.is_of(&service.client));
-        if let Some(kept) = &kept
-            && let Some(granted) = refresh::renew(service, kept).await?
-        {
-            return self.accept(service, Operation::Renewal, granted).await;
+    async fn user_token(
+        self: &Arc<Self>,
+        service: Arc<Service>,
+        user: Option<&Report>,
+    ) -> Result<Token, TokenError> {
+        let (this, own, has_user) = (self.clone(), service.clone(), user.is_some());
+        let redeemed = async move { this.redeem(&own, has_user).await };
+        if let Some(token) = completed(&service, Operation::Renewal, redeemed).await? {
+            return Ok(token);
         }
         let Some(report) = user else {
             return Err(TokenError::NeedsUser {
@@ -147,11 +181,40 @@ impl SignIn {
         };
         let (operation, granted) = if self.profile.token_flow == TokenFlow::Browser {
             let user = self.profile.user.as_deref();
-            (Operation::Code, browser::sign_in(service, user, report).await?)
+            (Operation::Code, browser::sign_in(&service, user, report).await?)
         } else {
-            (Operation::DeviceToken, device::sign_in(service, report).await?)
+            (Operation::DeviceToken, device::sign_in(&service, report).await?)
         };
-        self.accept(service, operation, granted).await
+        let (this, own) = (self.clone(), service.clone());
+        let accepted = async move {
+            let _redeeming = this.redeeming.lock().await;
+            // The user has signed in: another process does not prevent that.
+            let _lock = this.lock().await.inspect_err(|error| tracing::info!("{error}")).ok();
+            this.accept(&own, operation, granted).await
+        };
+        completed(&service, operation, accepted).await
+    }
+
+    /// Requests a token with the refresh token, and stores the next refresh token. Returns `None` if the user must sign
+    /// in.
+    async fn redeem(&self, service: &Service, has_user: bool) -> Result<Option<Token>, TokenError> {
+        let _redeeming = self.redeeming.lock().await;
+        let _lock = self.lock().await?;
+        let Some(kept) = self.kept(has_user).await?.filter(|kept| kept.is_of(&service.client)) else {
+            return Ok(None);
+        };
+        let Some(granted) = refresh::renew(service, &kept).await? else { return Ok(None) };
+        self.accept(service, Operation::Renewal, granted).await.map(Some)
+    }
+
+    /// Waits until no other process uses the refresh token of the keyring's entry.
+    async fn lock(&self) -> Result<Option<File>, LockError> {
+        let Some(path) = &self.lock else { return Ok(None) };
+        if let Some(folder) = path.parent() {
+            let failed = |error| LockError::Io { path: path.clone(), error };
+            platform::private_folder(folder).map_err(failed)?;
+        }
+        lock(path, LOCK_TIMEOUT).await.map(Some)
     }
 
     /// Keeps the refresh token of an answer, and returns the token.
@@ -198,3 +261,17 @@ impl SignIn {
         self.state.lock().await.kept = reason.map(|_| kept);
     }
 }
+
+/// Runs work to its end, even if the caller is cancelled: between a request and the storing of its refresh token, the
+/// next one would be lost.
+async fn completed<T: Send + 'static>(
+    service: &Service,
+    operation: Operation,
+    work: impl Future<Output = Result<T, TokenError>> + Send + 'static,
+) -> Result<T, TokenError> {
+    let ended = |error: tokio::task::JoinError| service.failed(operation, error.to_string());
+    tokio::spawn(work).await.map_err(ended)?
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use super::proxy::{
     Dial, Link, Protocol, Proxies, Proxy, ProxyError, ProxyProblem, ProxyStep, Socks, Tunnel,
 };
 use super::tls_server_end_point;
-use super::{Cause, TlsConnector, TlsSetupError, Trust, innermost, refused_certificate, sources};
+use super::{Cause, TlsConnector, TlsSetupError, Trust, host_name, innermost, refused_certificate, sources};
 
 /// Time for which an idle connection is kept; shorter than the server's limit (http.sys: 120 s).
 pub const KEEP_IDLE: Duration = Duration::from_mins(1);
@@ -146,7 +146,7 @@ impl Inner {
             return Ok(Conn { stream, certificate: None });
         }
         let tls = self.tls()?;
-        let (stream, certificate) = tls.connect(&host(to), TokioIo::new(stream)).await?;
+        let (stream, certificate) = tls.connect(host_name(to), TokioIo::new(stream)).await?;
         Ok(Conn { stream: Box::new(TokioIo::new(stream)), certificate: Some(certificate) })
     }
 
@@ -157,7 +157,8 @@ impl Inner {
         to: &Url,
         deadline: Instant,
     ) -> Result<(Box<dyn Io>, Instant), ProxyProblem> {
-        let (host, port, limit) = (host(to), to.port_or_known_default().unwrap_or(443), self.limit);
+        let (host, port, limit) =
+            (host_name(to).to_owned(), to.port_or_known_default().unwrap_or(443), self.limit);
         if proxy.address.protocol.is_socks() {
             let stream = TokioIo::new(self.link(proxy, deadline).await?.stream);
             let stream = Socks { proxy, stream, deadline, limit }.open(&host, port).await?;
@@ -201,11 +202,6 @@ impl Dial for Dialer<'_> {
     fn dial(&self, deadline: Instant) -> BoxFuture<'_, Result<Link, ProxyProblem>> {
         Box::pin(self.0.link(self.1, deadline))
     }
-}
-
-/// Returns a URI's host without the brackets of an IPv6 address.
-fn host(uri: &Url) -> String {
-    uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 /// Returns the channel binding of a certificate (RFC 5929, 4).

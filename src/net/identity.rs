@@ -69,6 +69,21 @@ impl fmt::Debug for ClientCertificate {
 }
 
 impl ClientCertificate {
+    /// Reads the files of a profile on a thread that may block.
+    ///
+    /// # Errors
+    /// A file cannot be read or used, or the passphrase is wrong.
+    pub async fn load(
+        certificate: PathBuf,
+        key: Option<PathBuf>,
+        passphrase: SecretString,
+    ) -> Result<Self, IdentityError> {
+        let path = certificate.clone();
+        let read = tokio::task::spawn_blocking(move || Self::read(&certificate, key.as_deref(), &passphrase));
+        let failed = |error| IdentityError::Unreadable { path, source: std::io::Error::other(error) };
+        read.await.map_err(failed)?
+    }
+
     /// Reads the files of a profile. Blocks: the derivation of a key takes up to a second.
     ///
     /// # Errors

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use url::Url;
-
 use super::challenge::Offer;
 use super::sealed::Protocol;
 use super::{Account, ContextError, Initiator, Mechanism, Tickets};
@@ -85,16 +83,15 @@ impl Negotiation {
 
     /// Returns the service principal of an endpoint: the host as the user wrote it, without a port. A name from a
     /// reverse lookup would let DNS choose the server.
-    pub fn service(&self, uri: &Url) -> String {
-        let host = uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    pub fn service(&self, host: &str) -> String {
         self.service.clone().unwrap_or_else(|| format!("HTTP/{}", host.trim_end_matches('.')))
     }
 
-    pub fn initiator(&self, mechanism: Mechanism, uri: &Url, channel_binding: Option<Vec<u8>>) -> Initiator {
+    pub fn initiator(&self, mechanism: Mechanism, host: &str, channel_binding: Option<Vec<u8>>) -> Initiator {
         Initiator {
             mechanism,
             account: self.account.clone(),
-            service: self.service(uri),
+            service: self.service(host),
             delegate: self.delegate,
             channel_binding,
             tickets: self.tickets.clone(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustix::process::{Pid, Signal};
 
+use lyncsh::simulator::{self, Options, Server as Simulator};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, WsmanRequest as Asks};
 
 use crate::agent_world::{Killed, PATIENCE, USER, World};
@@ -414,4 +415,48 @@ async fn a_failing_token_service_does_not_refuse_the_password() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discovered_endpoint_is_kept_until_it_has_moved() {
+    let servers = tokio::join!(Simulator::start(Options::default()), Simulator::start(Options::default()));
+    let (server, other) = (servers.0.unwrap(), servers.1.unwrap());
+    tokio::task::spawn_blocking(move || {
+        let world = user(Way::Uri, "http://127.0.0.1:9", "echo pw");
+        let text = format!(
+            "kind = 'lync-online'\nuser = '{}'\ndiscovery = '{}'\nshell = 'console'\n\
+             credential = {{ command = \"echo '{}'\" }}\n",
+            simulator::USER,
+            server.discovery,
+            simulator::PASSWORD
+        );
+        std::fs::write(world.folders.profile("work"), text).unwrap();
+        let file = world.folders.cache.join("discovery/work.json");
+        let kept =
+            || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
+        let keep = |uri: &str| {
+            let mut known = kept();
+            known["uri"] = uri.into();
+            std::fs::write(&file, known.to_string()).unwrap();
+        };
+        let targets = |expected: &[&str]| {
+            let (code, out, err) =
+                world.program(&["-v", "work"]).stdin("(Get-CsTenant).DisplayName\n").run().parts();
+            assert!(code == 0 && out.contains("Litware"), "{out}{err}");
+            let targets: Vec<&str> = err.lines().filter(|line| line.contains("TargetUri")).collect();
+            assert_eq!(targets.len(), expected.len(), "{err}");
+            assert!(targets.iter().zip(expected).all(|(line, uri)| line.contains(uri)), "{err}");
+            world.wait_agent_gone();
+        };
+        targets(&[&server.url]);
+        assert_eq!(kept()["uri"], server.url);
+        keep(&other.url);
+        targets(&[&other.url]);
+        let nowhere = "http://127.0.0.1:9/OcsPowershellLiveId";
+        keep(nowhere);
+        targets(&[nowhere, &server.url]);
+        assert_eq!(kept()["uri"], server.url);
+    })
+    .await
+    .unwrap();
 }

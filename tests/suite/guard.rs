@@ -97,7 +97,7 @@ async fn a_panic_drops_the_guard_and_removes_the_session() {
     let world = World::start();
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
-    let mut access = EndpointResolver::new(profile, None);
+    let mut access = EndpointResolver::new(&world.folders, profile, None);
     let endpoint = access.endpoint(&report).await.unwrap();
     let journal = Journal::of(&world.folders);
     let shell = uuid::Uuid::new_v4();

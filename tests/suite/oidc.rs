@@ -311,11 +311,14 @@ async fn one_sign_in_in_the_keyring_serves_several_profiles() {
     for name in ["one", "two"] {
         std::fs::write(profiles.join(format!("{name}.toml")), endpoint.profile(&more)).unwrap();
     }
+    let folder_path = folder.path().display();
     let script = format!(
-        "{}\
+        "cd '{folder_path}'; mkdir bin; printf '#!/bin/sh\\necho \"$1\" >opened\\n' >bin/xdg-open; chmod +x bin/xdg-open\n\
+         export PATH=\"$PWD/bin:$PATH\"\n\
+         {}grep -q ^http opened || exit 5\n\
          for name in one two; do printf 'Get-CsTenant\\nexit\\n' | $LYNCSH $name || exit 9; done\n\
          $LYNCSH show two; $LYNCSH remove two --yes; $LYNCSH remove one --yes\n",
-        invited(folder.path(), "$LYNCSH login one")
+        invited(folder.path(), "$LYNCSH login one --browser")
     );
     let root = folder.path().to_owned();
     let output = tokio::task::spawn_blocking(move || in_session(&root, &script, "")).await.unwrap();

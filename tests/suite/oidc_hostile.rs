@@ -108,7 +108,7 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
                 let text = br#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided.\r\nTrace ID: t-1","error_codes":[7000215]}"#;
                 (asked.path == "/token").then(|| http("401 Unauthorized", &JSON, text).unwrap())
             },
-            "BASE: invalid_client: AADSTS7000215: Invalid client secret provided. help: check client_id",
+            "BASE: invalid_client: AADSTS7000215: Invalid client secret provided. help: Check client_id",
         ),
         (
             "device-code",

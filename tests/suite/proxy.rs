@@ -435,6 +435,7 @@ fn a_variable_that_is_not_a_url_is_an_error() {
             command.env_remove(name);
         }
         let output = command.env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
         let error = String::from_utf8(output.stderr).unwrap();
         let error = error.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");

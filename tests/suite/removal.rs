@@ -87,7 +87,7 @@ impl Left {
     async fn connecting(&self) -> Guard {
         let profile = lyncsh::profile::load(&self.world.folders, "work").unwrap();
         let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
-        let mut access = EndpointResolver::new(profile, None);
+        let mut access = EndpointResolver::new(&self.world.folders, profile, None);
         let endpoint = access.endpoint(&report).await.unwrap();
         let mut guard = Guard::new(&self.journal, &access.profile, endpoint, self.shell).unwrap();
         guard.doubt();

@@ -11,7 +11,7 @@ use lyncsh::transport::wsman::envelope::{
     Items, Received, RequestEnvelope, Response, StreamPart, WsmanRequest as Asks,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
-use lyncsh::transport::wsman::{connect, enumerate, remove};
+use lyncsh::transport::wsman::{Endpoint, Ledger, StoredCookie, connect, enumerate, remove};
 use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -26,6 +26,36 @@ async fn a_dropped_connection_removes_its_shell() {
     let (connection, _) = open(local(&server)).await.unwrap();
     drop(connection);
     until(PATIENCE, "the requests", || actions(&server).contains(&"Delete".to_owned())).await;
+}
+
+/// Counts the recorded cookies.
+#[derive(Debug, Default)]
+struct Recorder(AtomicUsize);
+
+impl Ledger for Recorder {
+    fn runs(&self, _: Vec<Uuid>) {}
+    fn granted(&self, _: Duration) {}
+    fn affinity(&self, cookies: Vec<StoredCookie>) {
+        self.0.fetch_add(cookies.len(), Ordering::Relaxed);
+    }
+    fn doubts(&self) {}
+}
+
+/// An owner that is killed while it reads the answer leaves the cookie for the removal.
+#[tokio::test]
+async fn a_cookie_is_recorded_before_the_answer_is_complete() {
+    let server = Server::start(None, |_| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Some(b"HTTP/1.1 200 OK\r\nSet-Cookie: MS-WSMAN=a\r\nContent-Length: 1000\r\n\r\n<s:Envelope".to_vec())
+    })
+    .await;
+    let recorder = Arc::new(Recorder::default());
+    let ledger: Arc<dyn Ledger> = recorder.clone();
+    let endpoint = Endpoint { ledger: Some(ledger), ..local(&server) };
+    let connecting = tokio::spawn(open(endpoint));
+    until(Duration::from_secs(15), "the record", || recorder.0.load(Ordering::Relaxed) == 1).await;
+    assert!(!connecting.is_finished());
+    connecting.abort();
 }
 
 #[tokio::test]

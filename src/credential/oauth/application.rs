@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::error::{Operation, TokenError};
 use super::granted::Granted;
 use super::service::Service;
-use crate::net::{ClientCertificate, IdentityError};
+use crate::net::ClientCertificate;
 use crate::profile::Profile;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -47,14 +47,7 @@ pub async fn signed(
     passphrase: SecretString,
 ) -> Result<SecretString, TokenError> {
     let path = profile.certificate.clone().unwrap_or_default();
-    let (certificate, key) = (path.clone(), profile.key.clone());
-    // Key derivation from a passphrase is slow by design.
-    let read = tokio::task::spawn_blocking(move || {
-        ClientCertificate::read(&certificate, key.as_deref(), &passphrase)
-    });
-    let failed =
-        |error| IdentityError::Unreadable { path: path.clone(), source: std::io::Error::other(error) };
-    let certificate = read.await.map_err(failed)??;
+    let certificate = ClientCertificate::load(path.clone(), profile.key.clone(), passphrase).await?;
     let text = unsigned(service, &certificate);
     let signature = certificate
         .sign(text.as_bytes())

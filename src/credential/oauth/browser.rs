@@ -2,6 +2,7 @@
 //! listener on a loopback address (RFC 8252, 7.3).
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use oauth2::{AuthUrl, AuthorizationCode, CsrfToken, PkceCodeChallenge, RedirectUrl};
@@ -22,6 +23,8 @@ const LONGEST: Duration = Duration::from_mins(15);
 const MAX_HEAD: usize = 16 * 1024;
 /// Time limit for one connection: browsers open connections without a request.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of ports to try.
+const MAX_PORTS: u32 = 10;
 /// Maximum number of connections at the same time.
 const MAX_CONNECTIONS: usize = 16;
 
@@ -38,10 +41,7 @@ enum Redirected {
 pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> Result<Granted, TokenError> {
     let Service { http, client, scopes, .. } = service;
     let listen = |error: io::Error| TokenError::Listener { reason: error.to_string() };
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(listen)?;
-    let port = listener.local_addr().map_err(listen)?.port();
-    // A browser may try the other address of `localhost` first; without IPv6, it uses this one.
-    let second = TcpListener::bind(("::1", port)).await.ok();
+    let (port, listener, second) = listeners().await.map_err(listen)?;
     // Entra ID permits every port for `http://localhost` of a public client.
     let redirect = RedirectUrl::new(format!("http://localhost:{port}"));
     let redirect = redirect.map_err(|error| TokenError::Listener { reason: error.to_string() })?;
@@ -61,7 +61,12 @@ pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> 
     let (uri, state) = request.url();
     let _ = report.send(Step::SignIn { uri: uri.to_string(), code: None });
     let redirected = tokio::time::timeout(LONGEST, redirected(&listener, second.as_ref(), &state));
-    let code = match redirected.await.map_err(|_| TokenError::NotConfirmed { limit: LONGEST })? {
+    let late = |_| TokenError::NotConfirmed {
+        operation: Operation::Browser,
+        authority: shown(&client.authority),
+        limit: LONGEST,
+    };
+    let code = match redirected.await.map_err(late)? {
         Redirected::Code(code) => code,
         Redirected::Denied { code, detail } => {
             return Err(rejected(Operation::Browser, shown(&client.authority), code, detail));
@@ -70,6 +75,36 @@ pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> 
     let exchange = protocol.exchange_code(code).set_pkce_verifier(verifier);
     let granted = exchange.request_async(http).await;
     granted.map_err(|error| http.error(Operation::Code, &client.authority, error))
+}
+
+/// Listens at one port of both addresses of `localhost`: a browser may try either first.
+async fn listeners() -> io::Result<(u16, TcpListener, Option<TcpListener>)> {
+    for _ in 1..MAX_PORTS {
+        match port().await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            result => return result,
+        }
+    }
+    port().await
+}
+
+async fn port() -> io::Result<(u16, TcpListener, Option<TcpListener>)> {
+    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = first.local_addr()?.port();
+    Ok((port, first, second(port).await?))
+}
+
+/// Listens at the second address; `None` without IPv6, where a browser uses the first address.
+async fn second(port: u16) -> io::Result<Option<TcpListener>> {
+    match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+        Ok(listener) => Ok(Some(listener)),
+        // Another process would receive the code.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(error) => {
+            tracing::debug!("cannot listen at [::1]:{port}: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Accepts connections until one has the answer to the request with this `state`.
@@ -155,6 +190,21 @@ fn parsed(head: &[u8], state: &CsrfToken) -> Option<Redirected> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_another_process_has_is_not_used() {
+        match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+            Ok(taken) => {
+                let error = second(taken.local_addr().unwrap().port()).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            }
+            // Without IPv6.
+            Err(_) => assert!(second(0).await.unwrap().is_none()),
+        }
+        let (port, first, second) = listeners().await.unwrap();
+        assert_eq!(first.local_addr().unwrap().port(), port);
+        assert!(second.is_none_or(|second| second.local_addr().unwrap().port() == port));
+    }
 
     #[test]
     fn only_the_answer_with_the_state_is_accepted() {

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::error::{Operation, TokenError};
 use super::granted::Granted;
+use super::http::shown;
 use super::service::Service;
 use crate::net::is_loopback;
 use crate::step::{Report, Step};
@@ -37,8 +38,11 @@ pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, Toke
     let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
     let polling = protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(limit));
     // An interval may be longer than the lifetime of the code.
-    match tokio::time::timeout(limit, polling).await {
-        Ok(result) => result.map_err(|error| http.error(Operation::DeviceToken, &client.authority, error)),
-        Err(_) => Err(TokenError::NotConfirmed { limit }),
-    }
+    let late = |_| TokenError::NotConfirmed {
+        operation: Operation::DeviceToken,
+        authority: shown(&client.authority),
+        limit,
+    };
+    let granted = tokio::time::timeout(limit, polling).await.map_err(late)?;
+    granted.map_err(|error| http.error(Operation::DeviceToken, &client.authority, error))
 }

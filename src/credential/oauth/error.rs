@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::credential::CredentialError;
+use crate::files::lock::LockError;
 use crate::net::{IdentityError, ProxyError};
 
-/// Error of requesting a token.
+/// Error of requesting a token. The instructions for an answer with an error code are in [`advice`](crate::advice).
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TokenError {
     #[error("{endpoint} does not offer token authentication")]
@@ -29,7 +30,6 @@ pub enum TokenError {
     Timeout { of: String, limit: Duration },
     /// The token service refused a password.
     #[error("the token service {authority} refused {user}: {reason}")]
-    #[diagnostic(help("check the account, and store its password with `lyncsh login`"))]
     Refused { authority: String, user: String, reason: String },
     #[error("cannot reach the token service {authority}: {reason}")]
     #[diagnostic(help("check the network and try again"))]
@@ -60,18 +60,19 @@ pub enum TokenError {
         code: String,
         /// The service's description, with a colon before it; Microsoft's begins with a number (AADSTS).
         detail: String,
-        #[help]
-        advice: &'static str,
     },
-    #[error("the user did not sign in within {}", humantime::format_duration(*.limit))]
+    #[error("cannot {operation} {authority}: the user did not sign in within {}", humantime::format_duration(*.limit))]
     #[diagnostic(help("run the command again, and sign in within the time limit"))]
-    NotConfirmed { limit: Duration },
+    NotConfirmed { operation: Operation, authority: String, limit: Duration },
     #[error("cannot sign in to {authority} without the user")]
     #[diagnostic(help("run `lyncsh {profile}` and sign in"))]
     NeedsUser { profile: String, authority: String },
     #[error("cannot wait for the browser: {reason}")]
     #[diagnostic(help("set sign_in = \"device-code\" in the profile"))]
     Listener { reason: String },
+    #[error(transparent)]
+    #[diagnostic(help("end the process that holds the lock, and try again"))]
+    Lock(#[from] LockError),
     #[error("cannot sign the request for a token with the key of {certificate}: expected an RSA key")]
     #[diagnostic(help("create an RSA key, and register its certificate for the application"))]
     KeyType { certificate: String },
@@ -100,10 +101,29 @@ pub fn is_temporary(code: &str) -> bool {
     matches!(code, "temporarily_unavailable" | "server_error")
 }
 
+/// Returns whether an error code is not about the password (RFC 6749, 5.2; OpenID Connect Core 1.0, 3.1.2.6): sending
+/// it again is no failed attempt.
+pub fn spares_password(code: &str) -> bool {
+    const CODES: [&str; 10] = [
+        "invalid_client",
+        "invalid_request",
+        "invalid_resource",
+        "invalid_scope",
+        "invalid_target",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "interaction_required",
+        "login_required",
+        "consent_required",
+    ];
+    CODES.contains(&code)
+}
+
 /// A request to a token service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Metadata,
+    Password,
     DeviceCode,
     DeviceToken,
     Browser,
@@ -116,6 +136,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Metadata => "read the metadata of",
+            Self::Password => "get a token with the password from",
             Self::DeviceCode => "request a device code from",
             Self::DeviceToken => "get the token for the device code from",
             Self::Browser => "sign in with the browser at",
@@ -123,27 +144,5 @@ impl fmt::Display for Operation {
             Self::Application => "get a token for the application from",
             Self::Renewal => "renew the token at",
         })
-    }
-}
-
-/// Returns the instruction for an error code. Codes are standardized; the numbers in descriptions change.
-pub fn advice(code: &str) -> &'static str {
-    match code {
-        "invalid_client" => {
-            "check client_id in the profile, and the secret, certificate or federated token of the application"
-        }
-        "unauthorized_client" | "unsupported_grant_type" => {
-            "permit this flow for the application in the token service, or set another sign_in in the profile"
-        }
-        "invalid_scope" | "invalid_resource" | "invalid_target" => "correct scope in the profile",
-        "access_denied" => {
-            "sign in again and accept; if that is not permitted, ask the tenant's administrator for consent"
-        }
-        "expired_token" => "start again, and enter the code before it expires",
-        "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => {
-            "sign in again; if the error persists, ask the administrator of the token service, and quote the message"
-        }
-        "temporarily_unavailable" | "server_error" => "try again later",
-        _ => "ask the administrator of the token service, and quote the message",
     }
 }

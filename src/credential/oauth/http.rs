@@ -13,7 +13,7 @@ use oauth2::{AsyncHttpClient, ErrorResponseType, HttpRequest, HttpResponse, Stan
 use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use url::Url;
 
-use super::error::{Operation, TokenError, advice};
+use super::error::{Operation, TokenError};
 use crate::net::{
     AGENT, Cause, Connector, Failure, HttpClient, Proxies, ProxyError, Trust, innermost, is_late,
     proxy_error, refused_certificate,
@@ -252,9 +252,8 @@ impl<'c> AsyncHttpClient<'c> for Http {
 
 /// Returns the error for an error code of OAuth.
 pub fn rejected(operation: Operation, authority: String, code: String, detail: Option<String>) -> TokenError {
-    let advice = advice(&code);
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-    TokenError::Rejected { operation, authority, code, detail, advice }
+    TokenError::Rejected { operation, authority, code, detail }
 }
 
 /// Returns the first line of a service's description, of limited length.

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::authority;
-use super::error::{TokenError, is_temporary};
+use super::error::{Operation, TokenError, is_temporary, spares_password};
 use super::granted::{self, Token};
-use super::http::{Network, line};
+use super::http::{Network, line, rejected};
 
 #[derive(Deserialize)]
 struct Granted {
@@ -76,6 +76,10 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
     }
     let denied: Result<Denied, _> = serde_json::from_slice(&body);
     Err(match denied {
+        Ok(Denied { error, error_description }) if spares_password(&error) => {
+            let detail = error_description.map(|text| line(&text));
+            rejected(Operation::Password, authority, line(&error), detail)
+        }
         // A server that fails has not judged the password.
         Ok(denied) if status.is_client_error() && !is_temporary(&denied.error) => TokenError::Refused {
             authority,

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use url::Url;
 
+use crate::net::host_name;
+
 /// Default port of SOCKS (RFC 1928, 3).
 const SOCKS_PORT: u16 = 1080;
 
@@ -115,7 +117,7 @@ impl ProxyAddress {
 
     /// Returns the host name for TLS.
     pub fn host(&self) -> &str {
-        self.uri.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+        host_name(&self.uri)
     }
 }
 

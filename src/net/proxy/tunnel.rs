@@ -153,7 +153,7 @@ impl Tunnel<'_> {
     ) -> Result<Upgraded, Attempt> {
         let mode @ (mechanism, scheme) = negotiation.mode();
         let (mut sender, binding) = self.connect().await?;
-        let initiator = negotiation.initiator(mechanism, self.proxy.address.uri(), binding);
+        let initiator = negotiation.initiator(mechanism, self.proxy.address.host(), binding);
         let context = initiate(&initiator).map_err(Attempt::Context)?;
         let (mut context, mut step) = if mechanism.is_kerberos() {
             self.first_step(context, pass.take()).await?

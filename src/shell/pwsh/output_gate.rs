@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::agent::paths;
+use crate::files::lock;
 use crate::files::replace::{New, replace};
 use crate::platform;
 
@@ -80,7 +80,7 @@ pub async fn wait(profile: &str) -> Passed {
 
 async fn wait_at(path: &Path, profile: &str) -> Passed {
     // A gate that cannot be locked does not block.
-    let Ok(mut file) = paths::lock(path, GATE_TIMEOUT).await else { return Passed::Go };
+    let Ok(mut file) = lock::lock(path, GATE_TIMEOUT).await else { return Passed::Go };
     take(&mut file, profile).unwrap_or(Passed::Go)
 }
 

@@ -24,12 +24,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 
-use super::affinity::Affinity;
+use super::endpoint::Cookies;
 use super::envelope::MEDIA_TYPE;
 use super::wire;
 use crate::net::answered::{self, Unread};
 use crate::net::steps::{self, KDC_TIMEOUT, StepFailure, Stepped, token_header};
-use crate::net::{Connector, Failure, KEEP_IDLE, refusals};
+use crate::net::{Connector, Failure, KEEP_IDLE, host_name, refusals};
 use crate::security::challenge;
 use crate::security::negotiation::{Negotiation, Scheme, Verdict};
 use crate::security::{Context, ContextError, Mechanism, initiate, sealed};
@@ -118,7 +118,7 @@ pub(super) struct Connections(Arc<Shared>);
 struct Shared {
     connector: Connector,
     uri: Url,
-    affinity: Affinity,
+    cookies: Cookies,
     negotiation: Arc<Negotiation>,
     /// The password for this endpoint; `None` for the system's credential.
     credential: Option<refusals::Credential>,
@@ -168,7 +168,7 @@ enum Opened {
 impl Connections {
     pub fn new(
         connector: Connector,
-        (uri, affinity): (Url, Affinity),
+        (uri, cookies): (Url, Cookies),
         negotiation: Arc<Negotiation>,
         credential: Option<refusals::Credential>,
         limit: Duration,
@@ -178,7 +178,7 @@ impl Connections {
         Self(Arc::new(Shared {
             connector,
             uri,
-            affinity,
+            cookies,
             negotiation,
             credential,
             seals,
@@ -368,7 +368,7 @@ impl Shared {
         let is_kerberos = mechanism.is_kerberos();
         let mut judging = Some(judging);
         let (conn, binding) = wire::open(&self.connector, &self.uri).await.map_err(Failed::Connection)?;
-        let context = initiate(&self.negotiation.initiator(mechanism, &self.uri, binding))?;
+        let context = initiate(&self.negotiation.initiator(mechanism, host_name(&self.uri), binding))?;
         let (mut context, mut step) = if is_kerberos {
             let first = steps::first_step(context, pass.take()).await?;
             judging.take();
@@ -528,13 +528,13 @@ impl Shared {
         headers.insert(HOST, value(host)?);
         headers.insert(CONTENT_LENGTH, length.into());
         wire::add_common(headers, value(&request.content_type)?);
-        self.affinity.apply(&self.uri, headers);
+        self.cookies.affinity.apply(&self.uri, headers);
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
         sender.ready().await?;
         let (head, body) = sender.send_request(http).await?.into_parts();
-        self.affinity.receive(&self.uri, &head.headers);
+        self.cookies.receive(&self.uri, &head.headers);
         let body = answered::read(&head.headers, body, limit).await?;
         Ok(Answer { status: head.status, headers: head.headers, body, sent: length })
     }

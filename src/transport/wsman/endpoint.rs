@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hyper::header::HeaderMap;
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -79,6 +80,39 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     fn affinity(&self, cookies: Vec<StoredCookie>);
     /// Records that "not found" no longer proves that the session is gone.
     fn doubts(&self);
+}
+
+/// The cookies of a session with their record. An answer sets them before it is read, so that a killed owner leaves no
+/// session without its cookie.
+#[derive(Clone, Debug)]
+pub(super) struct Cookies {
+    pub affinity: Affinity,
+    ledger: Option<Arc<dyn Ledger>>,
+}
+
+impl Cookies {
+    pub fn of(endpoint: &Endpoint) -> Self {
+        Self { affinity: endpoint.affinity.clone(), ledger: endpoint.ledger.clone() }
+    }
+
+    /// Stores the cookies that an answer from `uri` sets.
+    pub fn receive(&self, uri: &Url, headers: &HeaderMap) {
+        self.change(|affinity| affinity.receive(uri, headers));
+    }
+
+    /// Replaces the cookies by earlier ones.
+    pub fn restore(&self, cookies: Vec<StoredCookie>) {
+        self.change(|affinity| affinity.restore(cookies));
+    }
+
+    fn change(&self, change: impl FnOnce(&Affinity)) {
+        let before = self.affinity.cookies();
+        change(&self.affinity);
+        let now = self.affinity.cookies();
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| now != before) {
+            ledger.affinity(now);
+        }
+    }
 }
 
 type Renewing = Pin<Box<dyn Future<Output = Option<Authentication>> + Send>>;

@@ -10,17 +10,17 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATIO
 use secrecy::SecretString;
 use url::Url;
 
-use super::affinity::{self, Affinity};
+use super::affinity;
 use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
-use super::endpoint::{Authentication, Endpoint, Ledger};
+use super::endpoint::{Authentication, Cookies, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
 use super::fault::Fault;
 use super::wire::{self, Wire};
 use crate::net::answered::{self, Unread};
 use crate::net::{
-    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, innermost, proxy_error,
-    refusals, refused_certificate,
+    Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, host_name, innermost,
+    proxy_error, refusals, refused_certificate,
 };
 use crate::security::Account;
 use crate::security::negotiation::Negotiation;
@@ -35,8 +35,7 @@ pub(super) struct Http {
     /// Used to explain failed handshakes.
     tls: Option<TlsConnector>,
     uri: Url,
-    affinity: Affinity,
-    ledger: Option<Arc<dyn Ledger>>,
+    cookies: Cookies,
     user: String,
     /// The method of the credential; that of Kerberos does not matter, whose tickets have their own error.
     scheme: AuthScheme,
@@ -105,7 +104,7 @@ impl Http {
                 };
                 let limit = endpoint.limits.connect;
                 let shared = negotiation.clone();
-                let address = (uri.clone(), endpoint.affinity.clone());
+                let address = (uri.clone(), Cookies::of(endpoint));
                 let connections = Connections::new(connector, address, shared, credential, limit, MAX_ANSWER);
                 Channel::Context { connections, negotiation }
             }
@@ -131,8 +130,8 @@ impl Http {
                 }
             }
         };
-        let (affinity, ledger) = (endpoint.affinity.clone(), endpoint.ledger.clone());
-        Ok(Self { channel, tls, uri, affinity, ledger, user, scheme, name, connect: endpoint.limits.connect })
+        let (cookies, connect) = (Cookies::of(endpoint), endpoint.limits.connect);
+        Ok(Self { channel, tls, uri, cookies, user, scheme, name, connect })
     }
 
     pub fn uri(&self) -> &Url {
@@ -150,28 +149,26 @@ impl Http {
         operation: Operation,
         limit: Duration,
     ) -> Result<Answer, Error> {
-        let cookies = self.affinity.cookies();
+        let cookies = self.cookies.affinity.cookies();
         let sending = async {
             match self.exchange(envelope.clone(), operation).await {
                 // The answer of another pool member, which also sets another cookie: the shell is looked for once
                 // more at the member that has it.
                 Ok(answer)
-                    if answer.is_gone() && !cookies.is_empty() && self.affinity.cookies() != cookies =>
+                    if answer.is_gone()
+                        && !cookies.is_empty()
+                        && self.cookies.affinity.cookies() != cookies =>
                 {
                     tracing::debug!(
                         "the load balancer has chosen another pool member; trying with the earlier cookie"
                     );
-                    self.affinity.restore(cookies.clone());
+                    self.cookies.restore(cookies);
                     self.exchange(envelope, operation).await
                 }
                 result => result,
             }
         };
         let result = tokio::time::timeout(limit, sending).await;
-        let now = self.affinity.cookies();
-        if let Some(ledger) = self.ledger.as_ref().filter(|_| now != cookies) {
-            ledger.affinity(now);
-        }
         result.unwrap_or(Err(Error::Timeout { operation, limit }))
     }
 
@@ -185,9 +182,9 @@ impl Http {
                 let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
-                    self.affinity.settle(&reply.headers);
+                    self.cookies.affinity.settle(&reply.headers);
                 }
-                self.answer(reply)
+                self.answer(reply, operation)
             }
         }
     }
@@ -221,14 +218,14 @@ impl Http {
         let Some(pass) = presented.pass().await else { return Err(self.known_refusal()) };
         let sent = envelope.len();
         let mut head = HeaderMap::new();
-        self.affinity.apply(&self.uri, &mut head);
+        self.cookies.affinity.apply(&self.uri, &mut head);
         head.insert(AUTHORIZATION, authorization);
         let response = wire.post(&self.uri, head, envelope).await;
         let response = response.map_err(|error| self.failed(&*error, operation))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        self.affinity.receive(&self.uri, &headers);
+        self.cookies.receive(&self.uri, &headers);
         if operation == Operation::Create && status.is_success() {
-            self.affinity.settle(&headers);
+            self.cookies.affinity.settle(&headers);
         }
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
@@ -239,11 +236,12 @@ impl Http {
             pass.accepted();
         }
         let body = self.body(&headers, response.into_body(), operation).await?;
-        self.answer(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true })
+        let reply = Reply { status, headers, body, sent, is_verified: true, has_verified_head: true };
+        self.answer(reply, operation)
     }
 
     /// Reads an answer.
-    fn answer(&self, reply: Reply) -> Result<Answer, Error> {
+    fn answer(&self, reply: Reply, operation: Operation) -> Result<Answer, Error> {
         let Reply { status, headers, body, sent, is_verified, has_verified_head } = reply;
         // Over http, an attacker on the network could redirect the credential to another server.
         if has_verified_head
@@ -265,7 +263,7 @@ impl Http {
             }
             Some(Ok(ResponseEnvelope { response, .. })) => Ok(Answer::Response(Box::new(response))),
             Some(Err(error)) if status.is_success() && kind(&headers).is_some_and(|kind| !is_page(kind)) => {
-                Err(Error::Protocol(error.to_string()))
+                Err(violated(&error, operation))
             }
             _ => Err(Error::Http {
                 endpoint: self.name.clone(),
@@ -278,7 +276,7 @@ impl Http {
 
     /// Adds the reason to a fault of a pool member that does not have the shell.
     fn stray(&self, mut fault: Fault, headers: &HeaderMap) -> Fault {
-        if let Some((answering, home)) = self.affinity.strayed(headers) {
+        if let Some((answering, home)) = self.cookies.affinity.strayed(headers) {
             fault.text = format!(
                 "{} (the front end {answering} answered, and the session is on {home}: the load balancer has lost the \
                  affinity)",
@@ -314,12 +312,12 @@ impl Http {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
             Failed::Connection(failure) => self.failed(&*failure, operation),
-            Failed::Body(unread) => Error::Protocol(unread.to_string()),
+            Failed::Body(unread) => violated(&unread, operation),
             Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
             Failed::KnownRefusal => self.known_refusal(),
             Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
             Failed::Refused { .. } => {
-                Error::TicketRefused { endpoint, user, service: negotiation.service(&self.uri) }
+                Error::TicketRefused { endpoint, user, service: negotiation.service(host_name(&self.uri)) }
             }
             Failed::NotOffered { mechanism, offered } => {
                 Error::NotOffered { endpoint, wanted: mechanism.name(), offered }
@@ -343,7 +341,7 @@ impl Http {
     ) -> Result<Vec<u8>, Error> {
         answered::read(headers, body, MAX_ANSWER).await.map_err(|unread| match unread {
             Unread::Connection(failure) => self.failed(&failure, operation),
-            unread => Error::Protocol(unread.to_string()),
+            unread => violated(&unread, operation),
         })
     }
 
@@ -396,6 +394,11 @@ fn kind(headers: &HeaderMap) -> Option<&str> {
 /// Returns whether a content type is that of an HTML page.
 fn is_page(kind: &str) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
+}
+
+/// Returns the error of an answer that is not WSMan.
+fn violated(reason: &dyn std::fmt::Display, operation: Operation) -> Error {
+    Error::Protocol(format!("{reason} (while {operation})"))
 }
 
 /// Returns the content of an answer without an envelope, and the servers that sent it.
