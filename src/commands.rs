@@ -39,12 +39,12 @@ use miette::{Context as _, IntoDiagnostic as _};
 use crate::agent;
 use crate::cli::{self, Cli, Command, Work};
 use crate::folders::Folders;
-use crate::profile::{self, StoreError};
+use crate::profile;
 use crate::{output, screen};
 use attach::AttachOutput;
 use connect::Context;
 pub use exit_code::exit_code;
-use usage::Meant;
+use usage::meant;
 
 /// Sends the log to standard error. `LYNCSH_LOG` overrides the level of `-vv` and `-vvv`.
 pub fn start_log(verbosity: u8) {
@@ -128,34 +128,5 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             let Work { shell, script, arguments, .. } = &work;
             shell::run(&context, connections, None, shell.as_deref(), script, arguments).await
         }
-    }
-}
-
-/// Suggests a command if the word is not the name of a profile, but is similar to a command.
-fn meant(word: &str, error: StoreError) -> miette::Report {
-    let taken = cli::taken();
-    match profile::nearest(word, taken.iter().map(String::as_str)) {
-        Some(command) if matches!(error, StoreError::Missing { .. }) => {
-            Meant { word: word.to_owned(), command: command.to_owned() }.into()
-        }
-        _ => error.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_misspelled_command_is_suggested() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
-        let help = |word: &str| {
-            let error = profile::connections(&folders, word).unwrap_err();
-            meant(word, error).help().unwrap().to_string()
-        };
-        assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
-        assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");
-        assert!(help("contoso").starts_with("create it with `lyncsh add contoso"));
     }
 }

@@ -4,6 +4,9 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use miette::IntoDiagnostic as _;
 
+use crate::cli;
+use crate::profile::{self, StoreError};
+
 /// Asks for a confirmation. Returns whether the answer is y.
 ///
 /// # Errors
@@ -27,6 +30,17 @@ pub struct Meant {
     pub command: String,
 }
 
+/// Suggests a command if the word is not the name of a profile, but is similar to a command.
+pub fn meant(word: &str, error: StoreError) -> miette::Report {
+    let taken = cli::taken();
+    match profile::nearest(word, taken.iter().map(String::as_str)) {
+        Some(command) if matches!(error, StoreError::Missing { .. }) => {
+            Meant { word: word.to_owned(), command: command.to_owned() }.into()
+        }
+        _ => error.into(),
+    }
+}
+
 /// A usage error. Nothing was changed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("{text}")]
@@ -46,3 +60,22 @@ macro_rules! usage {
     };
 }
 pub(crate) use usage;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folders::Folders;
+
+    #[test]
+    fn a_misspelled_command_is_suggested() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let help = |word: &str| {
+            let error = profile::connections(&folders, word).unwrap_err();
+            meant(word, error).help().unwrap().to_string()
+        };
+        assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
+        assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");
+        assert!(help("contoso").starts_with("create it with `lyncsh add contoso"));
+    }
+}

@@ -13,6 +13,7 @@ mod agent_replay;
 mod agent_simulator;
 mod agent_way;
 mod agent_world;
+mod automation;
 mod bad_input;
 mod clixml_powershell;
 mod connections;

@@ -1,6 +1,6 @@
 //! The command in many profiles: each on its own, as many at once as there are places.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,9 +9,10 @@ use miette::IntoDiagnostic as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::module;
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
-use super::{Task, fleeting, module, refuse};
+use super::task::{Task, fleeting, refuse};
 use crate::cli::Exec;
 use crate::commands::connect::{Among, Context, drawing};
 use crate::commands::exit_code;
@@ -35,7 +36,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     let (format, errors) = (options.output.data(), options.errors.into());
     let results = Results::new(format, errors, options.ordered, folder, stop.clone());
     let bar = bar(selected.len());
-    let mut tally = Tally { codes: Vec::new(), bar: &bar };
+    let mut tally = Tally { codes: BTreeMap::new(), bar: &bar };
     let (mut profiles, mut places) = (Vec::new(), Vec::new());
     for (index, one) in selected.into_iter().enumerate() {
         match usable(one.profile) {
@@ -47,7 +48,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 let output = results.of(&one.name);
                 let code = failed(&output, &report);
                 results.end(index, output, Some(code));
-                tally.add(&one.name, Some(code));
+                tally.add(index, &one.name, Some(code));
             }
         }
     }
@@ -87,7 +88,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 let output = results.of(&profiles[one].name);
                 output.fail("not run, because the others were stopped", None);
                 results.end(places[one], output, None);
-                tally.add(&profiles[one].name, None);
+                tally.add(places[one], &profiles[one].name, None);
             }
         }
         if schedule.is_over() {
@@ -106,7 +107,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 if let Some(output) = names.remove(&one) {
                     results.end(places[one], output, Some(code));
                 }
-                tally.add(&profiles[one].name, Some(code));
+                tally.add(places[one], &profiles[one].name, Some(code));
                 if options.fail_fast && code != 0 {
                     stop.cancel();
                 }
@@ -190,13 +191,14 @@ impl Run {
 
 /// The exit codes of all profiles; `None` of one that did not run.
 struct Tally<'a> {
-    codes: Vec<(String, Option<u8>)>,
+    /// By the position of the profile.
+    codes: BTreeMap<usize, (String, Option<u8>)>,
     bar: &'a ProgressBar,
 }
 
 impl Tally<'_> {
-    fn add(&mut self, name: &str, code: Option<u8>) {
-        self.codes.push((name.to_owned(), code));
+    fn add(&mut self, at: usize, name: &str, code: Option<u8>) {
+        self.codes.insert(at, (name.to_owned(), code));
         self.bar.inc(1);
         let failed = self.failed().count();
         if failed > 0 {
@@ -216,13 +218,13 @@ impl Tally<'_> {
     }
 
     fn highest(&self) -> u8 {
-        self.codes.iter().filter_map(|(_, code)| *code).max().unwrap_or(0)
+        self.codes.values().filter_map(|(_, code)| *code).max().unwrap_or(0)
     }
 
     /// Prints how many profiles succeeded, and the exit codes of the others.
     fn report(&self) {
         let (failed, skipped) =
-            (self.failed().count(), self.codes.iter().filter(|(_, code)| code.is_none()).count());
+            (self.failed().count(), self.codes.values().filter(|(_, code)| code.is_none()).count());
         let all = self.codes.len();
         let mut line = format!("{all} profiles: {} succeeded", all - failed - skipped);
         if failed > 0 {

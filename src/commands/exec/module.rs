@@ -88,15 +88,7 @@ pub async fn run(
         command.arg("--config-dir").arg(folder);
     }
     command.args(vec!["-v"; usize::from(context.verbosity)]);
-    command.args([
-        name,
-        "--shell",
-        "pwsh",
-        "--",
-        "-NonInteractive",
-        "-Command",
-        &script(line, output.takes_objects()),
-    ]);
+    command.args([name, "--", "-NonInteractive", "-Command", &script(line, output.takes_objects())]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().into_diagnostic().wrap_err("cannot start lyncsh for PowerShell")?;
     let (Some(objects), Some(messages)) = (child.stdout.take(), child.stderr.take()) else {

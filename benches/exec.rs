@@ -1,0 +1,179 @@
+//! `lyncsh exec` in many tenants and in one, next to the ideal and to pypsrp: `cargo bench --bench exec`.
+//!
+//! The ideal is the time that the round trips of all tenants take, divided by the places. Memory is the largest sum of
+//! the proportional set sizes of lyncsh and its agents, sampled every 50 ms.
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
+mod common;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/suite/program.rs"]
+mod program;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Failure, LYNCSH};
+
+const LATENCY: Duration = Duration::from_millis(50);
+const PLACES: u32 = 16;
+const ROUNDS: usize = 9;
+const LINE: &str = "Get-CsTenant";
+
+fn main() -> Result<(), Failure> {
+    for tenants in [200, 1000] {
+        many(tenants)?;
+    }
+    one()
+}
+
+/// Runs the command in all tenants once.
+fn many(tenants: u32) -> Result<(), Failure> {
+    let latency = format!("{}ms", LATENCY.as_millis());
+    let (_endpoint, known) = common::endpoint(&["--tenants", &tenants.to_string(), "--latency", &latency])?;
+    let folder = tempfile::tempdir()?;
+    std::fs::create_dir_all(folder.path().join("profiles"))?;
+    for number in 1..=tenants {
+        let profile = format!(
+            "kind = \"lync-online\"\nuri = \"{}\"\nuser = \"admin@tenant{number:04}.example\"\n\
+             credential = {{ command = \"echo {}\" }}\n",
+            text(&known["url"]),
+            text(&known["tenant_password"]),
+        );
+        std::fs::write(folder.path().join(format!("profiles/t{number}.toml")), profile)?;
+    }
+    let before = requests(&known)?;
+    let begun = Instant::now();
+    let mut command = Command::new(LYNCSH);
+    let places = PLACES.to_string();
+    command.args(["exec", "--all", "--jsonl", "--parallel", &places, "--", LINE]);
+    let mut child = command
+        .env("LYNCSH_CONFIG_DIR", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut most = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        most = most.max(memory(folder.path()));
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let took = begun.elapsed();
+    if !status.success() {
+        return Err(format!("exec ended with {status}").into());
+    }
+    let requests = f64::from(requests(&known)? - before) / f64::from(tenants);
+    // A pending Receive takes no round trip of its own.
+    let trips = waited(&known, folder.path())?;
+    let ideal = trips * LATENCY.as_secs_f64() * f64::from(tenants) / f64::from(PLACES);
+    println!(
+        "{tenants} tenants: {:.1} s, {:.2} of the ideal {ideal:.1} s ({requests:.1} requests and {trips:.1} round trips each), {most} MB",
+        took.as_secs_f64(),
+        took.as_secs_f64() / ideal
+    );
+    Ok(())
+}
+
+/// Returns the number of round trips that one tenant waits for: its time with latency minus that without.
+fn waited(known: &serde_json::Value, folder: &Path) -> Result<f64, Failure> {
+    let profile = std::fs::read_to_string(folder.join("profiles/t1.toml"))?;
+    let slow = median(|| run(folder, "t1"))?;
+    let (_quick, quick) = common::endpoint(&["--tenants", "1"])?;
+    let other = tempfile::tempdir()?;
+    std::fs::create_dir_all(other.path().join("profiles"))?;
+    let profile = profile.replace(&text(&known["url"]), &text(&quick["url"]));
+    std::fs::write(other.path().join("profiles/t1.toml"), profile)?;
+    let quick = median(|| run(other.path(), "t1"))?;
+    Ok(((slow - quick).as_secs_f64() / LATENCY.as_secs_f64()).round())
+}
+
+/// Runs the command in one tenant: cold, through an agent, and with pypsrp.
+fn one() -> Result<(), Failure> {
+    let (_endpoint, known) = common::endpoint(&[])?;
+    let folder = common::folder(&known, Path::new("console"), "")?;
+    let cold = median(|| run(folder.path(), "work"))?;
+    let other = median(|| pypsrp(&known))?;
+    let mut shell = Command::new(LYNCSH);
+    shell.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", folder.path());
+    let mut shell = common::Ended(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+    run(folder.path(), "work")?;
+    let warm = median(|| run(folder.path(), "work"))?;
+    drop(shell.0.stdin.take());
+    shell.0.wait()?;
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    println!(
+        "one tenant, medians of {ROUNDS}: cold {:.0} ms, through an agent {:.0} ms, pypsrp {:.0} ms with its start ({:.2} and {:.2} of it)",
+        ms(cold),
+        ms(warm),
+        ms(other),
+        ms(cold) / ms(other),
+        ms(warm) / ms(other)
+    );
+    Ok(())
+}
+
+fn median(mut round: impl FnMut() -> Result<Duration, Failure>) -> Result<Duration, Failure> {
+    let mut times = (0..ROUNDS).map(|_| round()).collect::<Result<Vec<_>, _>>()?;
+    times.sort();
+    Ok(times[ROUNDS / 2])
+}
+
+fn run(folder: &Path, profile: &str) -> Result<Duration, Failure> {
+    let mut command = Command::new(LYNCSH);
+    command.args(["exec", profile, "--jsonl", "--", LINE]).env("LYNCSH_CONFIG_DIR", folder);
+    timed(command.stderr(Stdio::inherit()))
+}
+
+fn pypsrp(known: &serde_json::Value) -> Result<Duration, Failure> {
+    let script = "import json, sys\nfrom urllib.parse import urlsplit\nfrom pypsrp.powershell import PowerShell, RunspacePool\n\
+        from pypsrp.wsman import WSMan\nknown = json.loads(sys.argv[1])\nat = urlsplit(known['url'])\n\
+        with WSMan(at.hostname, port=at.port, path=at.path.lstrip('/'), ssl=False, auth='basic', username=known['user'],\n\
+        \u{20}          password=known['password'], encryption='never', no_proxy=True) as server, RunspacePool(server) as pool:\n\
+        \u{20}   shell = PowerShell(pool)\n    shell.add_cmdlet('Get-CsTenant')\n    print(len(shell.invoke()))\n";
+    timed(Command::new(program::python()).args(["-c", script, &known.to_string()]))
+}
+
+fn timed(command: &mut Command) -> Result<Duration, Failure> {
+    let begun = Instant::now();
+    let output = command.stdin(Stdio::null()).output()?;
+    let took = begun.elapsed();
+    if output.status.success() && !output.stdout.is_empty() {
+        Ok(took)
+    } else {
+        Err(format!("{command:?} ended with {output:?}").into())
+    }
+}
+
+fn text(value: &serde_json::Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Returns the number of requests that the endpoint has received.
+fn requests(known: &serde_json::Value) -> Result<u32, Failure> {
+    use std::io::{Read as _, Write as _};
+    let url = url::Url::parse(&text(&known["url"]))?;
+    let address = (url.host_str().unwrap_or_default(), url.port().unwrap_or_default());
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(b"GET /sim/requests HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.rsplit("\r\n").next().unwrap_or_default().trim().parse()?)
+}
+
+/// Returns the proportional set size of all processes with this folder, in MB.
+fn memory(folder: &Path) -> u64 {
+    let name = folder.as_os_str().as_encoded_bytes();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| {
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        environment.windows(name.len()).any(|part| part == name).then_some(())?;
+        let text = std::fs::read_to_string(entry.path().join("smaps_rollup")).ok()?;
+        let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    all.filter_map(of).sum::<u64>() / 1024
+}

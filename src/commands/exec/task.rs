@@ -1,0 +1,109 @@
+//! The command of `lyncsh exec`, read and checked before a session opens.
+
+use std::io::IsTerminal as _;
+
+use miette::IntoDiagnostic as _;
+
+use super::module::Line;
+use crate::commands::connect::ConnectError;
+use crate::commands::usage::usage;
+use crate::exit::Exit;
+use crate::line::data::{self, InputFormat};
+use crate::platform::Ending;
+use crate::profile::Connections;
+use crate::psrp::clixml::Value;
+use crate::shell::console::{self, Input, Refused, Script};
+
+/// A command to run, read before a session opens.
+#[derive(Clone)]
+pub struct Task {
+    /// For the console.
+    script: Result<Script, Refused>,
+    arguments: Vec<String>,
+    /// For PowerShell; `None` if there is input.
+    line: Option<Line>,
+}
+
+impl Task {
+    /// Returns the console's input.
+    ///
+    /// # Errors
+    /// The console cannot run the command.
+    pub fn input(&self) -> Result<Input, &Refused> {
+        let script = self.script.as_ref()?.clone();
+        Ok(Input::Script { script, arguments: self.arguments.clone() })
+    }
+
+    /// Returns the line for PowerShell.
+    pub fn line(&self) -> miette::Result<&Line> {
+        let help = "read the input in the command, with Import-Csv or Get-Content";
+        self.line.as_ref().ok_or_else(|| usage!(help = help, "--input is not for profiles of a module"))
+    }
+}
+
+/// Reads the objects of standard input.
+pub async fn input(format: InputFormat) -> miette::Result<Vec<Value>> {
+    let text = standard_input().await?;
+    data::read(format, &text)
+        .map_err(|reason| usage!(help = "nothing was run", "cannot read the input: {reason}"))
+}
+
+/// Reads standard input to its end, or to Ctrl-C.
+async fn standard_input() -> miette::Result<String> {
+    if std::io::stdin().is_terminal() {
+        let help = "pass a command after `--`, a script, or redirect the input";
+        return Err(usage!(help = help, "the input is a terminal"));
+    }
+    let read = tokio::task::spawn_blocking(console::standard_input);
+    let text = tokio::select! {
+        text = read => text.into_diagnostic()?,
+        _ = tokio::signal::ctrl_c() => return Err(ConnectError::Ended(Ending::Interrupt).into()),
+    };
+    text.map_err(|error| usage!("cannot read the input: {error}"))
+}
+
+/// Reads and checks the command.
+async fn task(script: Option<&str>, line: Vec<String>, input: Option<Vec<Value>>) -> miette::Result<Task> {
+    let has_input = input.is_some();
+    let (read, arguments, line) = match (script, line.as_slice()) {
+        (Some(path), _) => {
+            if !std::path::Path::new(path).exists() && !path.to_lowercase().ends_with(".ps1") {
+                let help = "put a command after `--`";
+                return Err(usage!(help = help, "there is no script '{path}'"));
+            }
+            let call = Line::script(path, &line)?;
+            (Script::from_file(std::path::Path::new(path)), line, call)
+        }
+        (None, []) if has_input => {
+            let help = "put the command after `--`, or name a script";
+            return Err(usage!(help = help, "--input needs a command"));
+        }
+        (None, []) => {
+            let text = standard_input().await?;
+            (Script::read(&text), line, Line::text(&text))
+        }
+        (None, [text]) => (Script::read(text), Vec::new(), Line::text(text)),
+        (None, words) => (Script::from_words(words), Vec::new(), Line::words(words)),
+    };
+    let script = match input {
+        Some(values) => read.and_then(|script| script.with_input(values)),
+        None => read,
+    };
+    Ok(Task { script, arguments, line: (!has_input).then_some(line) })
+}
+
+/// Reports why the console cannot run a command.
+pub fn refuse(refused: &Refused, title: &str) -> u8 {
+    for line in refused.lines(title) {
+        crate::errln!("{line}");
+    }
+    Exit::Usage.code()
+}
+
+/// Returns the connections as `exec` uses them: a session that it opens ends with it.
+pub fn fleeting(mut connections: Connections) -> Connections {
+    for profile in &mut connections.profiles {
+        profile.keep = std::time::Duration::ZERO;
+    }
+    connections
+}
