@@ -126,6 +126,7 @@ async fn the_playbook_runs() {
         .args([&file])
         .env("PATH", path())
         .env("LYNCSH_CONFIG_DIR", world.root())
+        .env("ANSIBLE_PYTHON_INTERPRETER", python())
         .env("ANSIBLE_LOCAL_TEMP", world.root())
         .env("ANSIBLE_HOME", world.root())
         .env("ANSIBLE_LOCALHOST_WARNING", "False");

@@ -208,7 +208,7 @@ impl Tally<'_> {
 
     fn failed(&self) -> impl Iterator<Item = (&str, u8)> {
         self.codes
-            .iter()
+            .values()
             .filter_map(|(name, code)| Some((name.as_str(), (*code)?)))
             .filter(|(_, code)| *code != 0)
     }

@@ -63,7 +63,11 @@ async fn standard_input() -> miette::Result<String> {
 }
 
 /// Reads and checks the command.
-async fn task(script: Option<&str>, line: Vec<String>, input: Option<Vec<Value>>) -> miette::Result<Task> {
+pub async fn task(
+    script: Option<&str>,
+    line: Vec<String>,
+    input: Option<Vec<Value>>,
+) -> miette::Result<Task> {
     let has_input = input.is_some();
     let (read, arguments, line) = match (script, line.as_slice()) {
         (Some(path), _) => {
