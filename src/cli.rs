@@ -73,6 +73,24 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Rename a profile, with its password, history, shortcuts and caches
+    Rename {
+        /// The profile's current name, which may be the name of a command
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The new name
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Copy a profile and its password
+    Copy {
+        /// The profile to copy
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The new profile's name
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
     /// Import a profile's cmdlets into a running PowerShell
     ///
     /// Prints the import command for `Invoke-Expression`: `lyncsh attach work | Invoke-Expression`.

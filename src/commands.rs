@@ -3,6 +3,7 @@
 pub mod add;
 pub mod attach;
 pub mod connect;
+pub mod copy;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod edit;
@@ -18,6 +19,7 @@ pub mod names;
 pub mod powershell;
 pub mod refresh;
 pub mod remove;
+pub mod rename;
 pub mod session;
 pub mod shell;
 pub mod shortcut;
@@ -96,6 +98,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }
+        Command::Rename { old, new } => done(rename::run(&context, config.as_deref(), &old, &new).await),
+        Command::Copy { old, new } => done(copy::run(folders, &old, &new).await),
         Command::Attach { profile, module, socket, facts, proxies, secret, own } => {
             let wanted = match (module, socket, facts) {
                 _ if secret => AttachOutput::Secret,

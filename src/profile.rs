@@ -25,4 +25,4 @@ pub use selection::{Selected, Selection, SelectionError, select};
 pub use service::Service;
 pub use store::{StoreError, check_name, load, names};
 pub use types::{CONSOLE, CREDENTIALS_DIRECTORY, CredentialSource, Profile};
-pub use write::{NotToml, Settings};
+pub use write::{NotToml, Renamed, Settings};

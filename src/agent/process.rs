@@ -23,6 +23,7 @@ use super::resolver::EndpointResolver;
 use super::serve::{self, ControlServer};
 use super::shared::{EventLog, Shared};
 use super::socket::Listener;
+use crate::files::replace::move_file;
 use crate::folders::Folders;
 use crate::output;
 use crate::platform::{self, ShutdownSignals};
@@ -188,6 +189,11 @@ pub fn discard_log(folders: &Folders, profile: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Moves the log of a profile's agent to another profile.
+pub fn rename_log(folders: &Folders, old: &str, new: &str) -> io::Result<()> {
+    move_file(&log_file(&folders.state, old), &log_file(&folders.state, new))
 }
 
 fn log_file(state: &Path, profile: &str) -> PathBuf {

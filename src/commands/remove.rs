@@ -128,6 +128,11 @@ fn report(folders: &Folders, name: &str) {
             crate::outln!("The profile '{other}' still lists it in connections.");
         }
     }
+    report_startup(name);
+}
+
+/// Reports startup scripts that still import the module of the profile.
+pub fn report_startup(name: &str) {
     let module = format!("lyncsh-{name}.psm1");
     for script in startup::scripts().unwrap_or_default() {
         let text = std::fs::read(&script.path).unwrap_or_default();

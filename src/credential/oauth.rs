@@ -30,7 +30,7 @@ use crate::step::Report;
 pub use self::error::{Operation, TokenError};
 pub use self::granted::Token;
 pub use self::http::Network;
-pub use self::refresh::{forget, is_stored};
+pub use self::refresh::{copy, forget, is_stored};
 
 /// The sign-in of a profile to one endpoint. It renews its tokens.
 #[derive(Debug)]
