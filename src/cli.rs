@@ -91,6 +91,8 @@ pub enum Command {
         #[arg(value_name = "NEW")]
         new: String,
     },
+    /// Print the JSON schema of a profile, for editors
+    Schema,
     /// Import a profile's cmdlets into a running PowerShell
     ///
     /// Prints the import command for `Invoke-Expression`: `lyncsh attach work | Invoke-Expression`.

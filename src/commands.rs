@@ -67,6 +67,10 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
     names::report(&folders);
+    // Own profiles are usable without it.
+    if let Err(error) = profile::team_folders(&folders) {
+        screen::print_report(&error.into());
+    }
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
         crate::errln!("{line}");
@@ -97,6 +101,10 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
+        }
+        Command::Schema => {
+            output::print_data(&format!("{:#}\n", profile::schema()));
+            Ok(ExitCode::SUCCESS)
         }
         Command::Rename { old, new } => done(rename::run(&context, config.as_deref(), &old, &new).await),
         Command::Copy { old, new } => done(copy::run(folders, &old, &new).await),

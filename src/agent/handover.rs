@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::folders::Folders;
-use crate::profile::{self, Profile, ProfileError};
+use crate::profile::{self, Profile, ProfileError, Source};
 
 /// Maximum length of the secrets.
 const MAX_SECRET: u64 = 128 * 1024;
@@ -18,9 +18,8 @@ const MAX_SECRET: u64 = 128 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
     pub profile: String,
-    pub path: PathBuf,
-    /// The profile's text as read by the launcher.
-    pub text: String,
+    /// The profile's files as read by the launcher.
+    pub sources: Vec<Source>,
     pub config: PathBuf,
     pub cache: PathBuf,
     pub state: PathBuf,
@@ -51,7 +50,7 @@ impl Handover {
     }
 
     pub fn profile(&self) -> Result<Profile, ProfileError> {
-        profile::parse(&self.profile, &self.path, &self.text)
+        profile::parse_sources(&self.profile, &self.sources)
     }
 
     /// Writes the handover to the agent's standard input.

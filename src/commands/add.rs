@@ -2,8 +2,8 @@
 
 use miette::{Context as _, IntoDiagnostic as _};
 
-use super::keyring;
 use super::usage::usage;
+use super::{keyring, names};
 use crate::cli::Add;
 use crate::credential::{self, CredentialError};
 use crate::files::replace::{New, replace};
@@ -74,11 +74,13 @@ fn source(add: &Add, before: Option<&Before>) -> miette::Result<Option<Credentia
 /// Reads the existing profile; fails without `--force`.
 fn before(folders: &Folders, add: &Add) -> miette::Result<Option<Before>> {
     profile::check_name(&add.name, &[])?;
-    let path = folders.profile(&add.name);
+    let path = profile::path(folders, &add.name);
     if !path.exists() {
         return Ok(None);
     }
-    if !add.force {
+    if add.force {
+        names::check_own(folders, &add.name, "change")?;
+    } else {
         return Err(usage!(
             help = "choose another name, or change its settings with --force",
             "profile '{}' already exists: {}",
@@ -102,6 +104,7 @@ fn written(
 ) -> miette::Result<(String, Profile)> {
     let path = folders.profile(&add.name);
     let settings = Settings {
+        include: None,
         kind: add.kind.as_deref(),
         user: add.user.as_deref(),
         domain: add.domain.as_deref(),

@@ -6,7 +6,7 @@ use super::names;
 use crate::credential;
 use crate::files::replace::{New, create_new};
 use crate::folders::Folders;
-use crate::profile::{self, StoreError};
+use crate::profile::{self, Settings, StoreError};
 
 /// Copies the profile's file and its entries in the keyring. History, caches and shortcuts are not copied.
 pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> {
@@ -16,9 +16,22 @@ pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> 
         result => result.ok(),
     };
     names::check_new(folders, new)?;
-    let (from, to) = (folders.profile(old), folders.profile(new));
-    let content =
-        std::fs::read(&from).into_diagnostic().wrap_err_with(|| format!("cannot read {}", from.display()))?;
+    let to = folders.profile(new);
+    let content = match profile::of_team(folders, old) {
+        // Its relative paths start at the team's folder, and the team may change it.
+        Some(team) => {
+            Settings { include: Some(&team), ..Settings::default() }.apply("").into_diagnostic()?.into()
+        }
+        None => {
+            let from = folders.profile(old);
+            std::fs::read(&from)
+                .into_diagnostic()
+                .wrap_err_with(|| format!("cannot read {}", from.display()))?
+        }
+    };
+    std::fs::create_dir_all(folders.profiles())
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot create {}", folders.profiles().display()))?;
     create_new(&to, &content, New::Private)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot write the profile to {}", to.display()))?;

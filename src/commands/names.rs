@@ -50,24 +50,38 @@ fn called() -> Option<String> {
 
 /// Returns a warning with the rename command if a command hides the profile.
 pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
-    if !cli::taken().iter().any(|taken| taken == name) || !folders.profile(name).is_file() {
+    if !cli::taken().iter().any(|taken| taken == name) || !profile::path(folders, name).is_file() {
         return None;
     }
     let mut other = format!("{name}-profile");
-    while folders.profile(&other).exists() {
+    while profile::path(folders, &other).exists() {
         other.push('1');
     }
+    let (what, command) =
+        if profile::of_team(folders, name).is_some() { ("Copy", "copy") } else { ("Rename", "rename") };
     Some(format!(
-        "Cannot open the profile '{name}': lyncsh has a command of that name. Rename it with \
-         `lyncsh rename {name} {other}`."
+        "Cannot open the profile '{name}': lyncsh has a command of that name. {what} it with \
+         `lyncsh {command} {name} {other}`."
     ))
+}
+
+/// Checks that a profile to change is not a team's.
+pub fn check_own(folders: &Folders, name: &str, what: &str) -> miette::Result<()> {
+    match profile::of_team(folders, name) {
+        None => Ok(()),
+        Some(path) => Err(usage!(
+            help = format!("copy it with `lyncsh copy {name} NEW`; keys of the copy override the team's"),
+            "cannot {what} '{name}': it is a team's profile, {}",
+            path.display()
+        )),
+    }
 }
 
 /// Checks the name of a profile to create: valid, not the name of a command, and not in use.
 pub fn check_new(folders: &Folders, name: &str) -> miette::Result<()> {
     let taken = cli::taken();
     profile::check_name(name, &taken.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let path = folders.profile(name);
+    let path = profile::path(folders, name);
     if std::fs::symlink_metadata(&path).is_ok() {
         return Err(usage!(
             help = "choose another name",

@@ -20,6 +20,7 @@ use crate::shell::module::{self, Module};
 /// Removes the profile, its secret, its shortcuts and its cached files. Asks first, unless `yes`.
 pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool) -> miette::Result<()> {
     let folders = &context.folders;
+    names::check_own(folders, name, "remove")?;
     let path = folders.profile(name);
     // An invalid profile can be removed.
     let profile = match profile::load(folders, name) {

@@ -33,6 +33,7 @@ pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str)
         Err(StoreError::Several { .. }) => (None, true),
         result => (result.ok(), false),
     };
+    names::check_own(folders, old, "rename")?;
     names::check_new(folders, new)?;
     let starting = unused(folders, old).await?;
     let entries = if is_group { Vec::new() } else { entries(profile.as_ref(), old, new) };
@@ -108,7 +109,7 @@ pub fn unmoved(error: &CredentialError, new: &str) -> String {
 
 /// Changes the name in the profiles that list or include the profile.
 fn refer(folders: &Folders, old: &str, new: &str) {
-    for other in profile::names(folders) {
+    for other in profile::own_names(folders) {
         let path = folders.profile(&other);
         let Ok(before) = text::read(&path) else { continue };
         let renamed = Renamed { old, new, file: &folders.profile(old) };

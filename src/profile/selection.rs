@@ -96,7 +96,10 @@ fn tagged(folders: &Folders, tag: &str) -> Result<Vec<Selected>, SelectionError>
     for one in names(folders).iter().filter_map(|name| one(folders, name)) {
         let tags = match &one.profile {
             Ok(profile) => Some(profile.tags.clone()),
-            Err(_) => text::read(&folders.profile(&one.name)).ok().and_then(|text| read::tags(&text)),
+            Err(_) => {
+                let path = store::path(folders, &one.name);
+                text::read(&path).ok().and_then(|text| read::tags(&path, &text))
+            }
         };
         let has_tag = tags.as_ref().map(|tags| tags.iter().any(|known| known == tag));
         is_used |= has_tag == Some(true);

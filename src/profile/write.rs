@@ -9,6 +9,7 @@ use super::types::CredentialSource;
 /// Settings to write; `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Settings<'a> {
+    pub include: Option<&'a Path>,
     pub kind: Option<&'a str>,
     pub user: Option<&'a str>,
     pub domain: Option<&'a str>,
@@ -32,7 +33,9 @@ impl Settings<'_> {
     pub fn apply(&self, before: &str) -> Result<String, NotToml> {
         let mut document: DocumentMut =
             before.parse().map_err(|error: toml_edit::TomlError| NotToml(error.to_string()))?;
+        let include = self.include.map(|path| path.display().to_string());
         let texts = [
+            ("include", include.as_deref()),
             ("kind", self.kind),
             ("user", self.user),
             ("domain", self.domain),

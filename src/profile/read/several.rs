@@ -3,10 +3,8 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{self, Reader};
-
-/// Valid keys of a group profile. All other keys belong into the profiles of its connections.
-const KEYS: [&str; 2] = ["connections", "shell"];
+use super::reader::Reader;
+use crate::profile::keys::{self, GROUP, KEYS};
 
 /// The profiles of a group, in their order, with their positions in the text.
 #[derive(Clone, Debug)]
@@ -18,8 +16,9 @@ pub struct List {
 
 impl Reader<'_> {
     pub(super) fn several(&mut self) -> List {
-        for key in self.table.keys().filter(|key| reader::KEYS.contains(&key.get_ref().as_ref())) {
-            if !KEYS.contains(&key.get_ref().as_ref()) {
+        let known = keys::names(&KEYS);
+        for key in self.table.keys().filter(|key| known.contains(&key.get_ref().as_ref())) {
+            if !GROUP.contains(&key.get_ref().as_ref()) {
                 let message = format!(
                     "{} is not valid in a group: set it in the profile of each connection",
                     key.get_ref()
@@ -27,7 +26,7 @@ impl Reader<'_> {
                 self.mistake(key.span(), message);
             }
         }
-        self.unknown_keys(self.table, &reader::KEYS, "a profile");
+        self.unknown_keys(self.table, &known, "a profile");
         List { names: self.names(), shell: self.text("shell") }
     }
 
