@@ -42,6 +42,8 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a profile and store its password
+    ///
+    /// Without a kind, asks for the settings. With --from, creates many profiles; other options are their defaults.
     Add(Add),
     /// List profiles
     List(Json),
@@ -256,9 +258,12 @@ pub fn config_dir() -> Option<PathBuf> {
 pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
-    pub name: String,
+    pub name: Option<String>,
+    /// Create a profile for each row of this CSV file, whose columns are name and keys of a profile
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "force"])]
+    pub from: Option<PathBuf>,
     /// Kind: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
-    #[arg(long, required_unless_present = "force")]
+    #[arg(long)]
     pub kind: Option<String>,
     /// Account to sign in with, as name@domain
     #[arg(long)]

@@ -13,6 +13,7 @@ mod facts;
 pub mod hook;
 mod keeper;
 pub mod keyring;
+mod last_used;
 pub mod list;
 pub mod login;
 pub mod names;
@@ -85,9 +86,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Add(add) => {
             let taken = cli::taken();
             let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
-            done(add::run(folders, &add, &taken).await)
+            done(add::run(&context, add, &taken).await)
         }
-        Command::List(json) => done(list::run(folders, json.json)),
+        Command::List(json) => done(list::run(folders, json.json).await),
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
         Command::Login { profile, proxy, password_stdin } => {

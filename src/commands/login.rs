@@ -54,7 +54,10 @@ pub async fn run(folders: &Folders, name: &str, stdin: bool, proxy: bool) -> mie
     let what = if proxy { "proxy password" } else { "password" };
     match source {
         CredentialSource::Shared(entry) => {
-            crate::outln!("The {what} in the keyring entry '{entry}' is stored, for {}.", sharing.join(", "));
+            crate::outln!(
+                "The {what} in the keyring entry '{entry}' is stored, for {}.",
+                names::listed(&sharing)
+            );
         }
         _ => crate::outln!("The {what} of '{name}' is stored."),
     }

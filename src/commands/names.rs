@@ -102,6 +102,16 @@ pub fn sharing(folders: &Folders, entry: &str) -> Vec<String> {
     profile::names(folders).into_iter().filter(uses).collect()
 }
 
+/// Maximum number of names in a message.
+const LISTED: usize = 10;
+
+/// Returns names for a message.
+pub fn listed(names: &[String]) -> String {
+    let some = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(LISTED);
+    if more > 0 { format!("{some} and {more} more") } else { some }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

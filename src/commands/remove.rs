@@ -5,7 +5,7 @@ use std::path::Path;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use super::{names, shortcut, unverified};
+use super::{last_used, names, shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
@@ -113,6 +113,7 @@ fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::R
     unverified::discard(folders, name)
         .into_diagnostic()
         .wrap_err("cannot remove the record of the profile's notices")?;
+    last_used::discard(folders, name).into_diagnostic().wrap_err("cannot remove the time of its last use")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)

@@ -8,7 +8,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
 use super::usage::usage;
-use super::{names, remove, shortcut, unverified};
+use super::{last_used, names, remove, shortcut, unverified};
 use crate::agent::journal::Journal;
 use crate::agent::paths::{self, AgentPaths};
 use crate::agent::process;
@@ -103,7 +103,7 @@ fn entries(profile: Option<&Profile>, old: &str, new: &str) -> Vec<(String, Stri
 }
 
 /// Returns the message about a password that stays under the old name.
-pub fn unmoved(error: &CredentialError, new: &str) -> String {
+fn unmoved(error: &CredentialError, new: &str) -> String {
     format!("Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}`.")
 }
 
@@ -130,6 +130,9 @@ fn files(context: &Context, old: &str, new: &str) -> miette::Result<()> {
     move_file(&draft(old), &draft(new)).into_diagnostic().wrap_err_with(|| moved("the draft"))?;
     process::rename_log(folders, old, new).into_diagnostic().wrap_err_with(|| moved("the agent's log"))?;
     unverified::rename(folders, old, new).into_diagnostic().wrap_err_with(|| moved("its notices"))?;
+    last_used::rename(folders, old, new)
+        .into_diagnostic()
+        .wrap_err_with(|| moved("the time of its last use"))?;
     Console::rename(folders, old, new).into_diagnostic().wrap_err_with(|| moved("its line history"))?;
     Exports::of(folders, old).move_to(&Exports::of(folders, new))?;
     module::rename_hooked(folders, old, new)?;

@@ -68,6 +68,14 @@ pub fn of_team(folders: &Folders, name: &str) -> Option<PathBuf> {
     find(folders, name).ok().flatten().filter(|path| *path != folders.profile(name))
 }
 
+/// Returns the files of teams that a profile of the same name hides.
+pub fn hidden_files(folders: &Folders, name: &str) -> Vec<PathBuf> {
+    let teams = team_folders(folders).unwrap_or_default();
+    let files = teams.into_iter().map(|folder| folder.join(format!("{name}.toml")));
+    let used = find(folders, name).ok().flatten();
+    files.filter(|file| file.is_file() && Some(file) != used.as_ref()).collect()
+}
+
 /// Returns the names of the profiles in a folder, in any order.
 pub fn names_in(folder: &Path) -> std::io::Result<Vec<String>> {
     let names = std::fs::read_dir(folder)?.filter_map(|entry| {

@@ -1,12 +1,14 @@
 //! Parsing of a profile's text. All mistakes are reported with their positions.
 
 mod credential;
+mod failure;
 mod include;
 mod mistake;
 mod reader;
 mod secret;
 mod service;
 mod several;
+mod source;
 mod tokens;
 mod value;
 
@@ -16,9 +18,10 @@ use toml::Spanned;
 
 use self::reader::Reader;
 use super::types::Profile;
-pub use include::{Source, sources};
+pub use include::sources;
 pub use mistake::{Mistake, ProfileError};
 pub use several::List;
+pub use source::Source;
 
 /// A parsed profile.
 #[derive(Clone, Debug)]

@@ -1,22 +1,16 @@
 //! Files of a profile: its own, and those that it includes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, ProfileError};
+use super::source::{Source, start_of};
 use crate::files::text;
 
 /// Maximum number of files of a profile.
 const MAX_FILES: usize = 8;
-
-/// A file of a profile.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Source {
-    pub path: PathBuf,
-    pub text: String,
-}
 
 /// Returns the files of a profile: its own with this text, then the file that it includes, and so on.
 ///
@@ -59,11 +53,6 @@ fn included(table: &DeTable<'_>) -> Option<(String, std::ops::Range<usize>)> {
 fn is_same(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real(one) == real(other)
-}
-
-/// Returns the position of a file in the concatenation of all files, in which mistakes have their positions.
-pub fn start_of(sources: &[Source], at: usize) -> usize {
-    sources[..at].iter().map(|source| source.text.len() + 1).sum()
 }
 
 fn table(sources: &[Source], at: usize) -> Result<DeTable<'_>, ProfileError> {

@@ -7,8 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
-use super::include::Source;
 use super::mistake::Mistake;
+use super::source::Source;
 use crate::net::{Fingerprint, HostPattern, NotProxy, ProxySetting, TlsLibrary, is_loopback};
 use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};

@@ -8,10 +8,10 @@ use toml::Spanned;
 use toml::de::DeTable;
 use url::Url;
 
-use super::include::start_of;
 use super::mistake::Mistake;
 use super::reader::Reader;
 use super::secret::is_secret;
+use super::source::start_of;
 use crate::profile::keys::{self, Value};
 use crate::profile::kind::Kind;
 use crate::profile::nearest::nearest;
