@@ -208,7 +208,7 @@ async fn a_changed_password_is_retried_at_most_once() {
 }
 
 /// Runs a script in a terminal with an unlocked, empty keyring.
-fn in_session(world: &World, script: &str) -> Terminal {
+pub fn in_session(world: &World, script: &str) -> Terminal {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
     let root = world.root().to_str().unwrap().to_owned();
     let words = ["--", "sh", "-c", &format!("{start}{script}")].map(str::to_owned);
