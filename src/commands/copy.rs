@@ -17,17 +17,12 @@ pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> 
     };
     names::check_new(folders, new)?;
     let to = folders.profile(new);
-    let content = match profile::of_team(folders, old) {
+    let content = if let Some(team) = profile::of_team(folders, old) {
         // Its relative paths start at the team's folder, and the team may change it.
-        Some(team) => {
-            Settings { include: Some(&team), ..Settings::default() }.apply("").into_diagnostic()?.into()
-        }
-        None => {
-            let from = folders.profile(old);
-            std::fs::read(&from)
-                .into_diagnostic()
-                .wrap_err_with(|| format!("cannot read {}", from.display()))?
-        }
+        Settings { include: Some(&team), ..Settings::default() }.apply("").into_diagnostic()?.into()
+    } else {
+        let from = folders.profile(old);
+        std::fs::read(&from).into_diagnostic().wrap_err_with(|| format!("cannot read {}", from.display()))?
     };
     std::fs::create_dir_all(folders.profiles())
         .into_diagnostic()

@@ -189,13 +189,13 @@ fn fit(widths: &mut [usize; 7], columns: usize) -> bool {
 
 fn paragraphs(rows: &[Row], all: &[[String; 7]]) -> String {
     let label = COLUMNS.iter().copied().map(width).max().unwrap_or_default();
-    let one = |(row, cells): (&Row, &[String; 7])| match &row.error {
-        Some(error) => format!("{}\n  {}\n", row.name, invalid(&row.name, error)),
-        None => {
-            let lines = COLUMNS.iter().zip(cells).skip(1).filter(|(_, cell)| *cell != "-");
-            let lines = lines.map(|(name, cell)| format!("  {name:label$}  {cell}\n"));
-            format!("{}\n{}", row.name, lines.collect::<String>())
+    let one = |(row, cells): (&Row, &[String; 7])| {
+        if let Some(error) = &row.error {
+            return format!("{}\n  {}\n", row.name, invalid(&row.name, error));
         }
+        let lines = COLUMNS.iter().zip(cells).skip(1).filter(|(_, cell)| *cell != "-");
+        let lines = lines.map(|(name, cell)| format!("  {name:label$}  {cell}\n"));
+        format!("{}\n{}", row.name, lines.collect::<String>())
     };
     rows.iter().zip(all).map(one).collect()
 }

@@ -90,7 +90,6 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
                 let end = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
                 mistake(format!("there is no profile '{name}'{end}"));
             }
-            Err(StoreError::Name { reason, .. }) => mistake(format!("invalid profile name: {reason}")),
             Err(StoreError::Several { .. }) => {
                 mistake(format!("'{name}' is itself a group; list its connections instead"));
             }

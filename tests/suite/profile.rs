@@ -256,6 +256,7 @@ fn an_included_file_has_the_defaults_and_its_own_mistakes() {
         std::fs::write(path, text).unwrap();
     };
     let path = folder.path().join("profiles/work.toml");
+    std::fs::create_dir(folder.path().join("profiles")).unwrap();
     let parsed = |text: &str| parse("work", &path, text);
     write(
         "team/base.toml",

@@ -87,8 +87,7 @@ pub fn written(
         let help = match before {
             None => "see the options in `lyncsh add --help`; nothing was written".to_owned(),
             Some(_) => format!(
-                "change the existing settings of '{0}' with `lyncsh edit {0}`; nothing was written",
-                name
+                "change the existing settings of '{name}' with `lyncsh edit {name}`; nothing was written"
             ),
         };
         usage!(help = help, "invalid profile: {}", wrong.join("; "))

@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use super::reader::Reader;
 use crate::profile::keys::{self, GROUP, KEYS};
+use crate::profile::name::wrong_name;
 
 /// The profiles of a group, in their order, with their positions in the text.
 #[derive(Clone, Debug)]
@@ -46,6 +47,10 @@ impl Reader<'_> {
                 None => self.mistake(one.span(), expected),
                 Some(name) if names.iter().any(|known| known.get_ref() == name) => {
                     self.mistake(one.span(), format!("'{name}' is listed twice"));
+                }
+                Some(name) if wrong_name(name).is_some() => {
+                    let reason = wrong_name(name).unwrap_or_default();
+                    self.mistake(one.span(), format!("invalid profile name: {reason}"));
                 }
                 Some(name) => names.push(Spanned::new(one.span(), name.to_owned())),
             }
