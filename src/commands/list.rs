@@ -242,13 +242,13 @@ mod tests {
         assert!(
             lines[4].starts_with("torn     the profile ") && lines[4].ends_with("see `lyncsh show torn`")
         );
-        for columns in [130, 100, 92] {
+        for columns in [130, 100, 97] {
             let cut = table(&rows, Some(columns));
             let valid = cut.lines().filter(|line| !line.starts_with("torn"));
             assert!(valid.clone().all(|line| width(line) <= columns), "{cut}");
             assert_eq!(cut.lines().count(), 5, "{cut}");
         }
-        assert!(table(&rows, Some(92)).contains("https://server.cont"), "{}", table(&rows, Some(92)));
+        assert!(table(&rows, Some(97)).contains("https://server.cont"), "{}", table(&rows, Some(97)));
         let narrow = table(&rows, Some(50));
         assert!(
             narrow.contains("contoso\n  kind       wsman\n  user       admin@contoso.example\n"),

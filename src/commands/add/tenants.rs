@@ -137,6 +137,7 @@ fn rows(folders: &Folders, text: &str, defaults: &str, taken: &[&str]) -> Result
     })?;
     let (mut rows, mut mistakes) = (Vec::new(), Vec::new());
     let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut lines_to = LineCounter { text: text.as_bytes(), at: 0, line: 1 };
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
@@ -145,7 +146,7 @@ fn rows(folders: &Folders, text: &str, defaults: &str, taken: &[&str]) -> Result
                 continue;
             }
         };
-        let line = record.position().map_or(0, csv::Position::line) + skipped;
+        let line = skipped + lines_to.line(record.position().map_or(0, csv::Position::byte));
         // A spreadsheet may end with empty rows.
         if record.iter().all(str::is_empty) {
             continue;
@@ -177,6 +178,28 @@ fn rows(folders: &Folders, text: &str, defaults: &str, taken: &[&str]) -> Result
         mistakes.push("it has no rows below the header".to_owned());
     }
     if mistakes.is_empty() { Ok(rows) } else { Err(mistakes) }
+}
+
+/// Counts the lines up to a record. The position that the reader gives is before empty lines.
+struct LineCounter<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl LineCounter<'_> {
+    /// Returns the line of the record at or after this byte. The bytes must increase.
+    fn line(&mut self, byte: u64) -> u64 {
+        let is_empty = |at: usize| self.text.get(at).is_some_and(|one| b"\r\n".contains(one));
+        let mut start = usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
+        while is_empty(start) {
+            start += 1;
+        }
+        let passed = self.text.get(self.at..start).unwrap_or_default();
+        self.line += passed.iter().filter(|one| **one == b'\n').count() as u64;
+        self.at = start;
+        self.line
+    }
 }
 
 /// Returns the text without Excel's line `sep=;`, and the number of removed lines.
