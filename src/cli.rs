@@ -42,6 +42,8 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a profile and store its password
+    ///
+    /// Without a kind, asks for the settings. With --from, creates many profiles; other options are their defaults.
     Add(Add),
     /// List profiles
     List(Json),
@@ -76,6 +78,26 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Rename a profile, with its password, history, shortcuts and caches
+    Rename {
+        /// The profile's current name, which may be the name of a command
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The new name
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Copy a profile and its password
+    Copy {
+        /// The profile to copy
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The new profile's name
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Print the JSON schema of a profile, for editors
+    Schema,
     /// Import a profile's cmdlets into a running PowerShell
     ///
     /// Prints the import command for `Invoke-Expression`: `lyncsh attach work | Invoke-Expression`.
@@ -241,9 +263,12 @@ pub fn config_dir() -> Option<PathBuf> {
 pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
-    pub name: String,
+    pub name: Option<String>,
+    /// Create a profile for each row of this CSV file, whose columns are name and keys of a profile
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "force"])]
+    pub from: Option<PathBuf>,
     /// Kind: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
-    #[arg(long, required_unless_present = "force")]
+    #[arg(long)]
     pub kind: Option<String>,
     /// Account to sign in with, as name@domain
     #[arg(long)]

@@ -3,6 +3,7 @@
 pub mod add;
 pub mod attach;
 pub mod connect;
+pub mod copy;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod edit;
@@ -13,12 +14,14 @@ mod facts;
 pub mod hook;
 mod keeper;
 pub mod keyring;
+mod last_used;
 pub mod list;
 pub mod login;
 pub mod names;
 pub mod powershell;
 pub mod refresh;
 pub mod remove;
+pub mod rename;
 pub mod session;
 pub mod shell;
 pub mod shortcut;
@@ -66,6 +69,10 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
     names::report(&folders);
+    // Own profiles are usable without it.
+    if let Err(error) = profile::team_folders(&folders) {
+        screen::print_report(&error.into());
+    }
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
         crate::errln!("{line}");
@@ -81,9 +88,9 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Add(add) => {
             let taken = cli::taken();
             let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
-            done(add::run(folders, &add, &taken).await)
+            done(add::run(&context, add, &taken).await)
         }
-        Command::List(json) => done(list::run(folders, json.json)),
+        Command::List(json) => done(list::run(folders, json.json).await),
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
         Command::Login { profile, proxy, password_stdin, browser } => {
@@ -99,6 +106,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }
+        Command::Schema => {
+            output::print_data(&format!("{:#}\n", profile::schema()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Rename { old, new } => done(rename::run(&context, config.as_deref(), &old, &new).await),
+        Command::Copy { old, new } => done(copy::run(folders, &old, &new).await),
         Command::Attach { profile, module, socket, facts, proxies, secret, own } => {
             let wanted = match (module, socket, facts) {
                 _ if secret => AttachOutput::Secret,

@@ -113,6 +113,21 @@ pub fn keeps_refresh_token(profile: &Profile) -> bool {
     profile.token_flow.needs_user() && profile.keyring_entry().is_some()
 }
 
+/// Copies the secret and the refresh token of a keyring entry to another entry. Returns whether there was a secret.
+pub async fn copy(from: &str, to: &str) -> Result<bool, CredentialError> {
+    oauth::copy(from, to).await?;
+    let Some(secret) = keyring::find(from).await? else { return Ok(false) };
+    keyring::store(to, secret).await?;
+    Ok(true)
+}
+
+/// Removes the secret and the refresh token of a keyring entry. Returns whether there was a secret.
+pub async fn delete_all(entry: &str) -> Result<bool, CredentialError> {
+    // Fails like the deletion of the secret.
+    let _ = oauth::forget(entry).await;
+    keyring::delete(entry).await
+}
+
 pub use error::CredentialError;
 pub use keyring::{delete, is_stored, store};
 pub use prompt::{agrees, ask, is_asking, read_line};

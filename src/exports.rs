@@ -138,6 +138,16 @@ impl Exports {
         self.current().is_some_and(|folder| folder.join(EXPIRED).exists())
     }
 
+    /// Moves all exports to another profile, and replaces the exports there.
+    pub fn move_to(&self, other: &Self) -> Result<(), ExportError> {
+        if !self.folder.is_dir() {
+            return Ok(());
+        }
+        other.discard()?;
+        let failed = |error| ExportError { path: self.folder.clone(), error };
+        std::fs::rename(&self.folder, &other.folder).map_err(failed)
+    }
+
     /// Removes all exports.
     pub fn discard(&self) -> Result<(), ExportError> {
         remove(&self.folder)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::folders::Folders;
-use crate::profile::{self, Profile, ProfileError};
+use crate::profile::{self, Profile, ProfileError, Source};
 
 /// Maximum length of the secrets.
 const MAX_SECRET: u64 = 128 * 1024;
@@ -19,9 +19,8 @@ const MAX_SECRET: u64 = 128 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
     pub profile: String,
-    pub path: PathBuf,
-    /// The profile's text as read by the launcher.
-    pub text: String,
+    /// The profile's files as read by the launcher.
+    pub sources: Vec<Source>,
     pub config: PathBuf,
     pub cache: PathBuf,
     pub state: PathBuf,
@@ -54,7 +53,7 @@ impl Handover {
     }
 
     pub fn profile(&self) -> Result<Profile, ProfileError> {
-        let profile = profile::parse(&self.profile, &self.path, &self.text)?;
+        let profile = profile::parse_sources(&self.profile, &self.sources)?;
         Ok(Profile { keep: self.keep, ..profile })
     }
 

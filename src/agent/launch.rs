@@ -28,6 +28,7 @@ use crate::files::lock::{self, LockError};
 use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
+use crate::profile::{self, ProfileError};
 use crate::psrp::client;
 use crate::psrp::host::HostInfo;
 use crate::transport::session::Session;
@@ -78,7 +79,10 @@ pub enum LaunchError {
     #[diagnostic(transparent)]
     Credential(#[from] CredentialError),
     #[error("cannot reread the profile: {0}")]
-    Profile(io::Error),
+    Reread(io::Error),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Profile(#[from] ProfileError),
 }
 
 /// A launcher's connection to the agent.
@@ -203,7 +207,8 @@ impl Launch {
     /// Starts an agent and waits until it listens.
     async fn start(&self) -> Result<(), LaunchError> {
         let profile = &self.access.profile;
-        let text = text::read(&profile.path).map_err(LaunchError::Profile)?;
+        let text = text::read(&profile.path).map_err(LaunchError::Reread)?;
+        let sources = profile::sources(&profile.path, &text)?;
         let mut command = tokio::process::Command::new(&self.program);
         command.arg("agent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -219,8 +224,7 @@ impl Launch {
         let folders = self.folders.clone();
         let handover = Handover {
             profile: profile.name.clone(),
-            path: profile.path.clone(),
-            text,
+            sources,
             config: folders.config,
             cache: folders.cache,
             state: folders.state,

@@ -24,6 +24,7 @@ use super::serve::{self, ControlServer};
 use super::shared::{EventLog, Shared};
 use super::socket::Listener;
 use crate::files::lock;
+use crate::files::replace::move_file;
 use crate::folders::Folders;
 use crate::output;
 use crate::platform::{self, ShutdownSignals};
@@ -191,7 +192,13 @@ pub fn discard_log(folders: &Folders, profile: &str) -> io::Result<()> {
     }
 }
 
-fn log_file(state: &Path, profile: &str) -> PathBuf {
+/// Moves the log of a profile's agent to another profile.
+pub fn rename_log(folders: &Folders, old: &str, new: &str) -> io::Result<()> {
+    move_file(&log_file(&folders.state, old), &log_file(&folders.state, new))
+}
+
+/// Returns the log of a profile's agent, which every agent writes anew.
+pub fn log_file(state: &Path, profile: &str) -> PathBuf {
     state.join("log").join(format!("{profile}.log"))
 }
 

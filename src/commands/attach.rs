@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::connect::{ConnectError, Context, GIVE_UP_TIMEOUT, connect, is_ending};
-use super::{facts, standalone_session, unverified};
+use super::{facts, last_used, standalone_session, unverified};
 use crate::agent::control::{ControlEvent, ControlRequest};
 use crate::agent::launch::{Agent, AgentEvent};
 use crate::credential;
@@ -102,6 +102,7 @@ fn module(context: &Context, name: &str, wanted: AttachOutput) -> miette::Result
     let several = profiles.len() > 1;
     for profile in profiles {
         unverified::notice(&context.folders, &profile, None);
+        last_used::touch(&context.folders, &profile.name);
         let module = Module::prepare(&context.folders, &context.program, &profile)?;
         let line = match wanted {
             AttachOutput::Import => module.import_line(&context.folders, several)?,

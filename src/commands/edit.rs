@@ -6,6 +6,7 @@ use std::process::Command;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
+use super::names;
 use super::usage::{agreed, usage};
 use crate::agent::paths::AgentPaths;
 use crate::files::replace::{New, replace};
@@ -22,6 +23,7 @@ const EDITORS: [&str; 4] = ["editor", "nano", "vim", "vi"];
 
 /// Opens the editor on a copy until the copy is valid or the user gives up.
 pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
+    names::check_own(folders, name, "edit")?;
     let path = folders.profile(name);
     let text = match profile::connections(folders, name) {
         // Invalid profiles can be edited.

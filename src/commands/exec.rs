@@ -14,6 +14,7 @@ use task::{Task, fleeting, refuse};
 use tokio::time::Instant;
 
 use super::connect::{Among, Context};
+use super::last_used;
 use super::session::{self, Endings};
 use super::usage::{meant, usage};
 use crate::cli::{ErrorName, Exec, ExecFormat, InputName};
@@ -103,6 +104,7 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
 async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miette::Result<u8> {
     let connections = profile::connections(&context.folders, name).map_err(|error| meant(name, error))?;
     let connections = fleeting(connections);
+    connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     let output = Standard::new(options.output.data(), options.errors.into());
     let endings = Endings::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
     if let [profile] = connections.profiles.as_slice()

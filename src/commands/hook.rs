@@ -9,6 +9,7 @@ use miette::IntoDiagnostic as _;
 use self::first::{Outcome, first_connections};
 
 use super::connect::Context;
+use super::names;
 use super::usage::{agreed, usage};
 use crate::cli::{HookAction, HookOptions};
 use crate::desktop::block::{self, Newline};
@@ -46,23 +47,24 @@ struct Lines {
 /// Writes the profiles' modules and renders the hook script that imports them.
 fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
     let folders = &context.folders;
-    let names = if of.names.is_empty() { profile::names(folders) } else { of.names.clone() };
-    if names.is_empty() {
+    let listed = if of.names.is_empty() { profile::names(folders) } else { of.names.clone() };
+    if listed.is_empty() {
         return Err(usage!(
             help = "create a profile with `lyncsh add NAME --kind KIND --user USER@DOMAIN`",
             "cannot create a hook: there are no profiles"
         ));
     }
     let (mut profiles, mut left_out) = (Vec::<Profile>::new(), Vec::new());
-    for name in &names {
+    for name in &listed {
         match profile::connections(folders, name) {
             // One profile can be among the connections of another.
             Ok(connections) => profiles.extend(connections.profiles),
-            Err(error) if names.len() == 1 => return Err(error.into()),
+            Err(error) if listed.len() == 1 => return Err(error.into()),
             // An invalid profile does not affect the others.
             Err(error) => left_out.push((name.clone(), error.into())),
         }
     }
+    listed.iter().filter_map(|name| names::hidden(folders, name)).for_each(|line| crate::errln!("{line}"));
     let mut seen = std::collections::HashSet::new();
     profiles.retain(|profile| seen.insert(profile.name.clone()));
     apart(folders, &profiles)?;
@@ -81,7 +83,7 @@ fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
 
 /// Refuses two profiles with cmdlets of the same names: PowerShell would call one of them without a warning.
 fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
-    let known: Vec<Vec<String>> = profiles.iter().map(|profile| names(folders, profile)).collect();
+    let known: Vec<Vec<String>> = profiles.iter().map(|profile| cmdlets(folders, profile)).collect();
     for (index, one) in profiles.iter().enumerate() {
         for (other, theirs) in profiles.iter().zip(&known).skip(index + 1) {
             let mut mine = known[index].iter();
@@ -105,7 +107,7 @@ fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
 }
 
 /// Returns the known names of a profile's cmdlets.
-fn names(folders: &Folders, profile: &Profile) -> Vec<String> {
+fn cmdlets(folders: &Folders, profile: &Profile) -> Vec<String> {
     Exports::of(folders, &profile.name).names(profile.import.prefix.as_deref()).unwrap_or_default()
 }
 

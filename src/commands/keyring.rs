@@ -4,6 +4,7 @@ use std::io::BufRead as _;
 
 use miette::IntoDiagnostic as _;
 
+use super::usage::usage;
 use crate::profile::CredentialSource;
 use crate::screen;
 
@@ -51,10 +52,18 @@ pub fn unusable(name: &str, reason: &str) -> miette::Report {
     )
 }
 
-fn answer(question: &str) -> miette::Result<String> {
+/// Asks a question on the terminal. Returns the trimmed answer.
+///
+/// # Errors
+/// The input ends (Ctrl-D).
+pub fn answer(question: &str) -> miette::Result<String> {
     let mut line = String::new();
-    screen::question(question)
+    let length = screen::question(question)
         .and_then(|()| std::io::stdin().lock().read_line(&mut line))
         .into_diagnostic()?;
+    if length == 0 {
+        crate::errln!("");
+        return Err(usage!("no answer: the input has ended"));
+    }
     Ok(line.trim().to_owned())
 }

@@ -68,7 +68,10 @@ pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Re
     let what = if proxy { "proxy password" } else { "password" };
     match source {
         CredentialSource::Shared(entry) => {
-            crate::outln!("The {what} in the keyring entry '{entry}' is stored, for {}.", sharing.join(", "));
+            crate::outln!(
+                "The {what} in the keyring entry '{entry}' is stored, for {}.",
+                names::listed(&sharing)
+            );
         }
         _ => crate::outln!("The {what} of '{name}' is stored."),
     }

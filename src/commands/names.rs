@@ -1,10 +1,11 @@
 //! Profiles with the name of a command: written by hand, or before lyncsh had the command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::usage::usage;
 use crate::cli;
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource};
+use crate::profile;
 
 const OPTION: &str = "--config-dir";
 
@@ -49,23 +50,46 @@ fn called() -> Option<String> {
 
 /// Returns a warning with the rename command if a command hides the profile.
 pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
-    let path = folders.profile(name);
-    if !cli::taken().iter().any(|taken| taken == name) || !path.is_file() {
+    if !cli::taken().iter().any(|taken| taken == name) || !profile::path(folders, name).is_file() {
         return None;
     }
     let mut other = format!("{name}-profile");
-    while folders.profile(&other).exists() {
+    while profile::path(folders, &other).exists() {
         other.push('1');
     }
-    let kept = profile::load(folders, name).is_ok_and(|one| one.credential == CredentialSource::Keyring);
-    let login = if kept { format!("\n  lyncsh login {other}") } else { String::new() };
-    let rename = if cfg!(windows) { "move" } else { "mv" };
+    let (what, command) =
+        if profile::of_team(folders, name).is_some() { ("Copy", "copy") } else { ("Rename", "rename") };
     Some(format!(
-        "Cannot open the profile '{name}': lyncsh has a command of that name. Rename its file:\n  \
-         {rename} {} {}{login}",
-        quoted(&path),
-        quoted(&folders.profile(&other))
+        "Cannot open the profile '{name}': lyncsh has a command of that name. {what} it with \
+         `lyncsh {command} {name} {other}`."
     ))
+}
+
+/// Checks that a profile to change is not a team's.
+pub fn check_own(folders: &Folders, name: &str, what: &str) -> miette::Result<()> {
+    match profile::of_team(folders, name) {
+        None => Ok(()),
+        Some(path) => Err(usage!(
+            help = format!("copy it with `lyncsh copy {name} NEW`; keys of the copy override the team's"),
+            "cannot {what} '{name}': it is a team's profile, {}",
+            path.display()
+        )),
+    }
+}
+
+/// Checks the name of a profile to create: valid, not the name of a command, and not in use.
+pub fn check_new(folders: &Folders, name: &str) -> miette::Result<()> {
+    let taken = cli::taken();
+    profile::check_name(name, &taken.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let path = profile::path(folders, name);
+    if std::fs::symlink_metadata(&path).is_ok() {
+        return Err(usage!(
+            help = "choose another name",
+            "profile '{name}' already exists: {}",
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Returns the profiles whose secret, or password for the proxy, is in this entry of the keyring.
@@ -78,14 +102,14 @@ pub fn sharing(folders: &Folders, entry: &str) -> Vec<String> {
     profile::names(folders).into_iter().filter(uses).collect()
 }
 
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |one: char| one.is_alphanumeric() || "/\\.:-_".contains(one);
-    match (path.chars().all(plain), cfg!(windows)) {
-        (true, _) => path,
-        (false, true) => format!("\"{path}\""),
-        (false, false) => format!("'{}'", path.replace('\'', "'\\''")),
-    }
+/// Maximum number of names in a message.
+const LISTED: usize = 10;
+
+/// Returns names for a message.
+pub fn listed(names: &[String]) -> String {
+    let some = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(LISTED);
+    if more > 0 { format!("{some} and {more} more") } else { some }
 }
 
 #[cfg(test)]
@@ -102,12 +126,12 @@ mod tests {
             std::fs::write(folders.profile(name), "kind = 'wsman'\nuri = 'https://a.b/c'\n").unwrap();
         }
         assert_eq!(hidden(&folders, "work"), None);
-        let command = if cfg!(windows) { "move " } else { "mv " };
-        for name in ["login", "status", "help"] {
+        for name in ["login", "status", "help", "rename", "copy"] {
+            std::fs::write(folders.profile(name), "").unwrap();
             let line = hidden(&folders, name).unwrap();
-            assert!(line.contains(&format!("{name}-profile.toml")) && line.contains(command), "{line}");
+            assert!(line.contains(&format!("`lyncsh rename {name} {name}-profile`")), "{line}");
         }
         std::fs::write(folders.profile("login-profile"), "").unwrap();
-        assert!(hidden(&folders, "login").unwrap().contains("login-profile1.toml"));
+        assert!(hidden(&folders, "login").unwrap().contains("login-profile1`"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
-use super::{names, shortcut, unverified};
+use super::{last_used, names, shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
@@ -21,6 +21,7 @@ use crate::shell::module::{self, Module};
 /// Removes the profile, its secret, its shortcuts and its cached files. Asks first, unless `yes`.
 pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool) -> miette::Result<()> {
     let folders = &context.folders;
+    names::check_own(folders, name, "remove")?;
     let path = folders.profile(name);
     // An invalid profile can be removed.
     let profile = match profile::load(folders, name) {
@@ -114,6 +115,7 @@ fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::R
         .into_diagnostic()
         .wrap_err("cannot remove the record of the profile's notices")?;
     LastDiscovery::of(folders, name).forget();
+    last_used::discard(folders, name).into_diagnostic().wrap_err("cannot remove the time of its last use")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
     Console::discard(folders, name, profile)
@@ -130,6 +132,11 @@ fn report(folders: &Folders, name: &str) {
             crate::outln!("The profile '{other}' still lists it in connections.");
         }
     }
+    report_startup(name);
+}
+
+/// Reports startup scripts that still import the module of the profile.
+pub fn report_startup(name: &str) {
     let module = format!("lyncsh-{name}.psm1");
     for script in startup::scripts().unwrap_or_default() {
         let text = std::fs::read(&script.path).unwrap_or_default();

@@ -7,6 +7,7 @@ use miette::{Context as _, IntoDiagnostic as _};
 use secrecy::SecretString;
 
 use super::connect::{ConnectError, Context};
+use super::last_used;
 use super::powershell::{self, Sessions};
 use super::session;
 use super::unverified;
@@ -81,6 +82,7 @@ pub async fn run(
     script: &[String],
     arguments: &[String],
 ) -> miette::Result<ExitCode> {
+    connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     match Choice::of(shell.or(connections.shell.as_deref()))? {
         Choice::PowerShell(shell) => {
             let arguments = Arguments::parse(arguments, shell.edition)?;

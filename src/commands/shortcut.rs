@@ -57,16 +57,43 @@ pub fn discard(context: &Context, config: Option<&Path>, name: &str) -> miette::
     take(&shortcut, usual()).map(drop)
 }
 
+/// Replaces the shortcuts of a profile in all the usual places by shortcuts with its new name.
+pub fn rename(context: &Context, config: Option<&Path>, old: &str, new: &str) -> miette::Result<()> {
+    let config = config.map(std::path::absolute).transpose().into_diagnostic()?;
+    let icons = context.folders.state.join("icons");
+    let templates = Templates::of(&context.folders);
+    let (program, config, desktop) = (&context.program, config.as_deref(), Desktop::here());
+    let shortcut = |name| Shortcut { name, program, config, icons: &icons, templates: &templates };
+    let has_old = |folder: &PathBuf| folder.join(desktop.file_name(old)).exists();
+    let folders: Vec<PathBuf> = usual().into_iter().filter(has_old).collect();
+    if !folders.is_empty() {
+        write_all(&shortcut(new), &folders)?;
+    }
+    take(&shortcut(old), folders).map(drop)
+}
+
 /// Returns the standard folders of shortcuts.
 fn usual() -> Vec<PathBuf> {
     ShortcutLocation::ALL.iter().filter_map(|place| place.folder().ok()).collect()
 }
 
 fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
+    write_all(shortcut, &folders(options)?)?;
+    if Desktop::here() == Desktop::Free && terminal::found().next().is_none() {
+        crate::errln!(
+            "No terminal is on PATH for the shortcut to open: install one of {}.",
+            terminal::names()
+        );
+    }
+    Ok(())
+}
+
+/// Writes the shortcut into folders, with its icon.
+fn write_all(shortcut: &Shortcut, folders: &[PathBuf]) -> miette::Result<()> {
     let desktop = Desktop::here();
     let mut files = Vec::new();
-    for folder in folders(options)? {
-        files.push(shortcut.file(desktop, &folder)?);
+    for folder in folders {
+        files.push(shortcut.file(desktop, folder)?);
     }
     for file in shortcut.icon(desktop)?.iter().chain(&files) {
         write(file).into_diagnostic().wrap_err_with(|| format!("cannot write {}", file.path.display()))?;
@@ -81,12 +108,6 @@ fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
             .into_diagnostic()
             .wrap_err_with(|| format!("cannot write {}", path.display()))?;
         crate::outln!("{} adds the shell to the list of Windows Terminal at its next start.", path.display());
-    }
-    if desktop == Desktop::Free && terminal::found().next().is_none() {
-        crate::errln!(
-            "No terminal is on PATH for the shortcut to open: install one of {}.",
-            terminal::names()
-        );
     }
     Ok(())
 }

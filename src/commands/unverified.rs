@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::files::replace::{New, replace};
+use crate::files::replace::{New, move_file, replace};
 use crate::folders::Folders;
 use crate::profile::{Attach, Profile};
 use crate::shell::pwsh::find::Edition;
@@ -48,6 +48,11 @@ pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Moves the record of a profile's notices to another profile.
+pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
+    move_file(&mark(folders, old), &mark(folders, new))
 }
 
 #[cfg(test)]

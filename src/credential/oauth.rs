@@ -36,7 +36,7 @@ use crate::step::Report;
 pub use self::error::{Operation, TokenError};
 pub use self::granted::Token;
 pub use self::http::Network;
-pub use self::refresh::{forget, is_stored};
+pub use self::refresh::{copy, forget, is_stored};
 
 /// Maximum time for which another process is expected to renew a token: its request, and a keyring that asks the user.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(2);

@@ -67,6 +67,29 @@ pub fn create_new(path: &Path, content: &[u8], new: New) -> io::Result<()> {
     sync_folder(folder_of(path))
 }
 
+/// Moves a file to a path where nothing must exist.
+///
+/// # Errors
+/// Something exists at the path ([`ErrorKind::AlreadyExists`]), or the file cannot be moved.
+pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    if std::fs::symlink_metadata(to).is_ok() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)?;
+    sync_folder(folder_of(to))
+}
+
+/// Moves a file, and replaces the one at the new path. Does nothing if the file does not exist.
+///
+/// # Errors
+/// The file cannot be moved.
+pub fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Checks whether [`replace`] can write to a path: its folder exists, and the path is not a folder or a file
 /// without write permission. Changes nothing.
 ///

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::kind::Kind;
 use super::nearest::nearest;
-use super::read::{List, Mistake, ProfileError, Read};
+use super::read::{List, Mistake, ProfileError, Read, Source};
 use super::store::{StoreError, load, names, read};
 use super::types::Profile;
 use crate::folders::Folders;
@@ -60,7 +60,7 @@ pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreEr
     };
     let (profiles, mistakes) = named(folders, &list)?;
     if !mistakes.is_empty() {
-        return Err(ProfileError { path: path.display().to_string(), source_text: text, mistakes }.into());
+        return Err(ProfileError::of(&[Source { path, text }], mistakes).into());
     }
     Ok(Connections { name: name.to_owned(), path, shell: list.shell, profiles })
 }
@@ -90,7 +90,6 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
                 let end = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
                 mistake(format!("there is no profile '{name}'{end}"));
             }
-            Err(StoreError::Name { reason, .. }) => mistake(format!("invalid profile name: {reason}")),
             Err(StoreError::Several { .. }) => {
                 mistake(format!("'{name}' is itself a group; list its connections instead"));
             }

@@ -94,9 +94,11 @@ fn tagged(folders: &Folders, tag: &str) -> Result<Vec<Selected>, SelectionError>
     let mut selected = Vec::new();
     let (mut known, mut is_used) = (Vec::<String>::new(), false);
     for one in names(folders).iter().filter_map(|name| one(folders, name)) {
-        let tags = match &one.profile {
-            Ok(profile) => Some(profile.tags.clone()),
-            Err(_) => text::read(&folders.profile(&one.name)).ok().and_then(|text| read::tags(&text)),
+        let tags = if let Ok(profile) = &one.profile {
+            Some(profile.tags.clone())
+        } else {
+            let path = store::path(folders, &one.name);
+            text::read(&path).ok().and_then(|text| read::tags(&path, &text))
         };
         let has_tag = tags.as_ref().map(|tags| tags.iter().any(|known| known == tag));
         is_used |= has_tag == Some(true);

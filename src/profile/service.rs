@@ -97,6 +97,7 @@ impl Kind {
         match self {
             // Connect-ExchangeOnline has its own prefix parameter.
             Self::ExchangeOnline => &[
+                "include",
                 "kind",
                 "tags",
                 "user",
@@ -110,6 +111,7 @@ impl Kind {
                 "prefix",
             ],
             _ => &[
+                "include",
                 "kind",
                 "tags",
                 "user",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::name::wrong_name;
 use super::nearest::nearest;
+use super::places::{self, ConfigError};
 use super::read::{self, ProfileError, Read};
 use super::types::Profile;
 use crate::files::text;
@@ -28,6 +29,9 @@ pub enum StoreError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Mistakes(#[from] ProfileError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Config(#[from] ConfigError),
 }
 
 /// Checks the name of a profile. `taken` are the names of commands.
@@ -42,18 +46,26 @@ pub fn check_name(name: &str, taken: &[&str]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Returns the profiles' names, sorted, with numbers by value. Returns none if the folder does not exist.
+/// Returns the profiles' names, sorted, with numbers by value. Folders that cannot be read have none.
 pub fn names(folders: &Folders) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folders.profiles()) else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let is_profile = path.extension().is_some_and(|end| end == "toml");
-            is_profile.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
-        })
-        .collect();
+    let teams = places::team_folders(folders).unwrap_or_default();
+    let of_teams = teams.iter().flat_map(|folder| places::names_in(folder).unwrap_or_default());
+    let mut names: Vec<String> = own_names(folders).into_iter().chain(of_teams).collect();
+    names.sort_by_cached_key(|name| order(name));
+    names.dedup();
+    names
+}
+
+/// Returns the names of the user's own profiles, sorted like [`names`].
+pub fn own_names(folders: &Folders) -> Vec<String> {
+    let mut names = places::names_in(&folders.profiles()).unwrap_or_default();
     names.sort_by_cached_key(|name| order(name));
     names
+}
+
+/// Returns the file of a profile, which may be in a team's folder.
+pub fn path(folders: &Folders, name: &str) -> PathBuf {
+    places::find(folders, name).ok().flatten().unwrap_or_else(|| folders.profile(name))
 }
 
 /// Returns the sort key of a name: `tenant-2` comes before `tenant-10`.
@@ -90,7 +102,7 @@ pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
 /// Returns a profile's path, its text and the parsed profile.
 pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Read), StoreError> {
     check_name(name, &[])?;
-    let path = folders.profile(name);
+    let Some(path) = places::find(folders, name)? else { return Err(missing(folders, name)) };
     let text = match text::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(folders, name)),
@@ -119,7 +131,18 @@ fn missing(folders: &Folders, name: &str) -> StoreError {
             format!("existing profiles: {}{more}; {add}", some.join(", "))
         }
     };
-    StoreError::Missing { name: name.to_owned(), advice }
+    let unread = unreadable_folders(folders).into_iter().map(|line| format!("\n{line}"));
+    StoreError::Missing { name: name.to_owned(), advice: advice + &unread.collect::<String>() }
+}
+
+/// Returns a message for each folder of a team that cannot be read.
+pub fn unreadable_folders(folders: &Folders) -> Vec<String> {
+    let teams = places::team_folders(folders).unwrap_or_default();
+    let message = |folder: PathBuf| match places::names_in(&folder) {
+        Ok(_) => None,
+        Err(error) => Some(format!("cannot read the profiles in {}: {error}", folder.display())),
+    };
+    teams.into_iter().filter_map(message).collect()
 }
 
 #[cfg(test)]

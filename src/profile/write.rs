@@ -1,5 +1,7 @@
 //! Changes settings in the text of a profile. Other settings, comments, order and line endings stay.
 
+use std::path::Path;
+
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
 use super::types::CredentialSource;
@@ -7,6 +9,7 @@ use super::types::CredentialSource;
 /// Settings to write; `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Settings<'a> {
+    pub include: Option<&'a Path>,
     pub kind: Option<&'a str>,
     pub user: Option<&'a str>,
     pub domain: Option<&'a str>,
@@ -30,7 +33,9 @@ impl Settings<'_> {
     pub fn apply(&self, before: &str) -> Result<String, NotToml> {
         let mut document: DocumentMut =
             before.parse().map_err(|error: toml_edit::TomlError| NotToml(error.to_string()))?;
+        let include = self.include.map(|path| path.display().to_string());
         let texts = [
+            ("include", include.as_deref()),
             ("kind", self.kind),
             ("user", self.user),
             ("domain", self.domain),
@@ -55,10 +60,57 @@ impl Settings<'_> {
                 set_source(&mut document, "file", &path.display().to_string());
             }
         }
-        let text = document.to_string();
-        // toml_edit ends new lines with \n.
-        Ok(if before.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text })
+        Ok(finished(&document, before))
     }
+}
+
+/// A new name of a profile, for the profiles that name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Renamed<'a> {
+    pub old: &'a str,
+    pub new: &'a str,
+    /// File with the old name.
+    pub file: &'a Path,
+}
+
+impl Renamed<'_> {
+    /// Returns the text of the profile at `path` with the new name in `connections` and `include`; `None` if the
+    /// profile does not contain the old name.
+    ///
+    /// # Errors
+    /// The text is not TOML.
+    pub fn apply(&self, path: &Path, before: &str) -> Result<Option<String>, NotToml> {
+        let mut document: DocumentMut =
+            before.parse().map_err(|error: toml_edit::TomlError| NotToml(error.to_string()))?;
+        let mut is_changed = false;
+        let mut put = |old: &mut Value, new: &str| {
+            let mut value = Value::from(new);
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+            is_changed = true;
+        };
+        if let Some(Item::Value(Value::Array(names))) = document.get_mut("connections") {
+            names
+                .iter_mut()
+                .filter(|name| name.as_str() == Some(self.old))
+                .for_each(|name| put(name, self.new));
+        }
+        if let Some(Item::Value(file)) = document.get_mut("include")
+            && let Some(included) = file.as_str().map(Path::new)
+            && path.parent().unwrap_or(path).join(included) == self.file
+            && let Some(changed) = included.with_file_name(format!("{}.toml", self.new)).to_str()
+        {
+            put(file, changed);
+        }
+        Ok(is_changed.then(|| finished(&document, before)))
+    }
+}
+
+/// Returns the text of a changed document, with the line ends of the text before.
+fn finished(document: &DocumentMut, before: &str) -> String {
+    let text = document.to_string();
+    // toml_edit ends new lines with \n.
+    if before.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text }
 }
 
 /// Writes `credential = { KEY = "…" }`.
@@ -116,6 +168,25 @@ mod tests {
         let read: toml::Table = after.parse().unwrap();
         assert_eq!(read["credential"].as_str(), Some("prompt"));
         assert_eq!(read["timeouts"].as_table().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_new_name_is_written_into_groups_and_includes() {
+        let renamed = Renamed { old: "work", new: "office", file: Path::new("/p/work.toml") };
+        let changed = |text: &str| renamed.apply(Path::new("/p/x.toml"), text).unwrap();
+        let group = "# Both.\nconnections = [\n  \"lab\", # first\n  \"work\",\n]\r\n";
+        assert_eq!(
+            changed(group).unwrap().replace('\r', ""),
+            group.replace("work", "office").replace('\r', "")
+        );
+        for (text, after) in [
+            ("include = \"work.toml\" # base\n", Some("include = \"office.toml\" # base\n")),
+            ("include = \"/p/work.toml\"\n", Some("include = \"/p/office.toml\"\n")),
+            ("include = \"/q/work.toml\"\n", None),
+            ("user = \"work\"\n", None),
+        ] {
+            assert_eq!(changed(text).as_deref(), after);
+        }
     }
 
     #[test]

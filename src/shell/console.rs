@@ -39,6 +39,7 @@ use terminal::{Terminal, Tone};
 use tokio::task::JoinHandle;
 
 use crate::exit::Exit;
+use crate::files::replace::move_file;
 use crate::folders::Folders;
 use crate::line::complete::What;
 use crate::profile::{Connections, Profile};
@@ -110,6 +111,11 @@ impl Console {
             }
         }
         Ok(())
+    }
+
+    /// Moves a profile's history to another profile. Completion names belong to the endpoint and the account.
+    pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
+        move_file(&history_file(folders, old), &history_file(folders, new))
     }
 
     /// Reports why a script was refused.

@@ -134,6 +134,15 @@ pub fn set_hooked(folders: &Folders, names: Option<&[&str]>) -> Result<(), Modul
     }
 }
 
+/// Changes the name of a profile in the record of the startup hook.
+pub fn rename_hooked(folders: &Folders, old: &str, new: &str) -> Result<(), ModuleError> {
+    let Some(names) = hooked(folders).filter(|names| names.iter().any(|name| name == old)) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = names.iter().map(|name| if name == old { new } else { name.as_str() }).collect();
+    set_hooked(folders, Some(&names))
+}
+
 fn hooked_path(folders: &Folders) -> PathBuf {
     folders.cache.join("hook").join("profiles")
 }

@@ -36,6 +36,7 @@ mod layers;
 mod line;
 mod listing;
 mod load_balancer;
+mod manage;
 mod negotiate;
 mod negotiate_peer;
 mod negotiate_peer_check;

@@ -208,7 +208,7 @@ async fn a_changed_password_is_retried_at_most_once() {
 }
 
 /// Runs a script in a terminal with an unlocked, empty keyring.
-fn in_session(world: &World, script: &str) -> Terminal {
+pub fn in_session(world: &World, script: &str) -> Terminal {
     let start = "printf 'session\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1\n";
     let root = world.root().to_str().unwrap().to_owned();
     let words = ["--", "sh", "-c", &format!("{start}{script}")].map(str::to_owned);
@@ -337,17 +337,19 @@ fn a_profile_named_like_a_command_is_reported() {
     for name in ["login", "status", "list"] {
         std::fs::write(world.folders.profile(name), text).unwrap();
         let (_, out, err) = world.run(&[name]);
-        assert!((out + &err).contains(&format!("{name}-profile.toml")), "{name}: {err}");
+        assert!((out + &err).contains(&format!("lyncsh rename {name} {name}-profile")), "{name}: {err}");
     }
     let (code, out, _) = world.run(&["list"]);
-    assert!(code == 0 && out.contains("status-profile.toml") && out.contains("login-profile.toml"), "{out}");
+    assert!(code == 0 && out.contains("status-profile`") && out.contains("login-profile`"), "{out}");
+    let (code, _, err) = world.run(&["hook", "print"]);
+    assert!(err.contains("status-profile`"), "{code}: {err}");
     let folder = world.root().to_str().unwrap();
     let run = world.program(&["--config-dir", folder, "login"]).env_remove("LYNCSH_CONFIG_DIR").run();
-    assert!(run.code == Some(2) && run.err.contains("login-profile.toml"), "{run:?}");
+    assert!(run.code == Some(2) && run.err.contains("login-profile`"), "{run:?}");
     // The renamed profile opens.
-    std::fs::rename(world.folders.profile("login"), world.folders.profile("login-profile")).unwrap();
+    assert_eq!(world.run(&["rename", "login", "login-profile"]).0, 0);
     assert_eq!(world.run(&["show", "login-profile"]).0, 0);
-    assert!(!world.run(&["login", "x"]).2.contains("login-profile.toml"));
+    assert!(!world.run(&["login", "x"]).2.contains("login-profile`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,8 +15,8 @@ use super::schedule::Schedule;
 use super::task::{Task, fleeting, refuse};
 use crate::cli::Exec;
 use crate::commands::connect::{Among, Context, drawing};
-use crate::commands::exit_code;
 use crate::commands::session::{self, Endings};
+use crate::commands::{exit_code, last_used};
 use crate::exit::Exit;
 use crate::platform::ShutdownSignals;
 use crate::profile::{Connections, CredentialSource, Profile, Selection, select};
@@ -173,6 +173,7 @@ impl Run {
 
     async fn code(self) -> miette::Result<u8> {
         let Self { context, profile, among, task, output, deadline, stop } = self;
+        last_used::touch(&context.folders, &profile.name);
         let endings = Endings::of_token(stop, deadline);
         if profile.service.is_some() {
             return module::run(&context, &profile.name, task.line()?, &*output, endings).await;

@@ -12,6 +12,7 @@ use super::authority::Client;
 use super::error::{Operation, TokenError};
 use super::granted::Granted;
 use super::service::Service;
+use crate::credential::error::CredentialError;
 use crate::credential::keyring;
 
 /// A refresh token and the service that issued it, which alone may receive it.
@@ -69,6 +70,14 @@ pub async fn is_stored(entry: &str) -> Result<bool, TokenError> {
 /// Removes the token of an entry of the keyring.
 pub async fn forget(entry: &str) -> Result<bool, TokenError> {
     Ok(keyring::delete(&account(entry)).await?)
+}
+
+/// Copies the token of an entry of the keyring to another entry.
+pub async fn copy(from: &str, to: &str) -> Result<(), CredentialError> {
+    match keyring::find(&account(from)).await? {
+        Some(token) => keyring::store(&account(to), token).await,
+        None => Ok(()),
+    }
 }
 
 /// Returns the keyring's account. No profile's name contains a colon.

@@ -1,26 +1,24 @@
 //! Parses the source of the secret.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
+use crate::profile::keys::{self, SOURCES};
 use crate::profile::name::wrong_name;
 use crate::profile::types::{CREDENTIALS_DIRECTORY, CredentialSource};
 
-/// Keys of the table; exactly one is expected.
-const SOURCES: [&str; 3] = ["command", "file", "keyring"];
-
 impl Reader<'_> {
-    /// Parses `credential`. A relative path starts at the folder of the profile at `path`.
-    pub(super) fn credential(&mut self, key: &str, path: &Path) -> CredentialSource {
+    /// Parses `credential`. A relative path starts at the folder of the file with the key.
+    pub(super) fn credential(&mut self, key: &str) -> CredentialSource {
         let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
         match value.get_ref() {
             DeValue::String(word) if word == "keyring" => CredentialSource::Keyring,
             DeValue::String(word) if word == "prompt" => CredentialSource::Prompt,
             DeValue::String(word) if word == "system" => CredentialSource::System,
-            DeValue::Table(table) => self.source(key, (table, value), path),
+            DeValue::Table(table) => self.source(key, (table, value)),
             _ => {
                 self.mistake(
                     value.span(),
@@ -36,9 +34,8 @@ impl Reader<'_> {
         &mut self,
         key: &str,
         (table, value): (&DeTable<'_>, &Spanned<DeValue<'_>>),
-        path: &Path,
     ) -> CredentialSource {
-        self.unknown_keys(table, &SOURCES, key);
+        self.unknown_keys(table, &keys::names(&SOURCES), key);
         let text = |key: &str| {
             let text = table.get(key)?.get_ref().as_str()?;
             (table.len() == 1 && !text.trim().is_empty()).then(|| text.to_owned())
@@ -48,7 +45,7 @@ impl Reader<'_> {
         }
         if let Some(file) = text("file") {
             let is_systemd = Path::new(&file).starts_with(CREDENTIALS_DIRECTORY);
-            let folder = if is_systemd { Path::new("") } else { path.parent().unwrap_or(path) };
+            let folder = if is_systemd { PathBuf::new() } else { self.folder(key) };
             return CredentialSource::File(folder.join(file));
         }
         if let Some(entry) = text("keyring") {

@@ -9,14 +9,18 @@ pub struct Mistake {
     pub message: String,
 }
 
-/// Error of an invalid profile.
+/// Error of an invalid profile: the mistakes of its file, or of a file that it includes.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the profile {path} {}", verdict(.source_text, .mistakes))]
+#[error("{} {path} {}", if *.is_included { "the included file" } else { "the profile" }, verdict(.source_text, .mistakes))]
 pub struct ProfileError {
     pub path: String,
     pub source_text: String,
     /// Sorted by position; never empty.
     pub mistakes: Vec<Mistake>,
+    /// Whether the profile includes this file.
+    pub is_included: bool,
+    /// The mistakes of other files of the profile.
+    pub others: Vec<Self>,
 }
 
 fn verdict(text: &str, mistakes: &[Mistake]) -> String {
@@ -56,7 +60,15 @@ impl miette::Diagnostic for ProfileError {
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         let first = self.mistakes.first().map_or(1, |mistake| self.line(mistake));
+        if self.is_included {
+            return Some(Box::new(format!("edit {}:{first}", self.path)));
+        }
         let name = std::path::Path::new(&self.path).file_stem().unwrap_or_default().to_string_lossy();
         Some(Box::new(format!("edit {}:{first}, or run `lyncsh edit {name}`", self.path)))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+        (!self.others.is_empty())
+            .then(|| Box::new(self.others.iter().map(|one| one as &dyn miette::Diagnostic)) as Box<_>)
     }
 }

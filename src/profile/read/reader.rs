@@ -1,6 +1,6 @@
 //! Parses the keys of a profile and collects the mistakes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,58 +8,17 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::mistake::Mistake;
-use crate::net::{Fingerprint, HostPattern, NotHosts, NotProxy, ProxySetting, TlsLibrary, is_loopback};
+use super::source::Source;
+use crate::net::{Fingerprint, HostPattern, NotProxy, ProxySetting, TlsLibrary, is_loopback};
 use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};
+use crate::profile::keys::{self, KEYS, TIMEOUTS};
 use crate::profile::kind::{CONFIGURATION_PREFIX, Kind};
 use crate::profile::limits::Limits;
 use crate::profile::name::wrong_tag;
 use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
-/// Valid keys of a profile.
-pub const KEYS: [&str; 40] = [
-    "connections",
-    "kind",
-    "tags",
-    "user",
-    "domain",
-    "uri",
-    "discovery",
-    "redirects",
-    "authority",
-    "proxy",
-    "proxy_user",
-    "proxy_credential",
-    "ca",
-    "pin",
-    "tls",
-    "certificate",
-    "key",
-    "configuration",
-    "authentication",
-    "sign_in",
-    "client_id",
-    "scope",
-    "tenant",
-    "organization",
-    "service_principal",
-    "delegate",
-    "credential",
-    "shell",
-    "keep",
-    "keep_alive",
-    "max_runspaces",
-    "idle_timeout",
-    "timeouts",
-    "session",
-    "import",
-    "prefix",
-    "allow_clobber",
-    "format_data",
-    "cache",
-    "attach",
-];
 /// Minimum idle timeout: with a shorter one, keep-alive requests would be the only traffic.
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 /// Keys that New-PSSession does not support.
@@ -74,17 +33,19 @@ const UNSUPPORTED: [&str; 9] = [
     "proxy_user",
     "proxy_credential",
 ];
-const TIMEOUTS: [&str; 6] = ["connect", "discovery", "token", "open", "operation", "close"];
 
-/// A profile's table and the mistakes found so far.
+/// A profile's keys and the mistakes found so far. Positions are in the concatenation of the profile's files.
 pub(super) struct Reader<'a> {
     pub(super) table: &'a DeTable<'a>,
+    pub(super) sources: &'a [Source],
     pub(super) mistakes: Vec<Mistake>,
 }
 
 impl Reader<'_> {
-    pub(super) fn profile(&mut self, name: &str, path: &Path) -> Option<Profile> {
-        self.unknown_keys(self.table, &KEYS, "a profile");
+    pub(super) fn profile(&mut self, name: &str) -> Option<Profile> {
+        self.unknown_keys(self.table, &keys::names(&KEYS), "a profile");
+        // Its file is among the sources.
+        self.text("include");
         let kind = self.kind()?;
         let traits = kind.traits();
         let authentication = self.authentication(kind);
@@ -92,13 +53,13 @@ impl Reader<'_> {
         let uri = self.url("uri");
         let discovery = self.url("discovery");
         let domain = self.text("domain");
-        let credential = self.credential("credential", path);
+        let credential = self.credential("credential");
         let profile = Profile {
             name: name.to_owned(),
-            path: path.to_owned(),
+            path: self.sources.first().map(|source| source.path.clone()).unwrap_or_default(),
             kind,
             tags: self.tags(),
-            service: kind.module().map(|module| Service { module, sign_in: self.service_sign_in() }),
+            service: kind.module().map(|module| Service { module, sign_in: self.service_sign_in(kind) }),
             domain: domain.or_else(|| {
                 user.as_deref()
                     .filter(|_| traits.discovers)?
@@ -112,12 +73,12 @@ impl Reader<'_> {
             authority: self.authority(),
             proxy: self.proxy(),
             proxy_user: self.text("proxy_user"),
-            proxy_credential: self.credential("proxy_credential", path),
-            ca: self.beside(path, "ca"),
+            proxy_credential: self.credential("proxy_credential"),
+            ca: self.beside("ca"),
             pin: self.pin(),
             tls: self.tls(),
-            certificate: self.beside(path, "certificate"),
-            key: self.beside(path, "key"),
+            certificate: self.beside("certificate"),
+            key: self.beside("key"),
             configuration: self.configuration(kind),
             authentication,
             token_flow: self.token_flow(kind),
@@ -220,7 +181,7 @@ impl Reader<'_> {
             }
         }
         for key in ["domain", "discovery"] {
-            if !traits.discovers && self.table.get(key).is_some() {
+            if !profile.kind.permits(key) && self.table.get(key).is_some() {
                 self.mistake(
                     self.span(key),
                     format!("{key} is only valid for kind \"lync-online\", not for \"{}\"", profile.kind),
@@ -287,44 +248,31 @@ impl Reader<'_> {
         }
     }
 
-    /// Parses a path. A relative path starts at the profile's folder.
-    fn beside(&mut self, profile: &Path, key: &str) -> Option<PathBuf> {
-        self.text(key).map(|file| profile.parent().unwrap_or(profile).join(file))
+    /// Parses a path. A relative path starts at the folder of the file with the key.
+    fn beside(&mut self, key: &str) -> Option<PathBuf> {
+        self.text(key).map(|file| self.folder(key).join(file))
     }
 
     fn redirects(&mut self) -> Vec<HostPattern> {
-        let Some(value) = self.table.get("redirects") else { return Vec::new() };
-        let DeValue::Array(array) = value.get_ref() else {
-            self.mistake(value.span(), "expected a list, for example redirects = [\"*.example.com\"]");
-            return Vec::new();
-        };
         let mut hosts = Vec::new();
-        for one in array {
-            match one.get_ref().as_str().ok_or(NotHosts).and_then(str::parse) {
+        for (text, span) in self.list("redirects").unwrap_or_default() {
+            match text.parse::<HostPattern>() {
                 Ok(host) => hosts.push(host),
-                Err(error) => self.mistake(one.span(), format!("{error}, for example \"*.example.com\"")),
+                Err(error) => self.mistake(span, format!("{error}, for example \"*.example.com\"")),
             }
         }
         hosts
     }
 
     fn tags(&mut self) -> Vec<String> {
-        let Some(value) = self.table.get("tags") else { return Vec::new() };
-        let DeValue::Array(array) = value.get_ref() else {
-            self.mistake(value.span(), "expected a list, for example tags = [\"customers\", \"eu\"]");
-            return Vec::new();
-        };
         let mut tags: Vec<String> = Vec::new();
-        for one in array {
-            match one.get_ref().as_str() {
-                None => self.mistake(one.span(), "expected text in quotes"),
-                Some(tag) if tags.iter().any(|known| known == tag) => {
-                    self.mistake(one.span(), format!("the tag '{tag}' is listed twice"));
-                }
-                Some(tag) => match wrong_tag(tag) {
-                    Some(message) => self.mistake(one.span(), message),
-                    None => tags.push(tag.to_owned()),
-                },
+        for (tag, span) in self.list("tags").unwrap_or_default() {
+            if tags.contains(&tag) {
+                self.mistake(span, format!("the tag '{tag}' is listed twice"));
+            } else if let Some(message) = wrong_tag(&tag) {
+                self.mistake(span, message);
+            } else {
+                tags.push(tag);
             }
         }
         tags
@@ -352,12 +300,7 @@ impl Reader<'_> {
     }
 
     fn tls(&mut self) -> TlsLibrary {
-        let Some(word) = self.text("tls") else { return TlsLibrary::default() };
-        let found = TlsLibrary::ALL.into_iter().find(|library| library.name() == word);
-        if found.is_none() {
-            self.unknown_word("tls", &word, &TlsLibrary::ALL.map(TlsLibrary::name));
-        }
-        found.unwrap_or_default()
+        self.word("tls", None, &TlsLibrary::ALL, TlsLibrary::name).unwrap_or_default()
     }
 
     fn scheme(&mut self, profile: &Profile, uri: &Url) {
@@ -379,17 +322,12 @@ impl Reader<'_> {
     }
 
     fn kind(&mut self) -> Option<Kind> {
-        let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.traits().name).collect();
         if self.table.get("kind").is_none() {
-            self.missing(format!("kind is missing; expected one of {}", all.join(", ")));
+            let all = keys::words("kind", None).join(", ");
+            self.missing(format!("kind is missing; expected one of {all}"));
             return None;
         }
-        let word = self.text("kind")?;
-        let found = Kind::ALL.into_iter().find(|kind| kind.traits().name == word);
-        if found.is_none() {
-            self.unknown_word("kind", &word, &all);
-        }
-        found
+        self.word("kind", None, &Kind::ALL, |kind| kind.traits().name)
     }
 
     fn authentication(&mut self, kind: Kind) -> Authentication {
@@ -397,13 +335,8 @@ impl Reader<'_> {
         if kind.module().is_some() {
             return traits.default_authentication;
         }
-        let Some(word) = self.text("authentication") else { return traits.default_authentication };
-        let words: Vec<_> = traits.authentications.iter().map(|one| one.name()).collect();
-        match traits.authentications.iter().find(|one| one.name() == word) {
-            Some(found) => return *found,
-            None => self.unknown_word("authentication", &word, &words),
-        }
-        traits.default_authentication
+        let found = self.word("authentication", Some(kind), traits.authentications, Authentication::name);
+        found.unwrap_or(traits.default_authentication)
     }
 
     /// Parses a configuration, which is a name or a resource URI.
@@ -436,14 +369,12 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::Boolean(true) => Attach::Agent,
             DeValue::Boolean(false) => Attach::Own,
-            DeValue::String(word) if word == Attach::CONNECTOR && kind == Kind::LyncOnline => {
+            DeValue::String(word) if keys::words("attach", Some(kind)).contains(&word.as_ref()) => {
                 Attach::Connector
             }
             _ => {
-                let more = match kind {
-                    Kind::LyncOnline => format!(", or \"{}\"", Attach::CONNECTOR),
-                    _ => String::new(),
-                };
+                let words = keys::words("attach", Some(kind));
+                let more: String = words.iter().map(|word| format!(", or \"{word}\"")).collect();
                 self.mistake(
                     value.span(),
                     format!("expected true (the agent's session), false (a standalone session){more}"),
@@ -463,31 +394,18 @@ impl Reader<'_> {
 
     /// Parses a list of name patterns.
     fn patterns(&mut self, key: &str) -> Option<Vec<String>> {
-        let value = self.table.get(key)?;
-        let DeValue::Array(array) = value.get_ref() else {
-            self.mistake(value.span(), format!("expected a list, for example {key} = [\"Get-Cs*\"]"));
-            return None;
-        };
         let mut patterns = Vec::new();
-        for one in array {
-            match one.get_ref().as_str().ok_or("expected text in quotes") {
-                Ok(text) => match import::wrong_pattern(text) {
-                    None => patterns.push(text.to_owned()),
-                    Some(message) => self.mistake(one.span(), message),
-                },
-                Err(message) => self.mistake(one.span(), message),
+        for (text, span) in self.list(key)? {
+            match import::wrong_pattern(&text) {
+                None => patterns.push(text),
+                Some(message) => self.mistake(span, message),
             }
         }
         Some(patterns)
     }
 
     fn max_runspaces(&mut self) -> u32 {
-        let Some(value) = self.table.get("max_runspaces") else { return 1 };
-        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
-        number.filter(|number| (1..=100).contains(number)).unwrap_or_else(|| {
-            self.mistake(value.span(), "expected a whole number from 1 to 100");
-            1
-        })
+        self.number("max_runspaces").unwrap_or(1)
     }
 
     fn idle_timeout(&mut self) -> Option<Duration> {
@@ -508,7 +426,7 @@ impl Reader<'_> {
             self.mistake(value.span(), "expected a table: [timeouts]");
             return limits;
         };
-        self.unknown_keys(table, &TIMEOUTS, "[timeouts]");
+        self.unknown_keys(table, &keys::names(&TIMEOUTS), "[timeouts]");
         for (key, limit) in [
             ("connect", &mut limits.connect),
             ("discovery", &mut limits.discovery),

@@ -1,6 +1,8 @@
 //! Parses the keys of module kinds.
 
-use super::reader::{KEYS, Reader};
+use super::reader::Reader;
+use crate::profile::keys::{self, KEYS};
+use crate::profile::kind::Kind;
 use crate::profile::service::{Service, SignIn};
 use crate::profile::types::{CONSOLE, Profile};
 
@@ -9,8 +11,9 @@ impl Reader<'_> {
     pub(super) fn service(&mut self, profile: &Profile, service: Service) {
         let kind = profile.kind;
         let keys: Vec<String> = self.table.keys().map(|key| key.get_ref().to_string()).collect();
-        for key in keys.iter().filter(|key| KEYS.contains(&key.as_str())) {
-            if !kind.service_keys().contains(&key.as_str()) {
+        let known = keys::names(&KEYS);
+        for key in keys.iter().filter(|key| known.contains(&key.as_str())) {
+            if !kind.permits(key) {
                 let message = format!(
                     "{key} is not valid for kind \"{kind}\": the module {} opens the session",
                     service.module
@@ -40,12 +43,8 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn service_sign_in(&mut self) -> SignIn {
-        let Some(word) = self.text("authentication") else { return SignIn::DeviceCode };
-        let found = SignIn::ALL.into_iter().find(|one| one.name() == word);
-        if found.is_none() {
-            self.unknown_word("authentication", &word, &SignIn::ALL.map(SignIn::name));
-        }
-        found.unwrap_or(SignIn::DeviceCode)
+    pub(super) fn service_sign_in(&mut self, kind: Kind) -> SignIn {
+        let kind = Some(kind);
+        self.word("authentication", kind, &SignIn::ALL, SignIn::name).unwrap_or(SignIn::DeviceCode)
     }
 }

@@ -3,10 +3,9 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{self, Reader};
-
-/// Valid keys of a group profile. All other keys belong into the profiles of its connections.
-const KEYS: [&str; 2] = ["connections", "shell"];
+use super::reader::Reader;
+use crate::profile::keys::{self, GROUP, KEYS};
+use crate::profile::name::wrong_name;
 
 /// The profiles of a group, in their order, with their positions in the text.
 #[derive(Clone, Debug)]
@@ -18,8 +17,9 @@ pub struct List {
 
 impl Reader<'_> {
     pub(super) fn several(&mut self) -> List {
-        for key in self.table.keys().filter(|key| reader::KEYS.contains(&key.get_ref().as_ref())) {
-            if !KEYS.contains(&key.get_ref().as_ref()) {
+        let known = keys::names(&KEYS);
+        for key in self.table.keys().filter(|key| known.contains(&key.get_ref().as_ref())) {
+            if !GROUP.contains(&key.get_ref().as_ref()) {
                 let message = format!(
                     "{} is not valid in a group: set it in the profile of each connection",
                     key.get_ref()
@@ -27,7 +27,7 @@ impl Reader<'_> {
                 self.mistake(key.span(), message);
             }
         }
-        self.unknown_keys(self.table, &reader::KEYS, "a profile");
+        self.unknown_keys(self.table, &known, "a profile");
         List { names: self.names(), shell: self.text("shell") }
     }
 
@@ -47,6 +47,10 @@ impl Reader<'_> {
                 None => self.mistake(one.span(), expected),
                 Some(name) if names.iter().any(|known| known.get_ref() == name) => {
                     self.mistake(one.span(), format!("'{name}' is listed twice"));
+                }
+                Some(name) if wrong_name(name).is_some() => {
+                    let reason = wrong_name(name).unwrap_or_default();
+                    self.mistake(one.span(), format!("invalid profile name: {reason}"));
                 }
                 Some(name) => names.push(Spanned::new(one.span(), name.to_owned())),
             }

@@ -10,12 +10,7 @@ impl Reader<'_> {
         if kind.module().is_some() {
             return TokenFlow::default();
         }
-        let Some(word) = self.text("sign_in") else { return TokenFlow::default() };
-        let found = TokenFlow::ALL.into_iter().find(|flow| flow.name() == word);
-        if found.is_none() {
-            self.unknown_word("sign_in", &word, &TokenFlow::ALL.map(TokenFlow::name));
-        }
-        found.unwrap_or_default()
+        self.word("sign_in", None, &TokenFlow::ALL, TokenFlow::name).unwrap_or_default()
     }
 
     /// Checks the keys about tokens of a WSMan kind.

@@ -1,6 +1,7 @@
 //! Parses the value of a key.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -10,12 +11,16 @@ use url::Url;
 use super::mistake::Mistake;
 use super::reader::Reader;
 use super::secret::is_secret;
+use super::source::start_of;
+use crate::profile::keys::{self, Value};
+use crate::profile::kind::Kind;
 use crate::profile::nearest::nearest;
 
 /// Maximum duration in a profile.
 const MAX_DURATION: Duration = Duration::from_hours(168);
 
 impl Reader<'_> {
+    /// Parses a duration in the profile or in one of its tables.
     pub(super) fn duration(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {
         let value = table.get(key)?;
         let read = value.get_ref().as_str().and_then(|text| humantime::parse_duration(text).ok());
@@ -33,6 +38,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
+        debug_assert!(matches!(keys::value(key), Some(Value::Flag)), "{key}");
         let value = self.table.get(key)?;
         let read = value.get_ref().as_bool();
         if read.is_none() {
@@ -41,7 +47,59 @@ impl Reader<'_> {
         read
     }
 
+    /// Parses a whole number of the declared range.
+    pub(super) fn number(&mut self, key: &str) -> Option<u32> {
+        let value = self.table.get(key)?;
+        let Some(Value::Number(min, max)) = keys::value(key) else { return None };
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.mistake(value.span(), format!("expected a whole number from {min} to {max}"));
+        }
+        number
+    }
+
+    /// Parses a list of texts. Returns the texts with their positions.
+    pub(super) fn list(&mut self, key: &str) -> Option<Vec<(String, Range<usize>)>> {
+        let value = self.table.get(key)?;
+        let Some(Value::List(list)) = keys::value(key) else { return None };
+        let Some(array) = value.get_ref().as_array() else {
+            self.mistake(value.span(), format!("expected a list, for example {key} = {}", list.example));
+            return None;
+        };
+        let mut texts = Vec::new();
+        for one in array {
+            match one.get_ref().as_str() {
+                Some(text) => texts.push((text.to_owned(), one.span())),
+                None => self.mistake(one.span(), "expected text in quotes"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// Parses one of the declared words, which are the names of `all`.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        kind: Option<Kind>,
+        all: &[T],
+        name: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let word = self.text(key)?;
+        let known = keys::words(key, kind);
+        debug_assert!(known.iter().copied().eq(all.iter().map(|one| name(*one))), "{key}: {known:?}");
+        let found = all.iter().copied().find(|one| name(*one) == word);
+        if found.is_none() {
+            self.unknown_word(key, &word, &known);
+        }
+        found
+    }
+
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        debug_assert!(
+            matches!(keys::value(key), Some(Value::Text | Value::Uri | Value::Path | Value::Word(_))),
+            "{key}"
+        );
         let value = self.table.get(key)?;
         match value.get_ref().as_str() {
             Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
@@ -104,6 +162,15 @@ impl Reader<'_> {
             self.span(key),
             format!("invalid {key} \"{word}\"; {}expected one of {all}", meant.unwrap_or_default()),
         );
+    }
+
+    /// Returns the folder of the file with the key.
+    pub(super) fn folder(&self, key: &str) -> PathBuf {
+        let at = self.span(key).start;
+        let sources = 0..self.sources.len();
+        let file = sources.rev().find(|file| start_of(self.sources, *file) <= at).unwrap_or(0);
+        let path = self.sources.get(file).map(|source| source.path.clone()).unwrap_or_default();
+        path.parent().map(Path::to_owned).unwrap_or(path)
     }
 
     pub(super) fn span(&self, key: &str) -> Range<usize> {

@@ -1,0 +1,160 @@
+//! A profile from the options of `lyncsh add`, and its password.
+
+use miette::{Context as _, IntoDiagnostic as _};
+
+use crate::cli::Add;
+use crate::commands::usage::usage;
+use crate::commands::{keyring, names};
+use crate::credential::{self, CredentialError};
+use crate::files::text;
+use crate::folders::Folders;
+use crate::profile::{self, CredentialSource, Profile, Settings};
+
+/// An existing profile, before the change.
+pub struct Before {
+    text: String,
+    /// `None` if the profile is invalid.
+    profile: Option<Profile>,
+}
+
+/// Returns the source of the password to write; `None` keeps the existing one.
+pub fn source(add: &Add, before: Option<&Before>) -> miette::Result<Option<CredentialSource>> {
+    let shared =
+        before.and_then(|before| before.profile.as_ref()).and_then(|profile| match &profile.credential {
+            CredentialSource::Shared(entry) => Some(entry.clone()),
+            _ => None,
+        });
+    Ok(if let Some(command) = &add.credential_command {
+        Some(CredentialSource::Command(command.clone()))
+    } else if let Some(file) = &add.credential_file {
+        // A relative path in a profile starts at the profile's folder.
+        Some(CredentialSource::File(std::path::absolute(file).into_diagnostic()?))
+    } else if let Some(entry) = add.keyring.clone().or(shared.filter(|_| add.password_stdin)) {
+        Some(CredentialSource::Shared(entry))
+    } else if add.prompt {
+        Some(CredentialSource::Prompt)
+    } else if add.system {
+        Some(CredentialSource::System)
+    } else {
+        (add.password_stdin || before.is_none()).then_some(CredentialSource::Keyring)
+    })
+}
+
+/// Reads the existing profile; fails without `--force`.
+pub fn before(folders: &Folders, add: &Add, name: &str) -> miette::Result<Option<Before>> {
+    profile::check_name(name, &[])?;
+    let path = profile::path(folders, name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    if add.force {
+        names::check_own(folders, name, "change")?;
+    } else {
+        return Err(usage!(
+            help = "choose another name, or change its settings with --force",
+            "profile '{}' already exists: {}",
+            name,
+            path.display()
+        ));
+    }
+    let text = text::read(&path)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot read the profile {}", path.display()))?;
+    let profile = profile::parse(name, &path, &text).ok();
+    Ok(Some(Before { text, profile }))
+}
+
+/// Returns the text of the changed profile and its effective settings.
+pub fn written(
+    folders: &Folders,
+    add: &Add,
+    name: &str,
+    before: Option<&Before>,
+    credential: Option<CredentialSource>,
+) -> miette::Result<(String, Profile)> {
+    let path = folders.profile(name);
+    let text =
+        settings(add, credential).apply(before.map_or("", |before| &before.text)).map_err(|error| {
+            usage!(
+                help = format!("correct it with `lyncsh edit {}`; nothing was written", name),
+                "cannot change the profile {}: it is not TOML\n{error}",
+                path.display()
+            )
+        })?;
+    let profile = profile::parse(name, &path, &text).map_err(|error| {
+        // The lines of these mistakes are not in a file yet.
+        let wrong: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+        let help = match before {
+            None => "see the options in `lyncsh add --help`; nothing was written".to_owned(),
+            Some(_) => format!(
+                "change the existing settings of '{name}' with `lyncsh edit {name}`; nothing was written"
+            ),
+        };
+        usage!(help = help, "invalid profile: {}", wrong.join("; "))
+    })?;
+    Ok((text, profile))
+}
+
+/// Returns the settings in the options.
+pub fn settings(add: &Add, credential: Option<CredentialSource>) -> Settings<'_> {
+    Settings {
+        include: None,
+        kind: add.kind.as_deref(),
+        user: add.user.as_deref(),
+        domain: add.domain.as_deref(),
+        uri: add.uri.as_deref(),
+        discovery: add.discovery.as_deref(),
+        configuration: add.configuration.as_deref(),
+        authentication: add.authentication.as_deref(),
+        credential,
+    }
+}
+
+/// Returns whether to store a password. A stored password stays valid as long as the account is the same.
+pub async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before>) -> bool {
+    let takes = credential::is_needed(profile);
+    let was = before.and_then(|before| before.profile.as_ref());
+    let stays = was.is_some_and(|was| was.credential == profile.credential && was.user == profile.user);
+    let Some(entry) = profile.keyring_entry().filter(|_| takes) else { return false };
+    // Without a usable keyring, the other settings can still be changed.
+    let is_missing = credential::is_stored(entry).await.is_ok_and(|stored| !stored);
+    // Other profiles use a shared entry.
+    add.password_stdin || is_missing || (!stays && profile.credential == CredentialSource::Keyring)
+}
+
+/// Result of storing the password.
+pub enum Stored {
+    Yes,
+    /// The keyring is not usable, and the user chose another source.
+    Instead(CredentialSource),
+}
+
+/// Asks for the password and stores it. Checks the keyring first.
+pub async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> miette::Result<Stored> {
+    let asks = !add.password_stdin;
+    let entry = profile.keyring_entry().unwrap_or(&profile.name);
+    if let Err(CredentialError::Keyring { reason }) = credential::is_stored(entry).await {
+        return keyring::instead(&profile.name, &reason, asks).map(Stored::Instead);
+    }
+    let password = if asks {
+        match credential::ask(&format!("{}: ", credential::question(profile))).await {
+            Err(CredentialError::NoTerminal) => {
+                let unchanged = if before.is_some() { "; the profile is unchanged" } else { "" };
+                return Err(usage!(
+                    help = "pass --password-stdin, --credential-command COMMAND, --credential-file FILE, --prompt, or --system",
+                    "cannot prompt for the password to store: no terminal{unchanged}"
+                ));
+            }
+            password => password?,
+        }
+    } else {
+        credential::read_line()?
+    };
+    match credential::store(entry, password).await {
+        Ok(()) => Ok(Stored::Yes),
+        Err(CredentialError::Keyring { reason }) => {
+            keyring::instead(&profile.name, &reason, asks).map(Stored::Instead)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,45 @@
+//! Time of the last use of a profile: a file that each opened shell touches, and the log of its agent.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::agent::process;
+use crate::files::replace::move_file;
+use crate::folders::Folders;
+use crate::platform;
+
+fn mark(folders: &Folders, name: &str) -> PathBuf {
+    folders.state.join("used").join(name)
+}
+
+/// Records that a shell of the profile is opened. Failures are ignored: only `lyncsh list` shows the time.
+pub fn touch(folders: &Folders, name: &str) {
+    let path = mark(folders, name);
+    let written = path.parent().map_or(Ok(()), platform::private_folder).and_then(|()| {
+        let file = platform::private_file().create(true).truncate(false).open(&path)?;
+        file.set_modified(SystemTime::now())
+    });
+    if let Err(error) = written {
+        tracing::debug!(%error, "cannot record the use of the profile");
+    }
+}
+
+/// Returns the time of the last use, if known.
+pub fn of(folders: &Folders, name: &str) -> Option<SystemTime> {
+    let written = |path: PathBuf| std::fs::metadata(path).ok()?.modified().ok();
+    // Every start of an agent writes its log.
+    written(mark(folders, name)).max(written(process::log_file(&folders.state, name)))
+}
+
+/// Moves the record to another profile.
+pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
+    move_file(&mark(folders, old), &mark(folders, new))
+}
+
+/// Removes the record.
+pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
+    match std::fs::remove_file(mark(folders, name)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,148 @@
+//! `lyncsh rename`: gives a profile another name, with its password and all files that lyncsh created for it.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use miette::{Context as _, IntoDiagnostic as _};
+
+use super::connect::Context;
+use super::usage::usage;
+use super::{last_used, names, remove, shortcut, unverified};
+use crate::agent::journal::Journal;
+use crate::agent::paths::{self, AgentPaths};
+use crate::agent::process;
+use crate::credential::{self, CredentialError};
+use crate::discovery::LastDiscovery;
+use crate::exports::Exports;
+use crate::files::replace::{New, move_file, move_new, replace};
+use crate::files::text;
+use crate::folders::Folders;
+use crate::profile::{self, Profile, Renamed, StoreError};
+use crate::shell::console::Console;
+use crate::shell::module::{self, Module};
+
+/// Time limit for another process that is starting the agent.
+const STARTING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Renames the profile. Its session must have ended: the agent and the journal know it by the old name.
+pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str) -> miette::Result<()> {
+    let folders = &context.folders;
+    // An invalid profile, and one with the name of a command, can be renamed.
+    let (profile, is_group) = match profile::load(folders, old) {
+        Err(error @ (StoreError::Missing { .. } | StoreError::Name { .. })) => return Err(error.into()),
+        Err(StoreError::Several { .. }) => (None, true),
+        result => (result.ok(), false),
+    };
+    names::check_own(folders, old, "rename")?;
+    names::check_new(folders, new)?;
+    let starting = unused(folders, old).await?;
+    let entries = if is_group { Vec::new() } else { entries(profile.as_ref(), old, new) };
+    let mut lines = Vec::new();
+    for (from, to) in &entries {
+        match credential::copy(from, to).await {
+            Ok(_) => {}
+            // Without a usable keyring, there is probably no password in it.
+            Err(error) => lines.push(unmoved(&error, new)),
+        }
+    }
+    let (from, to) = (folders.profile(old), folders.profile(new));
+    move_new(&from, &to).into_diagnostic().wrap_err_with(|| format!("cannot rename {}", from.display()))?;
+    crate::outln!("The profile '{old}' is now '{new}'.");
+    if lines.is_empty() {
+        for (from, _) in &entries {
+            // Another profile may name the entry.
+            if names::sharing(folders, from).is_empty()
+                && let Err(error) = credential::delete_all(from).await
+            {
+                lines.push(format!("A copy of its password is still in the keyring under '{from}': {error}"));
+            }
+        }
+    }
+    lines.iter().for_each(|line| crate::outln!("{line}"));
+    refer(folders, old, new);
+    drop(starting);
+    files(context, old, new)?;
+    shortcut::rename(context, config, old, new)?;
+    remove::report_startup(old);
+    Ok(())
+}
+
+/// Checks that no process uses the profile. The returned lock prevents the start of its agent.
+async fn unused(folders: &Folders, name: &str) -> miette::Result<File> {
+    let paths = AgentPaths::of(folders, name);
+    paths.prepare().into_diagnostic().wrap_err("cannot use the folder for the agent's sockets")?;
+    let starting = paths::lock(&paths.starting, STARTING_TIMEOUT).await.into_diagnostic()?;
+    if paths.holder().is_some() {
+        return Err(usage!(
+            help = format!("stop it with `lyncsh stop {name}`"),
+            "cannot rename '{name}': its agent is running"
+        ));
+    }
+    let journal = Journal::of(folders);
+    if journal.live().iter().any(|entry| entry.profile == name) {
+        return Err(usage!(help = "exit its shells", "cannot rename '{name}': a standalone session is open"));
+    }
+    if journal.has_orphan(name) {
+        return Err(usage!(
+            help = "rename the profile when the endpoint is reachable",
+            "cannot rename '{name}': its last session may still be on the server"
+        ));
+    }
+    Ok(starting)
+}
+
+/// Returns the keyring entries with the name of the profile, and their new names.
+fn entries(profile: Option<&Profile>, old: &str, new: &str) -> Vec<(String, String)> {
+    let own = profile.is_none_or(|profile| profile.keyring_entry() == Some(old));
+    let proxy = format!("{old}/proxy");
+    let has_proxy = profile.is_none_or(|profile| {
+        profile.proxy_user.is_some() && profile.proxy_entry().as_deref() == Some(&proxy)
+    });
+    let main = own.then(|| (old.to_owned(), new.to_owned()));
+    main.into_iter().chain(has_proxy.then(|| (proxy, format!("{new}/proxy")))).collect()
+}
+
+/// Returns the message about a password that stays under the old name.
+fn unmoved(error: &CredentialError, new: &str) -> String {
+    format!("Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}`.")
+}
+
+/// Changes the name in the profiles that list or include the profile.
+fn refer(folders: &Folders, old: &str, new: &str) {
+    for other in profile::own_names(folders) {
+        let path = folders.profile(&other);
+        let Ok(before) = text::read(&path) else { continue };
+        let renamed = Renamed { old, new, file: &folders.profile(old) };
+        let Ok(Some(after)) = renamed.apply(&path, &before) else { continue };
+        match replace(&path, after.as_bytes(), New::Private) {
+            Ok(()) => crate::outln!("The profile '{other}' names '{new}' now."),
+            Err(error) => crate::errln!("Cannot change '{old}' to '{new}' in {}: {error}", path.display()),
+        }
+    }
+}
+
+/// Moves the files of the profile. Files that contain its name are written again when they are needed.
+fn files(context: &Context, old: &str, new: &str) -> miette::Result<()> {
+    let folders = &context.folders;
+    let moved = |what: &str| format!("cannot move {what}");
+    AgentPaths::of(folders, old).discard().into_diagnostic().wrap_err("cannot remove the agent's files")?;
+    let draft = |name: &str| folders.profile(name).with_extension("draft");
+    move_file(&draft(old), &draft(new)).into_diagnostic().wrap_err_with(|| moved("the draft"))?;
+    process::rename_log(folders, old, new).into_diagnostic().wrap_err_with(|| moved("the agent's log"))?;
+    unverified::rename(folders, old, new).into_diagnostic().wrap_err_with(|| moved("its notices"))?;
+    last_used::rename(folders, old, new)
+        .into_diagnostic()
+        .wrap_err_with(|| moved("the time of its last use"))?;
+    Console::rename(folders, old, new).into_diagnostic().wrap_err_with(|| moved("its line history"))?;
+    Exports::of(folders, old).move_to(&Exports::of(folders, new))?;
+    module::rename_hooked(folders, old, new)?;
+    let has_module = Module::of(folders, old).manifest.is_file();
+    LastDiscovery::of(folders, old).forget();
+    Module::discard(folders, old)?;
+    module::discard_connect_script(folders, old)?;
+    if has_module && let Ok(profile) = profile::load(folders, new) {
+        Module::prepare(folders, &context.program, &profile)?;
+    }
+    Ok(())
+}
