@@ -10,11 +10,12 @@ use super::connect::Context;
 use super::usage::usage;
 use super::{last_used, names, remove, shortcut, unverified};
 use crate::agent::journal::Journal;
-use crate::agent::paths::{self, AgentPaths};
+use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential::{self, CredentialError};
 use crate::discovery::LastDiscovery;
 use crate::exports::Exports;
+use crate::files::lock;
 use crate::files::replace::{New, move_file, move_new, replace};
 use crate::files::text;
 use crate::folders::Folders;
@@ -72,7 +73,7 @@ pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str)
 async fn unused(folders: &Folders, name: &str) -> miette::Result<File> {
     let paths = AgentPaths::of(folders, name);
     paths.prepare().into_diagnostic().wrap_err("cannot use the folder for the agent's sockets")?;
-    let starting = paths::lock(&paths.starting, STARTING_TIMEOUT).await.into_diagnostic()?;
+    let starting = lock::lock(&paths.starting, STARTING_TIMEOUT).await.into_diagnostic()?;
     if paths.holder().is_some() {
         return Err(usage!(
             help = format!("stop it with `lyncsh stop {name}`"),
