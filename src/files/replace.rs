@@ -6,7 +6,7 @@
 //! writable, the owner cannot be kept, it is a mount point), it is written in place.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Seek as _};
 use std::path::{Path, PathBuf};
 
 use crate::platform;
@@ -28,12 +28,40 @@ pub const TEMPORARY: &str = ".lyncsh-";
 /// Maximum number of links to follow from a path (Linux: 40).
 const MAX_LINKS: usize = 40;
 
+/// The new content of a file.
+pub trait Content {
+    /// Writes the whole content. Returns its length in bytes.
+    fn copy_to(&mut self, to: &mut dyn io::Write) -> io::Result<u64>;
+}
+
+impl Content for &[u8] {
+    fn copy_to(&mut self, to: &mut dyn io::Write) -> io::Result<u64> {
+        to.write_all(self)?;
+        Ok(self.len() as u64)
+    }
+}
+
+impl Content for tempfile::SpooledTempFile {
+    fn copy_to(&mut self, mut to: &mut dyn io::Write) -> io::Result<u64> {
+        self.rewind()?;
+        io::copy(self, &mut to)
+    }
+}
+
 /// Replaces the content of the file at `path`, or creates it. Devices and pipes are written to.
 ///
 /// # Errors
 /// The file cannot be written. A file that is replaced keeps its old content; a file that is written in place
 /// may lose it.
-pub fn replace(path: &Path, content: &[u8], new: New) -> io::Result<()> {
+pub fn replace(path: &Path, mut content: &[u8], new: New) -> io::Result<()> {
+    replace_with(path, &mut content, new)
+}
+
+/// Does what [`replace`] does with content of any kind.
+///
+/// # Errors
+/// The same as [`replace`].
+pub fn replace_with(path: &Path, content: &mut dyn Content, new: New) -> io::Result<()> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -43,7 +71,7 @@ pub fn replace(path: &Path, content: &[u8], new: New) -> io::Result<()> {
     };
     if !metadata.is_file() {
         // Opening a folder fails.
-        return OpenOptions::new().write(true).open(path)?.write_all(content);
+        return content.copy_to(&mut OpenOptions::new().write(true).open(path)?).map(drop);
     }
     match followed(path) {
         Ok(file) => over(&file, content),
@@ -56,12 +84,20 @@ pub fn replace(path: &Path, content: &[u8], new: New) -> io::Result<()> {
 ///
 /// # Errors
 /// The file exists ([`ErrorKind::AlreadyExists`]), or cannot be written.
-pub fn create_new(path: &Path, content: &[u8], new: New) -> io::Result<()> {
+pub fn create_new(path: &Path, mut content: &[u8], new: New) -> io::Result<()> {
+    create_new_with(path, &mut content, new)
+}
+
+/// Does what [`create_new`] does with content of any kind.
+///
+/// # Errors
+/// The same as [`create_new`].
+pub fn create_new_with(path: &Path, content: &mut dyn Content, new: New) -> io::Result<()> {
     if std::fs::symlink_metadata(path).is_ok() {
         return Err(ErrorKind::AlreadyExists.into());
     }
     let mut beside = beside(path, new)?;
-    beside.write_all(content)?;
+    content.copy_to(&mut beside)?;
     beside.as_file().sync_all()?;
     beside.persist_noclobber(path).map_err(|error| error.error)?;
     sync_folder(folder_of(path))
@@ -125,16 +161,16 @@ pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn create(path: &Path, content: &[u8], new: New) -> io::Result<()> {
+fn create(path: &Path, content: &mut dyn Content, new: New) -> io::Result<()> {
     let mut beside = beside(path, new)?;
-    beside.write_all(content)?;
+    content.copy_to(&mut beside)?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
     sync_folder(folder_of(path))
 }
 
 /// Replaces an existing file.
-fn over(path: &Path, content: &[u8]) -> io::Result<()> {
+fn over(path: &Path, content: &mut dyn Content) -> io::Result<()> {
     // A file without write permission must not be replaced, even if its folder is writable.
     let old = OpenOptions::new().write(true).open(path)?;
     if platform::hard_links(&old)? > 1 {
@@ -145,7 +181,7 @@ fn over(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if is_refused(&error) => return in_place(old, content),
         Err(error) => return Err(error),
     };
-    beside.write_all(content)?;
+    content.copy_to(&mut beside)?;
     if platform::take_after(&old, beside.as_file()).is_err() {
         return in_place(old, content);
     }
@@ -158,9 +194,9 @@ fn over(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
-fn in_place(mut file: File, content: &[u8]) -> io::Result<()> {
-    file.write_all(content)?;
-    file.set_len(content.len() as u64)?;
+fn in_place(mut file: File, content: &mut dyn Content) -> io::Result<()> {
+    let length = content.copy_to(&mut file)?;
+    file.set_len(length)?;
     file.sync_all()
 }
 

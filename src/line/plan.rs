@@ -142,6 +142,22 @@ impl Placed {
 }
 
 impl Local {
+    /// Lets the last stage with a text pass its lines on one by one, if they are drawn the same way. `is_drawn`:
+    /// the output of the last stage goes to the screen.
+    fn split_lines(&mut self, is_drawn: bool) {
+        let count = self.stages.len();
+        let at = match self.stages.last() {
+            Some(last) if last.stage.takes_lines() => count.checked_sub(2),
+            Some(_) if is_drawn => count.checked_sub(1),
+            _ => None,
+        };
+        if let Some(placed) = at.map(|at| &mut self.stages[at])
+            && placed.common.output.is_none()
+        {
+            placed.stage.split_lines();
+        }
+    }
+
     /// Passes an object through all stages.
     pub fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
         self.fed = true;
@@ -323,6 +339,8 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
         };
         streams.set(redirection.from, &target);
     }
+    let ends_on_screen = place.to_screen && statement.assign.is_none();
+    local.split_lines(ends_on_screen);
     let is_fed = matches!(statement.pipeline.first(), Some(Element::Expression(_)));
     let draws_itself = !remote.is_empty()
         && local.stages.is_empty()

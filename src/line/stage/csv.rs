@@ -1,8 +1,8 @@
 //! ConvertTo-Csv and Export-Csv, as PowerShell 7 writes them (CsvCommands.cs).
 
 use super::bind::{Bound, Parameter, Takes};
-use super::each::{Stage, all};
-use super::file::{File, written};
+use super::each::{Each, Stage};
+use super::file::{File, Lines, written};
 use crate::line::error::LineError;
 use crate::line::members::properties;
 use crate::line::value::access;
@@ -73,20 +73,33 @@ impl Form {
         names.iter().map(cell).collect::<Vec<_>>().join(&self.delimiter)
     }
 
-    fn lines(&self, values: &[Value]) -> Vec<String> {
-        let names = columns(values);
+    /// Returns the lines before the first row, with its columns.
+    fn head(&self, names: &[String], first: &Value) -> Vec<String> {
         let mut lines = Vec::new();
         if self.typed {
-            lines.extend(
-                values
-                    .first()
-                    .and_then(|first| first.type_names().first().map(|name| format!("#TYPE {name}"))),
-            );
+            lines.extend(first.type_names().first().map(|name| format!("#TYPE {name}")));
         }
         if self.header && !names.is_empty() {
-            lines.push(self.header(&names));
+            lines.push(self.header(names));
         }
-        lines.extend(values.iter().map(|value| self.row(&names, value)));
+        lines
+    }
+}
+
+/// The columns of a table, once the first object has arrived.
+#[derive(Default)]
+struct Columns(Option<Vec<String>>);
+
+impl Columns {
+    /// Returns the lines for the next object.
+    fn lines(&mut self, form: &Form, value: &Value) -> Vec<String> {
+        let mut lines = Vec::new();
+        let names = self.0.get_or_insert_with(|| {
+            let names = columns(value);
+            lines = form.head(&names, value);
+            names
+        });
+        lines.push(form.row(names, value));
         lines
     }
 }
@@ -114,8 +127,7 @@ impl Rows {
     /// Returns the header for a first object. `source`: name and value of an additional first column.
     pub fn header(&mut self, first: &Value, source: Option<(&str, &str)>) -> String {
         self.is_plain = !matches!(first.primitive(), Value::Object(_));
-        self.names =
-            if self.is_plain { vec![PLAIN.to_owned()] } else { columns(std::slice::from_ref(first)) };
+        self.names = if self.is_plain { vec![PLAIN.to_owned()] } else { columns(first) };
         let form = Self::form();
         let names: Vec<String> =
             source.map(|(name, _)| name.to_owned()).into_iter().chain(self.names.iter().cloned()).collect();
@@ -151,42 +163,57 @@ fn field_text(value: &Value) -> String {
 }
 
 /// Returns the columns: the first object's properties, Length for a string.
-fn columns(values: &[Value]) -> Vec<String> {
-    match values.first() {
-        Some(first) if first.entries().is_some() => {
-            first.entries().unwrap_or_default().iter().map(|(key, _)| key.display_text()).collect()
-        }
-        Some(first) => properties(first).into_iter().map(|(name, _)| name).collect(),
-        None => Vec::new(),
+fn columns(first: &Value) -> Vec<String> {
+    match first.entries() {
+        Some(entries) => entries.iter().map(|(key, _)| key.display_text()).collect(),
+        None => properties(first).into_iter().map(|(name, _)| name).collect(),
     }
 }
 
 pub fn convert(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
-    let form = Form::read(bound)?;
-    Ok(all(move |values: Vec<Value>| Ok(form.lines(&values).into_iter().map(Value::String).collect())))
+    let (form, mut columns) = (Form::read(bound)?, Columns::default());
+    Ok(Box::new(Each(move |value: Value, out: &mut Vec<Value>| {
+        out.extend(columns.lines(&form, &value).into_iter().map(Value::String));
+        Ok(())
+    })))
+}
+
+/// Lines of Export-Csv.
+struct Exported {
+    form: Form,
+    columns: Columns,
+    force: bool,
+    is_begun: bool,
+}
+
+impl Lines for Exported {
+    fn push(&mut self, file: &mut File, value: &Value) -> Result<Vec<String>, LineError> {
+        if !std::mem::replace(&mut self.is_begun, true)
+            && file.append
+            && let Some(line) = file.first_line()
+        {
+            let names = fields(&line, &self.form.delimiter);
+            let own = columns(value);
+            let missing = names.iter().find(|name| !own.iter().any(|one| one.eq_ignore_ascii_case(name)));
+            if let Some(missing) = missing.filter(|_| !self.force) {
+                return Err(LineError(format!(
+                    "Export-Csv: Cannot append CSV content to the following file: {}. The appended object does \
+                     not have a property that corresponds to the following column: {missing}. To continue with \
+                     mismatched properties, add the -Force parameter, and then retry the command.",
+                    file.path.display()
+                )));
+            }
+            self.columns.0 = Some(names);
+        }
+        Ok(self.columns.lines(&self.form, value))
+    }
 }
 
 pub fn export(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     let form = Form::read(bound)?;
     let file = File::read(bound, "Path")?;
     let force = bound.switch("Force");
-    Ok(written(file, move |file, values| {
-        let known = if file.append { file.first_line() } else { None };
-        let Some(names) = known.map(|line| fields(&line, &form.delimiter)) else {
-            return Ok(form.lines(values));
-        };
-        let own = columns(values);
-        let missing = names.iter().find(|name| !own.iter().any(|one| one.eq_ignore_ascii_case(name)));
-        if let Some(missing) = missing.filter(|_| !force && !values.is_empty()) {
-            return Err(LineError(format!(
-                "Export-Csv: Cannot append CSV content to the following file: {}. The appended object does \
-                 not have a property that corresponds to the following column: {missing}. To continue with \
-                 mismatched properties, add the -Force parameter, and then retry the command.",
-                file.path.display()
-            )));
-        }
-        Ok(values.iter().map(|value| form.row(&names, value)).collect())
-    }))
+    Ok(written(file, Exported { form, columns: Columns::default(), force, is_begun: false }))
 }
 
 /// Splits a header line into columns.

@@ -31,6 +31,14 @@ pub trait Stage: Send {
         false
     }
 
+    /// Returns whether a text of several lines may arrive line by line.
+    fn takes_lines(&self) -> bool {
+        false
+    }
+
+    /// Asks for the output line by line instead of as one text, if the stage has a text.
+    fn split_lines(&mut self) {}
+
     /// Returns whether an error of one object does not end the pipeline.
     fn continues_after_error(&self) -> bool {
         false

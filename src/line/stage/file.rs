@@ -3,9 +3,11 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use tempfile::SpooledTempFile;
+
 use super::bind::{Bound, Parameter, Takes};
 use super::each::Stage;
-use crate::files::replace::{self, New};
+use crate::files::replace::{self, Content, New};
 use crate::files::text;
 use crate::line::error::LineError;
 use crate::line::printer::Printer;
@@ -122,26 +124,30 @@ impl File {
     /// Writes lines. A file is replaced as a whole; devices, pipes and appended files are written in place.
     /// Errors name the file.
     pub fn write(&self, lines: &[String]) -> Result<(), LineError> {
-        let end = match (self.line_ends, cfg!(windows)) {
-            (false, _) => "",
-            (true, true) => "\r\n",
-            (true, false) => "\n",
-        };
-        let text: String = lines.iter().flat_map(|line| [line.as_str(), end]).collect();
+        let mut content = Spooled::default();
+        content.add(self, lines)?;
+        self.save(content)
+    }
+
+    /// Writes spooled lines, as [`File::write`] does.
+    fn save(&self, content: Spooled) -> Result<(), LineError> {
+        let Spooled { mut spool, .. } = content;
         let opened = self.force.then(|| Opened::new(&self.path)).flatten();
         let written = match (self.append, self.no_clobber) {
-            (true, _) => self.append(&text),
-            (false, true) => replace::create_new(&self.path, &self.encoding.bytes(&text, true), New::Shared),
-            (false, false) => replace::replace(&self.path, &self.encoding.bytes(&text, true), New::Shared),
+            (true, _) => self.append(&mut spool),
+            (false, true) => replace::create_new_with(&self.path, &mut spool, New::Shared),
+            (false, false) => replace::replace_with(&self.path, &mut spool, New::Shared),
         };
         drop(opened);
         written.map_err(|error| self.wrong(&error))
     }
 
-    fn append(&self, text: &str) -> io::Result<()> {
+    fn append(&self, content: &mut dyn Content) -> io::Result<()> {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&self.path)?;
-        let fresh = file.metadata()?.len() == 0;
-        file.write_all(&self.encoding.bytes(text, fresh))?;
+        if file.metadata()?.len() == 0 {
+            file.write_all(self.encoding.mark())?;
+        }
+        content.copy_to(&mut file)?;
         file.flush()
     }
 
@@ -162,24 +168,29 @@ impl File {
 }
 
 impl Encoding {
-    /// Encodes a text, with a byte order mark if the file is new and the encoding has one.
-    fn bytes(self, text: &str, fresh: bool) -> Vec<u8> {
-        let marked = if fresh && matches!(self, Self::Utf8Mark | Self::Utf16 | Self::Utf16BigEndian) {
-            format!("\u{feff}{text}")
-        } else {
-            text.to_owned()
-        };
+    /// Returns the byte order mark of a new file.
+    fn mark(self) -> &'static [u8] {
+        match self {
+            Self::Utf8Mark => b"\xef\xbb\xbf",
+            Self::Utf16 => b"\xff\xfe",
+            Self::Utf16BigEndian => b"\xfe\xff",
+            Self::Utf8 | Self::Ascii | Self::Latin1 => b"",
+        }
+    }
+
+    /// Encodes a text without a byte order mark.
+    fn bytes(self, text: String) -> Vec<u8> {
         let narrow = |limit: u32| {
-            marked.chars().map(move |one| {
+            text.chars().map(move |one| {
                 u8::try_from(u32::from(one)).ok().filter(|_| u32::from(one) < limit).unwrap_or(b'?')
             })
         };
         match self {
-            Self::Utf8 | Self::Utf8Mark => marked.into_bytes(),
+            Self::Utf8 | Self::Utf8Mark => text.into_bytes(),
             Self::Ascii => narrow(0x80).collect(),
             Self::Latin1 => narrow(0x100).collect(),
-            Self::Utf16 => marked.encode_utf16().flat_map(u16::to_le_bytes).collect(),
-            Self::Utf16BigEndian => marked.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            Self::Utf16 => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            Self::Utf16BigEndian => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         }
     }
 }
@@ -232,44 +243,97 @@ pub fn out_file(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn St
     Ok(drawn(file, width, views.clone()))
 }
 
+/// Encoded lines, in a temporary file if they are many.
+struct Spooled {
+    spool: SpooledTempFile,
+    is_begun: bool,
+}
+
+/// Size of the content that is kept in memory.
+const IN_MEMORY: usize = 1024 * 1024;
+
+impl Default for Spooled {
+    fn default() -> Self {
+        Self { spool: SpooledTempFile::new(IN_MEMORY), is_begun: false }
+    }
+}
+
+impl Spooled {
+    fn add(&mut self, file: &File, lines: &[String]) -> Result<(), LineError> {
+        let end = match (file.line_ends, cfg!(windows)) {
+            (false, _) => "",
+            (true, true) => "\r\n",
+            (true, false) => "\n",
+        };
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
+        let mark: &[u8] = if is_first && !file.append { file.encoding.mark() } else { b"" };
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), end]).collect();
+        let bytes = file.encoding.bytes(text);
+        let written = self.spool.write_all(mark).and_then(|()| self.spool.write_all(&bytes));
+        written.map_err(|error| file.wrong(&error))
+    }
+}
+
+/// Converts objects to the lines of a file.
+pub trait Lines: Send {
+    /// Returns the lines for the next object.
+    fn push(&mut self, file: &mut File, value: &Value) -> Result<Vec<String>, LineError>;
+
+    /// Returns the lines after the last object.
+    fn finish(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns whether a text of several lines may arrive line by line.
+    fn takes_lines(&self) -> bool {
+        false
+    }
+}
+
+/// Lines as drawn on the screen.
+struct Drawn(Printer);
+
+impl Lines for Drawn {
+    fn push(&mut self, _: &mut File, value: &Value) -> Result<Vec<String>, LineError> {
+        Ok(self.0.push(value))
+    }
+
+    fn finish(&mut self) -> Vec<String> {
+        self.0.finish()
+    }
+
+    fn takes_lines(&self) -> bool {
+        true
+    }
+}
+
 /// Returns a stage that writes objects to a file as drawn on the screen.
 pub fn drawn(file: File, width: usize, views: Views) -> Box<dyn Stage> {
-    written(file, move |_, values| {
-        let mut printer = Printer::new(width, views);
-        let mut lines: Vec<String> = values.iter().flat_map(|value| printer.push(value)).collect();
-        lines.extend(printer.finish());
-        Ok(lines)
-    })
+    written(file, Drawn(Printer::new(width, views)))
 }
 
 /// Returns a stage that writes the lines of all objects to a file. A pipeline that fails before the first
 /// object leaves the file unchanged.
-pub fn written<F>(file: File, lines: F) -> Box<dyn Stage>
-where
-    F: FnOnce(&mut File, &[Value]) -> Result<Vec<String>, LineError> + Send + 'static,
-{
-    Box::new(Written { file, held: Vec::new(), failed: None, lines: Some(lines) })
+pub fn written(file: File, lines: impl Lines + 'static) -> Box<dyn Stage> {
+    Box::new(Written { file, content: Spooled::default(), failed: None, lines })
 }
 
-struct Written<F> {
+struct Written<L> {
     file: File,
-    held: Vec<Value>,
+    content: Spooled,
     /// Set if the pipeline failed, to whether objects had arrived.
     failed: Option<bool>,
-    lines: Option<F>,
+    lines: L,
 }
 
-impl<F> Stage for Written<F>
-where
-    F: FnOnce(&mut File, &[Value]) -> Result<Vec<String>, LineError> + Send,
-{
+impl<L: Lines> Stage for Written<L> {
     fn begin(&self) -> Result<(), LineError> {
         self.file.ready()
     }
 
     fn push(&mut self, value: Value, _: &mut Vec<Value>) -> Result<(), LineError> {
-        self.held.push(value);
-        Ok(())
+        let lines = self.lines.push(&mut self.file, &value)?;
+        self.content.add(&self.file, &lines)
     }
 
     fn fail(&mut self, fed: bool) {
@@ -277,14 +341,16 @@ where
     }
 
     fn finish(&mut self, _: &mut Vec<Value>) -> Result<(), LineError> {
+        let mut content = std::mem::take(&mut self.content);
         // Some stages produce output without input, such as Measure-Object.
-        let nothing = self.failed.is_some_and(|fed| !fed || self.held.is_empty());
-        match self.lines.take().filter(|_| !nothing) {
-            Some(lines) => {
-                let lines = lines(&mut self.file, &self.held)?;
-                self.file.write(&lines)
-            }
-            None => Ok(()),
+        if self.failed.is_some_and(|fed| !fed || !content.is_begun) {
+            return Ok(());
         }
+        content.add(&self.file, &self.lines.finish())?;
+        self.file.save(content)
+    }
+
+    fn takes_lines(&self) -> bool {
+        self.lines.takes_lines()
     }
 }

@@ -83,73 +83,146 @@ pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     }))
 }
 
+/// Measure-Object: a running measure of the objects, or of each property.
+struct Measures {
+    bound: Bound,
+    all: Vec<(Option<String>, Measure)>,
+}
+
+/// What was measured so far.
+struct Measure {
+    count: usize,
+    sum: Number,
+    /// Numbers for the standard deviation, if it is wanted.
+    numbers: Vec<f64>,
+    numeric: usize,
+    /// The first value that is not a number.
+    odd: Option<Value>,
+    largest: Option<Value>,
+    smallest: Option<Value>,
+}
+
 pub fn measure(bound: Bound) -> Box<dyn Stage> {
-    all(move |values: Vec<Value>| {
-        let properties = bound.names("Property");
-        let values: Vec<Value> = values.into_iter().filter(|value| !value.is_null()).collect();
-        if properties.is_empty() {
-            return measured(&bound, None, values).map(|one| vec![one]);
+    let names = bound.names("Property");
+    let new = || Measure {
+        count: 0,
+        sum: Number::Int32(0),
+        numbers: Vec::new(),
+        numeric: 0,
+        odd: None,
+        largest: None,
+        smallest: None,
+    };
+    let all = if names.is_empty() {
+        vec![(None, new())]
+    } else {
+        names.into_iter().map(|name| (Some(name), new())).collect()
+    };
+    Box::new(Measures { bound, all })
+}
+
+impl Stage for Measures {
+    fn push(&mut self, value: Value, _: &mut Vec<Value>) -> Result<(), LineError> {
+        if value.is_null() {
+            return Ok(());
         }
-        let mut measures = Vec::new();
-        for name in properties {
-            let of: Vec<Value> = values
-                .iter()
-                .filter_map(|value| member(value, &name).or_else(|| well_known(value, &name)))
-                .filter(|one| *one != Value::Null)
-                .collect();
-            if of.is_empty() {
-                return Err(bound.wrong(&format!(
+        let Self { bound, all } = self;
+        let asked = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
+        for (name, measure) in all {
+            match name {
+                None => measure.add(&asked, value.clone()),
+                Some(name) => {
+                    let of = member(&value, name).or_else(|| well_known(&value, name));
+                    of.filter(|of| *of != Value::Null).into_iter().for_each(|of| measure.add(&asked, of));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
+        for (name, measure) in std::mem::take(&mut self.all) {
+            if let Some(name) = &name
+                && measure.count == 0
+            {
+                return Err(self.bound.wrong(&format!(
                     "The property \"{name}\" cannot be found in the input for any objects."
                 )));
             }
-            measures.push(measured(&bound, Some(name), of)?);
+            out.push(measure.result(&self.bound, name)?);
         }
-        Ok(measures)
-    })
+        Ok(())
+    }
 }
 
-fn measured(bound: &Bound, property: Option<String>, values: Vec<Value>) -> Result<Value, LineError> {
-    let every = bound.switch("AllStats");
-    let asked = |switch: &str| every || bound.switch(switch);
-    let numbers: Vec<Number> = values.iter().filter_map(numeric).collect();
-    if (asked("Sum") || asked("Average") || asked("StandardDeviation")) && numbers.len() < values.len() {
-        let odd = values.iter().find(|value| numeric(value).is_none());
-        return Err(bound.wrong(&format!(
-            "Input object \"{}\" is not numeric.",
-            odd.map(Value::display_text).unwrap_or_default()
-        )));
-    }
-    let sum = numbers.iter().fold(Number::Int32(0), |sum, one| plus(sum, *one));
-    let count = numbers.len().max(1) as f64;
-    let mean = sum.as_f64() / count;
-    let squares: f64 = numbers.iter().map(|number| (number.as_f64() - mean).powi(2)).sum();
-    let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
-    let some = |switch: &str, value: Value| {
-        if asked(switch) && !(values.is_empty() && switch != "Sum") { value } else { Value::Null }
-    };
-    // Maximum and minimum may be texts or dates.
-    let end = |switch: &str, wanted: Ordering| {
-        let best =
-            values.iter().reduce(|best, one| if order(one, best, false) == wanted { one } else { best });
-        let best = best.filter(|_| asked(switch)).cloned().unwrap_or_default();
-        match numeric(&best) {
-            Some(number) if numbers.len() == values.len() => statistic(number),
-            _ => best,
+impl Measure {
+    fn add(&mut self, asked: &dyn Fn(&str) -> bool, value: Value) {
+        self.count += 1;
+        if asked("Sum")
+            || asked("Average")
+            || asked("StandardDeviation")
+            || asked("Maximum")
+            || asked("Minimum")
+        {
+            match numeric(&value) {
+                Some(number) => {
+                    self.numeric += 1;
+                    self.sum = plus(self.sum, number);
+                    if asked("StandardDeviation") {
+                        self.numbers.push(number.as_f64());
+                    }
+                }
+                None => drop(self.odd.get_or_insert_with(|| value.clone())),
+            }
         }
-    };
-    let whole = i32::try_from(values.len()).unwrap_or(i32::MAX);
-    Ok(typed_object(
-        "Microsoft.PowerShell.Commands.GenericMeasureInfo",
-        vec![
-            ("Count".into(), Value::I32(whole)),
-            ("Average".into(), some("Average", Value::Double(mean))),
-            ("Sum".into(), some("Sum", statistic(sum))),
-            ("Maximum".into(), end("Maximum", Ordering::Greater)),
-            ("Minimum".into(), end("Minimum", Ordering::Less)),
-            ("StandardDeviation".into(), some("StandardDeviation", Value::Double(deviation))),
-            ("Property".into(), property.map_or(Value::Null, Value::String)),
-        ],
-    ))
+        // Maximum and minimum may be texts or dates.
+        let is_beyond = |best: &Option<Value>, wanted: Ordering| {
+            best.as_ref().is_none_or(|best| order(&value, best, false) == wanted)
+        };
+        if asked("Maximum") && is_beyond(&self.largest, Ordering::Greater) {
+            self.largest = Some(value.clone());
+        }
+        if asked("Minimum") && is_beyond(&self.smallest, Ordering::Less) {
+            self.smallest = Some(value);
+        }
+    }
+
+    fn result(self, bound: &Bound, property: Option<String>) -> Result<Value, LineError> {
+        let asked = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
+        if (asked("Sum") || asked("Average") || asked("StandardDeviation"))
+            && let Some(odd) = &self.odd
+        {
+            let text = odd.display_text();
+            return Err(bound.wrong(&format!("Input object \"{text}\" is not numeric.")));
+        }
+        let count = self.numeric.max(1) as f64;
+        let mean = self.sum.as_f64() / count;
+        let squares: f64 = self.numbers.iter().map(|number| (number - mean).powi(2)).sum();
+        let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+        let some = |switch: &str, value: Value| {
+            if asked(switch) && !(self.count == 0 && switch != "Sum") { value } else { Value::Null }
+        };
+        let end = |best: &Option<Value>| {
+            let best = best.clone().unwrap_or_default();
+            match numeric(&best) {
+                Some(number) if self.numeric == self.count => statistic(number),
+                _ => best,
+            }
+        };
+        let whole = i32::try_from(self.count).unwrap_or(i32::MAX);
+        Ok(typed_object(
+            "Microsoft.PowerShell.Commands.GenericMeasureInfo",
+            vec![
+                ("Count".into(), Value::I32(whole)),
+                ("Average".into(), some("Average", Value::Double(mean))),
+                ("Sum".into(), some("Sum", statistic(self.sum))),
+                ("Maximum".into(), end(&self.largest)),
+                ("Minimum".into(), end(&self.smallest)),
+                ("StandardDeviation".into(), some("StandardDeviation", Value::Double(deviation))),
+                ("Property".into(), property.map_or(Value::Null, Value::String)),
+            ],
+        ))
+    }
 }
 
 fn numeric(value: &Value) -> Option<Number> {

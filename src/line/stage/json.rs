@@ -14,9 +14,13 @@ use crate::psrp::clixml::Value;
 const MAX_DEPTH: usize = 100;
 
 struct Json {
-    held: Vec<Value>,
+    /// The first object: whether the text is an array is known after the second one.
+    first: Option<Value>,
+    /// Number of objects in the array.
+    written: usize,
     writer: Writer,
     as_array: bool,
+    by_line: bool,
 }
 
 pub fn json(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
@@ -34,7 +38,8 @@ pub fn json(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
         is_data: false,
         truncated: false,
     };
-    Ok(Box::new(Json { held: Vec::new(), writer, as_array: bound.switch("AsArray") }))
+    let as_array = bound.switch("AsArray");
+    Ok(Box::new(Json { first: None, written: 0, writer, as_array, by_line: false }))
 }
 
 /// Returns a value as JSON in one line, with everything that its CLIXML has: enums by name, durations, versions
@@ -52,22 +57,62 @@ pub fn data(value: &Value) -> String {
     writer.text
 }
 
+impl Json {
+    /// Writes the next member of the array.
+    fn member(&mut self, value: &Value, out: &mut Vec<Value>) {
+        if self.written == 0 {
+            self.writer.text.push('[');
+        }
+        self.writer.next(self.written, 0);
+        self.writer.value(value, 1);
+        self.written += 1;
+        self.pass_lines(out);
+    }
+
+    /// Passes the complete lines on, if they are wanted.
+    fn pass_lines(&mut self, out: &mut Vec<Value>) {
+        let text = &mut self.writer.text;
+        let Some(end) = text.rfind('\n').filter(|_| self.by_line) else { return };
+        let rest = text.split_off(end + 1);
+        let whole = std::mem::replace(text, rest);
+        out.extend(whole.lines().map(Value::from));
+    }
+}
+
 impl Stage for Json {
-    fn push(&mut self, value: Value, _: &mut Vec<Value>) -> Result<(), LineError> {
-        self.held.push(value);
+    fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
+        if self.written == 0 && self.first.is_none() {
+            self.first = Some(value);
+            return Ok(());
+        }
+        if let Some(first) = self.first.take() {
+            self.member(&first, out);
+        }
+        self.member(&value, out);
         Ok(())
     }
 
     fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
-        let mut held = std::mem::take(&mut self.held);
-        let whole = match held.len() {
-            0 => return Ok(()),
-            1 if !self.as_array => held.swap_remove(0),
-            _ => Value::array(held),
-        };
-        self.writer.value(&whole, 0);
-        out.push(Value::String(std::mem::take(&mut self.writer.text)));
+        match self.first.take() {
+            Some(first) if self.as_array => self.member(&first, out),
+            Some(first) => self.writer.value(&first, 0),
+            None if self.written == 0 => return Ok(()),
+            None => {}
+        }
+        if self.written > 0 {
+            self.writer.close(']', false, 0);
+        }
+        if self.by_line {
+            self.writer.text.push('\n');
+            self.pass_lines(out);
+        } else {
+            out.push(Value::String(std::mem::take(&mut self.writer.text)));
+        }
         Ok(())
+    }
+
+    fn split_lines(&mut self) {
+        self.by_line = true;
     }
 
     fn warning(&mut self) -> Option<String> {
