@@ -13,6 +13,7 @@ mod composite;
 pub mod draw;
 pub mod error;
 mod evaluate;
+pub mod help;
 mod inspect;
 mod layout;
 mod members;
@@ -38,11 +39,13 @@ pub use evaluate::Variables;
 pub use inspect::member;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
-pub use plan::{Local, Plan, StreamTarget, Streams, is_here, plan, remote_commands, words};
+pub use plan::{Local, Plan, StreamTarget, Streams, is_here, is_module_list, plan, remote_commands, words};
 pub use printer::Printer;
-pub use stage::{File, PlanContext, is_local, local_cmdlets, remote_name};
+pub use stage::host::{HostCommand, HostPart, TranscriptFile, colour_names, split as host_part};
+pub use stage::path;
+pub use stage::{File, PlanContext, is_local, local_cmdlets, local_name, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
-pub use views::Views;
+pub use views::{HISTORY_INFO, Views};
 pub use walk::reads;
 
 /// Returns whether a statement is incomplete: an open quote or bracket, or a pipe at the end.

@@ -15,6 +15,7 @@ mod agent_way;
 mod agent_world;
 mod clixml_powershell;
 mod connections;
+mod console;
 mod credential;
 mod demo;
 mod docs;

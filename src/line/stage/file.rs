@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::bind::{Bound, Parameter, Takes};
 use super::each::Stage;
+use super::path::located;
 use crate::files::replace::{self, New};
 use crate::files::text;
 use crate::line::error::LineError;
@@ -181,15 +182,6 @@ impl Encoding {
             Self::Utf16 => marked.encode_utf16().flat_map(u16::to_le_bytes).collect(),
             Self::Utf16BigEndian => marked.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         }
-    }
-}
-
-/// Resolves `~/x` to the home folder.
-pub fn located(path: &str) -> PathBuf {
-    let home = || directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    match path.strip_prefix("~/").or_else(|| path.strip_prefix("~\\")) {
-        Some(rest) => home().map_or_else(|| PathBuf::from(path), |home| home.join(rest)),
-        None => PathBuf::from(path),
     }
 }
 

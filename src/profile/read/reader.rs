@@ -17,7 +17,7 @@ use crate::profile::service::Service;
 use crate::profile::types::{CredentialSource, Profile};
 
 /// Valid keys of a profile.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 40] = [
     "connections",
     "kind",
     "user",
@@ -45,6 +45,7 @@ pub const KEYS: [&str; 39] = [
     "delegate",
     "credential",
     "shell",
+    "transcript",
     "keep",
     "keep_alive",
     "max_runspaces",
@@ -132,6 +133,7 @@ impl Reader<'_> {
             max_runspaces: self.max_runspaces(),
             idle_timeout: self.idle_timeout(),
             limits: self.limits(),
+            transcript: self.beside(path, "transcript"),
         };
         match profile.service {
             Some(service) => self.service(&profile, service),

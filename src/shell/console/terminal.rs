@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 
 use super::progress::Progress;
+use super::transcript::Recorder;
 pub use crate::keys::Answer;
 use crate::keys::{self, Echo};
 use crate::platform;
@@ -31,6 +32,7 @@ pub struct Terminal {
     column: Arc<Mutex<bool>>,
     lost: Arc<Lost>,
     pub progress: Progress,
+    pub recorder: Recorder,
 }
 
 /// Standard input that is not a terminal.
@@ -92,6 +94,7 @@ impl Terminal {
             column: Arc::default(),
             lost: Arc::default(),
             progress: Progress::new(interactive),
+            recorder: Recorder::default(),
         }
     }
 
@@ -108,6 +111,7 @@ impl Terminal {
 
     /// Writes output without adding a newline: cleaned for a terminal, unchanged for a file or a pipe.
     pub fn write(&self, text: &str) {
+        self.report(self.recorder.output(text));
         if self.is_displayed {
             self.show(&clean(text, Stream::Output.colour()));
         } else {
@@ -117,7 +121,14 @@ impl Terminal {
 
     /// Writes text that the endpoint has formatted for a terminal; without colours to a file or a pipe.
     pub fn display(&self, text: &str) {
-        if self.is_displayed { self.write(text) } else { self.put(&without_colours(text)) }
+        if self.is_displayed { self.write(text) } else { self.write(&without_colours(text)) }
+    }
+
+    /// Reports a transcript that has failed; the others continue.
+    pub fn report(&self, problem: Option<String>) {
+        if let Some(problem) = problem {
+            self.toned(Tone::Warning, &problem);
+        }
     }
 
     fn show(&self, text: &Shown) {
@@ -142,6 +153,7 @@ impl Terminal {
 
     /// Writes a message in a tone. Tones other than plain go to standard error if output is not a terminal.
     pub fn toned(&self, tone: Tone, text: &str) {
+        self.report(self.recorder.message(text));
         let text = match tone {
             Tone::Plain => text.to_owned(),
             _ => format!("{}{text}{RESET}", tone.sequence()),
@@ -234,6 +246,7 @@ impl Terminal {
 
     /// Asks for one line, echoed as typed, or as stars if `mask` is set.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
+        self.report(self.recorder.output(question));
         if self.interactive && screen::is_dumb() && !mask {
             return match self.ask_plainly(question, Arc::default()).await {
                 Ok(Some(Answer::Given(text))) => Answer::Given(SecretString::from(text)),
@@ -258,6 +271,23 @@ impl Terminal {
         .unwrap_or(Answer::End);
         self.write("\n");
         answer
+    }
+
+    /// Shows a question that a key answers.
+    pub fn ask_key(&self, question: &str) {
+        self.show(&Stream::Output.message(question, 0));
+    }
+
+    /// Removes the question of [`Self::ask_key`].
+    pub fn forget_question(&self, question: &str) {
+        if screen::is_dumb() {
+            self.put("\n");
+        } else {
+            self.put(&format!("\r{}\r", " ".repeat(question.chars().count())));
+            if let Ok(mut behind) = self.column.lock() {
+                *behind = false;
+            }
+        }
     }
 
     /// Asks for one line that is not a secret.
