@@ -58,6 +58,26 @@ impl Drop for Raw {
     }
 }
 
+/// Waits for a key with a letter, or Enter as a newline; Escape is the end. Blocks.
+pub fn read_key() -> std::io::Result<Answer<char>> {
+    let _raw = Raw::on()?;
+    loop {
+        let Event::Key(key) = crossterm::event::read()? else { continue };
+        if key.kind == KeyEventKind::Release {
+            continue;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if control => return Ok(Answer::Interrupted),
+            KeyCode::Char('j') if control => return Ok(Answer::Given('\n')),
+            KeyCode::Char(letter) if !control => return Ok(Answer::Given(letter)),
+            KeyCode::Enter => return Ok(Answer::Given('\n')),
+            KeyCode::Esc => return Ok(Answer::End),
+            _ => {}
+        }
+    }
+}
+
 /// Capacity for a typed or pasted line.
 const INPUT_CAPACITY: usize = 16 * 1024;
 

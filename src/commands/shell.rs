@@ -85,6 +85,13 @@ pub async fn run(
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     match Choice::of(shell.or(connections.shell.as_deref()))? {
         Choice::PowerShell(shell) => {
+            if let Some(profile) = connections.profiles.iter().find(|profile| profile.transcript.is_some()) {
+                let name = &profile.name;
+                return Err(usage!(
+                    help = "use --shell console, or remove transcript and let PowerShell's policy record its sessions",
+                    "'{name}' has transcript, which records the console but not PowerShell"
+                ));
+            }
             let arguments = Arguments::parse(arguments, shell.edition)?;
             for profile in &connections.profiles {
                 unverified::notice(&context.folders, profile, Some(shell.edition));

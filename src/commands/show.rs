@@ -122,6 +122,7 @@ async fn one(profile: Profile, name: &str) -> Vec<(&'static str, Value)> {
         ("delegate", profile.delegate.into()),
         ("password", credential.into()),
         ("shell", profile.shell.into()),
+        ("transcript", profile.transcript.map(|folder| folder.display().to_string()).into()),
         ("session", format!("${}", import.session).into()),
         ("import", commands.into()),
         ("prefix", import.prefix.into()),

@@ -3,8 +3,9 @@
 use super::common::{self, Action, ERROR_ACTION, Given, Kind};
 use super::error::LineError;
 use super::evaluate::Variables;
+use super::help;
 use super::parse::{expressions, parse_all};
-use super::stage::{self, PlanContext};
+use super::stage::{self, PlanContext, Role};
 use super::syntax::{Arg, Block, CommandLine, Element, Expr, Repeat, Statement, SyntaxError, Target};
 use super::views::Views;
 use super::walk::is_constant;
@@ -98,7 +99,26 @@ impl Check {
             && place != Where::Value;
         let is_preference =
             statement.assign.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(ERROR_ACTION));
+        // A cmdlet before, whose objects describe this machine.
+        let mut local_items: Option<&'static str> = None;
         for (index, element) in statement.pipeline.iter().enumerate() {
+            if let Element::Command(command) = element {
+                let name = stage::local_name(&command.name);
+                match (name, local_items) {
+                    (Some(name @ ("Get-ChildItem" | "Get-Location")), _) => local_items = Some(name),
+                    // These give other values.
+                    (Some("ForEach-Object" | "Get-Content" | "Select-String"), _) => local_items = None,
+                    (None, Some(local)) => self.wrong(
+                        command.at,
+                        format!(
+                            "Cannot pipe {local} into '{}': it lists this machine, and the command runs on the \
+                             endpoint. Pass names instead: {local} | ForEach-Object {{ {} $_.Name }}.",
+                            command.name, command.name
+                        ),
+                    ),
+                    _ => {}
+                }
+            }
             match element {
                 Element::Expression(Expr::Literal(value))
                     if is_preference && statement.pipeline.len() == 1 =>
@@ -116,6 +136,7 @@ impl Check {
                     }
                     self.arguments(command);
                 }
+                Element::Command(command) if alone && help::is_question(command) => {}
                 Element::Command(command) => match stage::local_name(&command.name) {
                     Some(name) => self.local(name, command, index, place),
                     None => self.remote(command),
@@ -215,7 +236,8 @@ impl Check {
         let own: Vec<&str> = parameters.iter().flatten().map(|(name, _)| *name).collect();
         let (command, given) = common::taken(command, &own);
         self.common(&given, true);
-        if index > 0 && stage::begins_pipeline(name) {
+        let role = stage::role(name);
+        if index > 0 && role == Role::Source {
             return self.wrong(command.at, format!("Cannot pipe into '{name}': put it first."));
         }
         let before = self.errors.len();
@@ -236,7 +258,8 @@ impl Check {
             Arg::Value(value) | Arg::Parameter { value: Some(value), .. } => is_constant(value),
             Arg::Parameter { value: None, .. } => true,
         });
-        if is_constant && !stage::begins_pipeline(name) {
+        let is_stage = role == Role::Stage || role == Role::Either && index > 0;
+        if is_constant && is_stage {
             let (variables, views) = (Variables::default(), Views::default());
             let place =
                 PlanContext { variables: &variables, views: &views, width: SOME_WIDTH, to_screen: false };

@@ -8,6 +8,8 @@ mod number;
 mod span;
 mod standard;
 
+pub use date::format as date_text;
+
 use super::error::LineError;
 use crate::psrp::clixml::Value;
 

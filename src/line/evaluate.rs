@@ -9,17 +9,23 @@ use super::syntax::{Binary, Expr};
 use super::value::{access, item, truth};
 use crate::psrp::clixml::Value;
 
-/// Variables by case-insensitive name. Clones are cheap and independent.
+/// Variables by case-insensitive name, with the name as written. Clones are cheap and independent.
 #[derive(Clone, Debug, Default)]
-pub struct Variables(Arc<HashMap<String, Value>>);
+pub struct Variables(Arc<HashMap<String, (String, Value)>>);
 
 impl Variables {
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(&name.to_lowercase())
+        self.0.get(&name.to_lowercase()).map(|(_, value)| value)
     }
 
     pub fn set(&mut self, name: &str, value: Value) {
-        Arc::make_mut(&mut self.0).insert(name.to_lowercase(), value);
+        let entry = Arc::make_mut(&mut self.0).entry(name.to_lowercase());
+        entry.or_insert_with(|| (name.to_owned(), Value::Null)).1 = value;
+    }
+
+    /// Returns the names as written.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|(name, _)| name.as_str())
     }
 
     /// Restores an earlier value; `None` removes the variable.

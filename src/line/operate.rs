@@ -136,7 +136,8 @@ fn is_a(value: &Value, name: &str) -> bool {
     value.is_type(whole) || value.is_type(&format!("System.{whole}"))
 }
 
-fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
+/// Builds a regular expression.
+pub fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
     regex::RegexBuilder::new(text).case_insensitive(!sensitive).build().map_err(|_| {
         LineError(format!("Invalid pattern '{text}': expected a regular expression (-like takes wildcards)."))
     })

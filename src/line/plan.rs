@@ -3,7 +3,8 @@
 use super::common::{self, Action, Common, Gathered, Given};
 use super::error::LineError;
 use super::evaluate::{Scope, Variables, evaluate};
-use super::stage::{self, File, PlanContext, Stage};
+use super::help;
+use super::stage::{self, File, PlanContext, Sourced, Stage};
 use super::syntax::{Arg, CommandLine, Element, Expr, Statement, Stream, Target};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
@@ -198,6 +199,11 @@ impl Local {
         all.filter_map(|placed| Some((placed.stage.warning()?, placed.common.clone()))).collect()
     }
 
+    /// Returns whether an object has arrived.
+    pub fn is_fed(&self) -> bool {
+        self.fed
+    }
+
     /// Returns whether further objects have no effect (`Select-Object -First`).
     pub fn is_done(&self) -> bool {
         self.stages.iter().any(|placed| placed.stage.is_done())
@@ -267,12 +273,18 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
             Element::Command(command) => match stage::local_name(&command.name) {
                 Some(name) => {
                     let (command, common) = own(name, command, place)?;
-                    match stage::source(name, &command, place.variables) {
+                    match stage::source(name, &command, place.variables, at == 0) {
                         Some(_) if at > 0 => {
                             return Err(LineError(format!("Cannot pipe into '{name}': put it first.")));
                         }
-                        Some(values) => {
-                            input = values?;
+                        Some(sourced) => {
+                            let Sourced { values, mut errors } = sourced?;
+                            let action = common.error_action.unwrap_or(Action::preferred(place.variables));
+                            if action == Action::Stop {
+                                errors.truncate(1);
+                            }
+                            input = values;
+                            local.missed.extend(errors.into_iter().map(|error| (error, common.clone())));
                             local.stages.push(Placed::new(stage::everything(), common));
                         }
                         None => {
@@ -418,7 +430,13 @@ fn own(
     let parameters = stage::parameters(name).unwrap_or_default();
     let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
     let (command, given) = common::taken(command, &names);
-    Ok((command, Common::read(&given, place.variables)?))
+    let mut common = Common::read(&given, place.variables)?;
+    if name == "Tee-Object"
+        && let Some(variable) = stage::bound(name, &command, place.variables)?.text("Variable")
+    {
+        common.output = Some(common::Variable { name: variable, appends: false });
+    }
+    Ok((command, common))
 }
 
 /// Converts a command for the endpoint, without parameters for local variables. With an error variable, the
@@ -487,8 +505,7 @@ pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     let mut is_split = false;
     super::walk::statement(statement, &mut |found| match found {
         super::walk::Found::Command(command) => {
-            let is_here =
-                stage::is_local(&command.name) || super::check::is_own(command) || is_here(&command.name);
+            let is_here = stage::is_local(&command.name) || super::check::is_own(command) || is_here(command);
             if is_here {
                 is_split = true;
             } else if !names.iter().any(|name| name.eq_ignore_ascii_case(&command.name)) {
@@ -503,6 +520,11 @@ pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
 }
 
 /// Returns whether the console answers a command itself.
-pub fn is_here(name: &str) -> bool {
-    ["Get-Module", "gmo"].iter().any(|one| one.eq_ignore_ascii_case(name))
+pub fn is_here(command: &CommandLine) -> bool {
+    is_module_list(command) || help::topic(command).is_some()
+}
+
+/// Returns whether a command is Get-Module.
+pub fn is_module_list(command: &CommandLine) -> bool {
+    ["Get-Module", "gmo"].iter().any(|one| one.eq_ignore_ascii_case(&command.name))
 }

@@ -6,6 +6,7 @@ use super::inspect::property_names;
 use super::layout::{Form, shape_lines};
 use super::members;
 use super::stage::property::Property;
+use super::stage::{MATCH, is_local_file};
 use super::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
@@ -49,6 +50,17 @@ impl Printer {
             }
             return lines;
         }
+        if value.is_type(MATCH) {
+            if self.held.first().is_some_and(|first| !first.is_type(MATCH)) {
+                lines = self.finish();
+            }
+            if self.held.is_empty() {
+                lines.push(String::new());
+                self.held.push(value.clone());
+            }
+            lines.push(value.display_text());
+            return lines;
+        }
         if self.is_text(value) {
             lines = self.finish();
             match value.items() {
@@ -59,8 +71,12 @@ impl Printer {
             }
             return lines;
         }
-        let same =
-            |first: &Value| kind(first) == kind(value) && property_names(first) == property_names(value);
+        let same = |first: &Value| {
+            let key = || self.views.key(first).filter(|key| self.views.key(value).as_ref() == Some(key));
+            is_local_file(first) && is_local_file(value)
+                || kind(first) == kind(value) && property_names(first) == property_names(value)
+                || key().is_some()
+        };
         if self.held.first().is_some_and(|first| !same(first)) || self.held.len() >= AT_ONCE {
             lines = self.finish();
         }
@@ -78,6 +94,10 @@ impl Printer {
     pub fn finish(&mut self) -> Vec<String> {
         let held = std::mem::take(&mut self.held);
         let Some(first) = held.first() else { return Vec::new() };
+        if first.is_type(MATCH) {
+            // Its lines have been drawn.
+            return vec![String::new()];
+        }
         if matches!(first.primitive(), Value::DateTime(_)) {
             let dates = held.iter().map(members::date_text);
             return std::iter::once(String::new()).chain(dates).chain([String::new()]).collect();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::column::Script;
 use super::draw::Alignment;
+use super::stage::ITEM_TYPES;
 use super::stage::property::{Property, Source};
 use crate::psrp::clixml::Value;
 use crate::psrp::format_data::{Column, ColumnAlignment, ColumnSource, FormatData, FormatView};
@@ -36,7 +37,7 @@ const fn known(type_name: &'static str, columns: &'static [(&'static str, usize,
     Known { type_name, is_list: false, columns, group: None }
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 10] = [
     known(
         "Microsoft.PowerShell.Commands.GroupInfo",
         &[("Count", 5, true), ("Name", 25, false), ("Group", 0, false)],
@@ -56,6 +57,7 @@ const KNOWN: [Known; 9] = [
         &[("Major", 6, false), ("Minor", 6, false), ("Build", 6, false), ("Revision", 8, false)],
     ),
     known("System.Guid", &[("Guid", 0, false)]),
+    known("System.Management.Automation.PathInfo", &[("Path", 0, false)]),
     Known {
         is_list: true,
         ..known(
@@ -90,6 +92,68 @@ const KNOWN: [Known; 9] = [
 /// Type of Get-Member's output.
 pub const MEMBER_DEFINITION: &str = "Microsoft.PowerShell.Commands.MemberDefinition";
 
+/// Returns a column with the value of a script.
+fn column(label: &str, script: &str, width: usize, right: bool) -> Property {
+    Property {
+        label: Some(label.to_owned()),
+        source: Script::read(script).map_or_else(|| Source::Named(label.to_owned()), Source::Viewed),
+        descending: None,
+        width: (width > 0).then_some(width),
+        alignment: if right { Alignment::Right } else { Alignment::Left },
+    }
+}
+
+/// Type of Get-History's output.
+pub const HISTORY_INFO: &str = "Microsoft.PowerShell.Commands.HistoryInfo";
+
+/// Returns the table of Get-History (PowerShellCore_format_ps1xml.cs).
+fn history_shape() -> Shape {
+    let duration = r"if ($_.Duration.TotalHours -ge 1) { '{0:h\:mm\:ss\.fff}' -f $_.Duration } else {
+        if ($_.Duration.TotalMinutes -ge 1) { '{0:m\:ss\.fff}' -f $_.Duration } else { '{0:s\.fff}' -f $_.Duration }
+    }";
+    let columns = vec![
+        column("Id", "$_.Id", 4, true),
+        column("Duration", duration, 12, true),
+        column("CommandLine", "$_.CommandLine", 0, false),
+    ];
+    Shape { is_list: false, properties: columns, group: None }
+}
+
+/// Returns the table and the list of local files and folders (FileSystem_format_ps1xml.cs).
+fn item_shapes() -> Vec<Shape> {
+    // PowerShell indents this title by one more column than others.
+    let group =
+        column(" Directory", "if ($_.PSIsContainer) { $_.Parent } else { $_.DirectoryName }", 0, false);
+    let name = "if ($_.LinkTarget) { '{0} -> {1}' -f $_.Name, $_.LinkTarget } else { $_.Name }";
+    let written = "'{0:MM/dd/yyyy HH:mm}' -f $_.LastWriteTime";
+    let columns = if cfg!(windows) {
+        vec![
+            column("Mode", "$_.Mode", 7, false),
+            column("LastWriteTime", written, 26, true),
+            column("Length", "$_.Length", 14, true),
+            column("Name", name, 0, false),
+        ]
+    } else {
+        vec![
+            column("UnixMode", "$_.UnixMode", 10, false),
+            column("User", "$_.User", 10, true),
+            column("Group", "$_.Group", 10, false),
+            column("LastWriteTime", written, 16, true),
+            column("Size", "$_.Size", 12, true),
+            column("Name", name, 0, false),
+        ]
+    };
+    let listed = ["Name", "CreationTime", "LastWriteTime", "LastAccessTime", "Mode", "LinkType", "Target"];
+    let line = |name: &&str| column(name, &format!("$_.{name}"), 0, false);
+    let mut lines: Vec<Property> = listed.iter().map(line).collect();
+    let length = Property { source: Source::Named("Length".to_owned()), ..line(&"Length") };
+    lines.insert(1, length);
+    vec![
+        Shape { is_list: false, properties: columns, group: Some(group.clone()) },
+        Shape { is_list: true, properties: lines, group: Some(group) },
+    ]
+}
+
 impl Default for Views {
     fn default() -> Self {
         let column = |(name, width, right): &(&str, usize, bool)| Property {
@@ -107,6 +171,10 @@ impl Default for Views {
         let mut views: HashMap<String, Vec<Shape>> = HashMap::new();
         for known in &KNOWN {
             views.entry(known.type_name.to_lowercase()).or_default().push(shape(known));
+        }
+        views.insert(HISTORY_INFO.to_lowercase(), vec![history_shape()]);
+        for name in ITEM_TYPES {
+            views.insert(name.to_lowercase(), item_shapes());
         }
         Self(Arc::new(Mutex::new(views)))
     }
@@ -135,6 +203,28 @@ impl Views {
     /// Returns the list or table view of an object.
     pub fn in_form(&self, value: &Value, is_list: bool) -> Option<Shape> {
         self.find(value, |shapes| shapes.iter().find(|shape| shape.is_list == is_list).cloned())
+    }
+
+    /// Returns the properties that the views of a type show.
+    pub fn property_names(&self, type_name: &str) -> Vec<String> {
+        let Ok(known) = self.0.lock() else { return Vec::new() };
+        let shapes = known.get(&plain(type_name)).map(Vec::as_slice).unwrap_or_default();
+        let properties = shapes.iter().flat_map(|shape| &shape.properties);
+        let mut names: Vec<String> = Vec::new();
+        for property in properties {
+            if let Source::Named(name) = &property.source
+                && !names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// Returns the type by which an object has a view.
+    pub fn key(&self, value: &Value) -> Option<String> {
+        let known = self.0.lock().ok()?;
+        value.type_names().into_iter().map(plain).find(|name| known.contains_key(name))
     }
 
     fn find(&self, value: &Value, pick: impl Fn(&[Shape]) -> Option<Shape>) -> Option<Shape> {

@@ -91,6 +91,16 @@ fn admits_only(list: &[u8], user: u32) -> bool {
         })
 }
 
+/// Returns the name of a user.
+pub fn user_name(id: u32) -> Option<String> {
+    nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(id)).ok().flatten().map(|user| user.name)
+}
+
+/// Returns the name of a group.
+pub fn group_name(id: u32) -> Option<String> {
+    nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(id)).ok().flatten().map(|group| group.name)
+}
+
 /// Returns the effective user id.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()

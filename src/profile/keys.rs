@@ -63,7 +63,7 @@ const fn list(example: &'static str, item: &'static str) -> List {
 const ANY: &str = r"\S";
 
 /// Valid keys of a profile.
-pub const KEYS: [Key; 41] = [
+pub const KEYS: [Key; 42] = [
     key("include", Value::Path, "File whose keys are the defaults of this profile"),
     key(
         "connections",
@@ -109,6 +109,7 @@ pub const KEYS: [Key; 41] = [
     key("delegate", Value::Flag, "Whether the endpoint may act as the account towards other servers"),
     key("credential", CREDENTIAL, "Source of the password"),
     key("shell", Value::Text, "\"console\", or a PowerShell by name or path"),
+    key("transcript", Value::Path, "Folder for the transcripts of the console's sessions"),
     key("keep", Value::Duration, "Time for which the session stays open after its last shell ended"),
     key("keep_alive", Value::Flag, "Whether requests keep the session of an idle shell open"),
     key("max_runspaces", Value::Number(1, 100), "Maximum number of commands that run at the same time"),

@@ -83,6 +83,8 @@ pub struct Profile {
     pub max_runspaces: u32,
     pub idle_timeout: Option<Duration>,
     pub limits: Limits,
+    /// Folder of the console's transcripts.
+    pub transcript: Option<PathBuf>,
 }
 
 impl Profile {

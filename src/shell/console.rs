@@ -3,21 +3,25 @@
 
 mod beside;
 mod catalogue;
+mod completion;
 mod echoes;
 mod editor;
 pub mod exec;
 mod execute;
 mod facts;
 mod flow;
+mod here;
 mod history;
 mod host;
 mod interrupts;
 mod links;
 mod news;
+mod own;
 mod progress;
 mod reach;
 mod script;
 mod terminal;
+mod transcript;
 mod trouble;
 
 use std::io::IsTerminal as _;
@@ -30,7 +34,7 @@ use editor::{EditorInput, Reader};
 use exec::ExecOutput;
 use execute::{Ended, Executor};
 use facts::Facts;
-use links::{Link, Links, RemoteCommand};
+use links::{Link, Links};
 use miette::IntoDiagnostic as _;
 use news::SessionNotices;
 pub use script::standard_input;
@@ -41,7 +45,6 @@ use tokio::task::JoinHandle;
 use crate::exit::Exit;
 use crate::files::replace::move_file;
 use crate::folders::Folders;
-use crate::line::complete::What;
 use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
 use crate::shell::{Attached, Losses};
@@ -52,6 +55,8 @@ pub struct Console {
     terminal: Terminal,
     parts: Vec<Part>,
     history: Option<PathBuf>,
+    /// Folder of the transcripts.
+    transcript: Option<PathBuf>,
 }
 
 /// Cached data of one connection.
@@ -87,6 +92,7 @@ impl Console {
             terminal,
             parts: connections.profiles.iter().map(part).collect(),
             history: Some(history_file(folders, &connections.name)),
+            transcript: connections.profiles.iter().find_map(|profile| profile.transcript.clone()),
         }
     }
 
@@ -210,6 +216,11 @@ impl Input {
 /// Runs lines until the user leaves, or a script to its end. Returns the exit code.
 pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> miette::Result<u8> {
     let terminal = &console.terminal;
+    if let Some(folder) = &console.transcript
+        && let Err(problem) = terminal.recorder.start_session(folder, &console.title)
+    {
+        terminal.toned(Tone::Warning, &problem);
+    }
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;
     let mut beside = tokio::task::JoinSet::new();
@@ -268,7 +279,8 @@ async fn run_interactive(
     executor: &mut Executor,
     news: &SessionNotices,
 ) -> miette::Result<u8> {
-    let completer = completer(links, tokio::runtime::Handle::current());
+    executor.seen.update(&executor.variables);
+    let completer = completion::completer(links, executor.seen.clone(), tokio::runtime::Handle::current());
     if let Some(folder) = console.history.as_deref().and_then(std::path::Path::parent) {
         // Without the folder, the history is kept in memory only.
         let _ = crate::platform::private_folder(folder);
@@ -343,42 +355,5 @@ async fn run_lines(terminal: &Terminal, executor: &mut Executor) -> miette::Resu
         if is_end || !continues || terminal.lost().is_some() {
             return exit_code(terminal, executor, ended);
         }
-    }
-}
-
-/// Returns the completion callback of the editor, which calls it on its own thread.
-fn completer(
-    links: Links,
-    runtime: tokio::runtime::Handle,
-) -> impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static {
-    move |text, cursor| {
-        let found = crate::line::complete::complete(text, cursor);
-        let begins = |prefix: &str, word: &str| {
-            word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        let mut candidates = match &found.what {
-            What::Command(prefix) => {
-                let mut names = runtime.block_on(links.names_soon());
-                names.extend(crate::line::local_cmdlets().map(str::to_owned));
-                names.sort_by_key(|name| name.to_lowercase());
-                names.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
-                names.retain(|name| begins(prefix, name));
-                names
-            }
-            What::Parameter { command, prefix } => match links.owner(command) {
-                None => Vec::new(),
-                Some(RemoteCommand { at, name: command }) => {
-                    let link = &links.all()[at];
-                    let session = link.connection.current();
-                    let known = runtime.block_on(link.catalogue.parameters(session.as_ref(), &command));
-                    let known = known.unwrap_or_default().into_iter();
-                    known.filter(|name| begins(prefix, name)).map(|name| format!("-{name}")).collect()
-                }
-            },
-            What::Nothing => Vec::new(),
-        };
-        // The editor draws candidates unescaped, so names with control characters are dropped.
-        candidates.retain(|name| crate::screen::is_plain(name));
-        (found.span, candidates)
     }
 }

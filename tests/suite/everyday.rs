@@ -5,13 +5,13 @@
 mod lines;
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lyncsh::simulator::{self, PASSWORD, Server, USER};
 
 use crate::front;
 use crate::program::{Program, Ran};
-use lines::{Case, REMOTE, SIMULATED};
+use lines::{Case, LOCAL, REMOTE, SIMULATED};
 
 /// Width in both shells: the console leaves the last of its 120 columns free.
 const WIDTH: usize = 119;
@@ -28,6 +28,8 @@ struct Outcome {
 /// A profile `work` on an endpoint, whose agent keeps running between the lines.
 struct Desk {
     folder: tempfile::TempDir,
+    /// Folder that the shells run in; `None`: their own.
+    work: Option<PathBuf>,
 }
 
 impl Desk {
@@ -39,15 +41,19 @@ impl Desk {
              shell = \"console\"\nkeep = \"5m\"\n"
         );
         std::fs::write(folder.path().join("profiles/work.toml"), text).unwrap();
-        Self { folder }
+        Self { folder, work: None }
     }
 
     fn path(&self) -> &Path {
         self.folder.path()
     }
 
+    fn work_folder(&self) -> &Path {
+        self.work.as_deref().unwrap_or(self.path())
+    }
+
     fn lyncsh(&self, arguments: &[&str]) -> Program {
-        let program = Program::lyncsh().args(arguments).folder(self.path());
+        let program = Program::lyncsh().args(arguments).folder(self.work_folder());
         program.env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1")
     }
 
@@ -63,7 +69,7 @@ impl Desk {
         let script = self.path().join("everyday.ps1");
         std::fs::write(&script, format!("\u{feff}{}", powershell_script(&attach, lines))).unwrap();
         let arguments = ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"];
-        let shell = Program::new(pwsh).args(arguments).args([&script]).folder(self.path());
+        let shell = Program::new(pwsh).args(arguments).args([&script]).folder(self.work_folder());
         let shell = shell.env("LYNCSH_CONFIG_DIR", self.path()).env("NO_COLOR", "1");
         let Ran { out, err, .. } =
             shell.env("LC_ALL", "C.UTF-8").env("POWERSHELL_TELEMETRY_OPTOUT", "1").run();
@@ -188,6 +194,22 @@ fn lines_match_powershell_on_an_administration_endpoint() {
     let server = runtime.block_on(Server::start(simulator::Options::default())).unwrap();
     let desk = Desk::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
     compare(&desk, &pwsh, SIMULATED);
+}
+
+#[test]
+fn local_cmdlets_match_powershell() {
+    let Some(pwsh) = front::powershell() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::start(simulator::Options::default())).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.txt", "hello\n"), ("b.csv", "one\ntwo\nthree\n"), ("sub/in.txt", "in\n")] {
+        let file = files.path().join("work").join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, text).unwrap();
+    }
+    let mut desk = Desk::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
+    desk.work = Some(std::fs::canonicalize(files.path().join("work")).unwrap());
+    compare(&desk, &pwsh, LOCAL);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod automation;
 mod bad_input;
 mod clixml_powershell;
 mod connections;
+mod console;
 mod credential;
 mod demo;
 mod docs;

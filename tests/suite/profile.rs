@@ -358,3 +358,19 @@ fn an_empty_profile_is_reported_as_empty() {
     let report = format!("{:?}", miette::Report::new(error));
     assert!(report.contains("lyncsh edit work"), "{report}");
 }
+
+#[test]
+fn a_transcript_folder_starts_at_the_profile() {
+    let text = |more: &str| format!("kind = \"lync-online\"\nuser = \"a@b.c\"\n{more}");
+    let read =
+        |more: &str| parse("work", Path::new("/etc/lyncsh/work.toml"), &text(more)).unwrap().transcript;
+    assert_eq!(read(""), None);
+    assert_eq!(read("transcript = \"audit\"").as_deref(), Some(Path::new("/etc/lyncsh/audit")));
+    assert_eq!(read("transcript = \"/var/log/lyncsh\"").as_deref(), Some(Path::new("/var/log/lyncsh")));
+    assert!(!mistakes(&text("transcript = true")).is_empty());
+    let module = "kind = \"teams\"\nuser = \"a@b.c\"\ntranscript = \"audit\"";
+    assert!(
+        mistakes(module).iter().any(|(line, text)| *line == 3 && text.contains("transcript")),
+        "{module}"
+    );
+}

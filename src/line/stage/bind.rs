@@ -11,6 +11,8 @@ use crate::psrp::clixml::Value;
 pub enum Takes {
     /// A value, also positional in the order of the parameters.
     Position,
+    /// All values that no other parameter takes, as a list (`ValueFromRemainingArguments`).
+    Rest,
     /// A value, only with the parameter's name.
     Named,
     Switch,
@@ -20,6 +22,7 @@ pub enum Takes {
 pub type Parameter = (&'static str, Takes);
 
 /// Bound arguments of a local cmdlet.
+#[derive(Clone)]
 pub struct Bound {
     pub name: &'static str,
     pub variables: Variables,
@@ -42,7 +45,8 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
                 let free = |one: &&Parameter| {
                     one.1 == Takes::Position && !given.iter().any(|(has, _)| has.0 == one.0)
                 };
-                let Some(first) = parameters.iter().find(free) else {
+                let rest = || parameters.iter().find(|one| one.1 == Takes::Rest);
+                let Some(first) = parameters.iter().find(free).or_else(rest) else {
                     let text = match value {
                         Expr::Literal(value) => value.display_text(),
                         _ => "…".to_owned(),
@@ -75,7 +79,7 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
                 (parameter, of)
             }
         };
-        if given.iter().any(|(has, _)| has.0 == bound.0.0) {
+        if bound.0.1 != Takes::Rest && given.iter().any(|(has, _)| has.0 == bound.0.0) {
             let error = LineError(format!(
                 "{name}: Cannot bind parameter because parameter '{}' is specified more than once.",
                 bound.0.0
@@ -96,20 +100,37 @@ impl Bound {
     ) -> Result<Self, LineError> {
         let scope = Scope::outer(variables);
         let mut given: Vec<(&'static str, Value)> = Vec::new();
-        for ((parameter, _), at) in bindings(name, command, parameters).map_err(|(_, error)| error)? {
+        let mut rest: Vec<Value> = Vec::new();
+        for ((parameter, takes), at) in bindings(name, command, parameters).map_err(|(_, error)| error)? {
             let value = match at.and_then(|at| command.arguments.get(at)) {
                 Some(Arg::Value(value) | Arg::Parameter { value: Some(value), .. }) => {
                     evaluate(value, scope)?
                 }
                 _ => Value::Bool(true),
             };
-            given.push((parameter, value));
+            if takes == Takes::Rest {
+                rest.push(value.clone());
+                given.retain(|(name, _)| *name != parameter);
+                let all = if rest.len() > 1 { Value::array(rest.clone()) } else { value };
+                given.push((parameter, all));
+            } else {
+                given.push((parameter, value));
+            }
         }
         Ok(Self { name, variables: variables.clone(), given })
     }
 
     pub fn get(&self, parameter: &str) -> Option<&Value> {
         self.given.iter().find(|(one, _)| *one == parameter).map(|(_, value)| value)
+    }
+
+    /// Returns a mandatory parameter's value.
+    pub fn required(&self, parameter: &str) -> Result<&Value, LineError> {
+        self.get(parameter).ok_or_else(|| {
+            self.wrong(&format!(
+                "Cannot process command because of one or more missing mandatory parameters: {parameter}."
+            ))
+        })
     }
 
     pub fn switch(&self, parameter: &str) -> bool {
@@ -168,7 +189,30 @@ impl Bound {
     }
 }
 
+/// Aliases of parameters: the cmdlet, or `*` for all; the alias; the parameter.
+const ALIASES: [(&str, &str, &str); 12] = [
+    ("Get-Content", "Head", "TotalCount"),
+    ("Get-Content", "First", "TotalCount"),
+    ("Get-Content", "Last", "Tail"),
+    ("Get-ChildItem", "s", "Recurse"),
+    ("Get-ChildItem", "ad", "Directory"),
+    ("Get-ChildItem", "af", "File"),
+    ("Get-ChildItem", "h", "Hidden"),
+    ("Start-Sleep", "ms", "Milliseconds"),
+    ("Start-Sleep", "ts", "Duration"),
+    ("Get-Date", "LastWriteTime", "Date"),
+    ("*", "PSPath", "LiteralPath"),
+    ("*", "LP", "LiteralPath"),
+];
+
 fn find(cmdlet: &str, written: &str, parameters: &[Parameter]) -> Result<Parameter, LineError> {
+    let alias = ALIASES
+        .iter()
+        .find(|(of, alias, _)| (*of == cmdlet || *of == "*") && alias.eq_ignore_ascii_case(written));
+    let written = match alias {
+        Some((_, _, name)) if parameters.iter().any(|(known, _)| known == name) => *name,
+        _ => written,
+    };
     let begins =
         |name: &str| name.get(..written.len()).is_some_and(|start| start.eq_ignore_ascii_case(written));
     let exact = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(written));

@@ -7,6 +7,7 @@ use tempfile::SpooledTempFile;
 
 use super::bind::{Bound, Parameter, Takes};
 use super::each::Stage;
+use super::path::located;
 use crate::files::replace::{self, Content, New};
 use crate::files::text;
 use crate::line::error::LineError;
@@ -192,15 +193,6 @@ impl Encoding {
             Self::Utf16 => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
             Self::Utf16BigEndian => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         }
-    }
-}
-
-/// Resolves `~/x` to the home folder.
-pub fn located(path: &str) -> PathBuf {
-    let home = || directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    match path.strip_prefix("~/").or_else(|| path.strip_prefix("~\\")) {
-        Some(rest) => home().map_or_else(|| PathBuf::from(path), |home| home.join(rest)),
-        None => PathBuf::from(path),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::bind::Bound;
 use super::each::{Stage, all};
+use super::kinds::is_local_file;
 use super::property::Property;
 use crate::line::draw;
 use crate::line::error::LineError;
@@ -20,7 +21,10 @@ fn texts(lines: Vec<String>) -> Vec<Value> {
 /// Splits objects into runs of one type, which have their own columns.
 fn in_runs(values: &[Value]) -> Vec<&[Value]> {
     values
-        .chunk_by(|a, b| a.type_names() == b.type_names() && property_names(a) == property_names(b))
+        .chunk_by(|a, b| {
+            is_local_file(a) && is_local_file(b)
+                || a.type_names() == b.type_names() && property_names(a) == property_names(b)
+        })
         .collect()
 }
 

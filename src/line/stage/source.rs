@@ -1,59 +1,86 @@
-//! Import-Csv and Get-Content: local sources of a pipeline.
+//! Local sources of a pipeline, and the conversion of CSV.
 
 use std::collections::HashSet;
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
-
 use super::bind::Bound;
-use super::file::located;
-use crate::files::text;
+use super::cmdlets::{self, Role};
+use super::each::{Stage, all};
+use super::input::{Sourced, text_of};
+use super::path::located;
+use super::{content, date, folder, parse_json, search};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
 use crate::line::syntax::CommandLine;
 use crate::psrp::clixml::Value;
 
-/// Maximum size of a file.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
-
-/// Returns the values of a source cmdlet; `None` for other cmdlets.
+/// Returns the output of a source cmdlet; `None` for other cmdlets, and for one that processes the output of
+/// the command before it.
 pub fn read(
     name: &'static str,
     command: &CommandLine,
     variables: &Variables,
-) -> Option<Result<Vec<Value>, LineError>> {
-    let bound = || {
-        let parameters = super::parameters(name).unwrap_or_default();
-        Bound::new(name, command, &parameters, variables)
-    };
-    Some(match name {
-        "Import-Csv" => bound().and_then(|bound| table(&bound)),
-        "Get-Content" => bound().and_then(|bound| content(&bound)),
+    is_first: bool,
+) -> Option<Result<Sourced, LineError>> {
+    match cmdlets::role(name) {
+        Role::Source => {}
+        Role::Either if is_first => {}
         _ => return None,
+    }
+    let bound = match cmdlets::bound(name, command, variables) {
+        Ok(bound) => bound,
+        Err(error) => return Some(Err(error)),
+    };
+    let one = |value: Result<Value, LineError>| value.map(|value| Sourced::of(vec![value]));
+    Some(match name {
+        "Import-Csv" => import(&bound).map(Sourced::of),
+        "Get-Content" => content::get(&bound),
+        "Get-ChildItem" => folder::children(&bound),
+        "Get-Location" => Ok(folder::location()),
+        "Get-Date" => one(date::date(&bound, None)),
+        "Write-Output" => written(&bound),
+        "ConvertFrom-Json" => parse_json::source(&bound),
+        "ConvertFrom-Csv" => bound
+            .required("InputObject")
+            .and_then(|_| table(&bound, &bound.names("InputObject").join("\n")).map(Sourced::of)),
+        _ => search::files(&bound),
     })
 }
 
-/// Returns lines, or the whole text with -Raw.
-fn content(bound: &Bound) -> Result<Vec<Value>, LineError> {
-    let text = text(bound)?;
-    if bound.switch("Raw") {
-        return Ok(vec![Value::String(text)]);
-    }
-    Ok(text.lines().map(Value::from).collect())
+/// Write-Output: the arguments, and the items of a list.
+fn written(bound: &Bound) -> Result<Sourced, LineError> {
+    let value = bound.required("InputObject")?.clone();
+    Ok(Sourced::of(match value.items() {
+        Some(items) if !bound.switch("NoEnumerate") => items.to_vec(),
+        _ => vec![value],
+    }))
+}
+
+/// Returns the stage of ConvertFrom-Csv.
+pub fn convert_csv(bound: Bound) -> Box<dyn Stage> {
+    all(move |values: Vec<Value>| {
+        let text: Vec<String> = values.iter().map(Value::display_text).collect();
+        table(&bound, &text.join("\n"))
+    })
+}
+
+fn import(bound: &Bound) -> Result<Vec<Value>, LineError> {
+    let path = bound.text("Path").or_else(|| bound.text("LiteralPath")).filter(|path| !path.is_empty());
+    let path = located(&path.ok_or_else(|| bound.wrong("-Path is missing: name the file."))?);
+    table(bound, &text_of(bound, &path)?)
 }
 
 /// Returns an object for each row. Its properties are text, named by the first row or -Header.
-fn table(bound: &Bound) -> Result<Vec<Value>, LineError> {
+fn table(bound: &Bound, text: &str) -> Result<Vec<Value>, LineError> {
     let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
     let [delimiter] = *delimiter.as_bytes() else {
         return Err(bound.wrong(&format!(
             "Invalid delimiter \"{delimiter}\": expected one character, such as ';' or \"`t\"."
         )));
     };
-    let text = text(bound)?;
     // Windows PowerShell writes the type into a line above the names.
     let text = match text.strip_prefix("#TYPE ") {
         Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
-        None => &text,
+        None => text,
     };
     let mut rows = csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -84,57 +111,4 @@ fn table(bound: &Bound) -> Result<Vec<Value>, LineError> {
         Ok(Value::custom_object(names.iter().enumerate().map(|(at, name)| (name.clone(), cell(at)))))
     })
     .collect()
-}
-
-/// Reads the file, decoded by its byte order mark, -Encoding, or as UTF-8.
-fn text(bound: &Bound) -> Result<String, LineError> {
-    let known: [(&str, &Encoding); 9] = [
-        ("utf8", UTF_8),
-        ("utf8NoBOM", UTF_8),
-        ("utf8BOM", UTF_8),
-        ("ascii", UTF_8),
-        ("unicode", UTF_16LE),
-        ("bigendianunicode", UTF_16BE),
-        ("latin1", WINDOWS_1252),
-        ("ansi", WINDOWS_1252),
-        ("default", WINDOWS_1252),
-    ];
-    let encoding = bound.one_of("Encoding", &known, UTF_8)?;
-    let path = bound.text("Path").or_else(|| bound.text("LiteralPath")).filter(|path| !path.is_empty());
-    let path = located(&path.ok_or_else(|| bound.wrong("-Path is missing: name the file."))?);
-    let wrong = |error: std::io::Error| {
-        bound.wrong(&match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                format!(
-                    "Could not find file '{}'.",
-                    std::path::absolute(&path).unwrap_or(path.clone()).display()
-                )
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                format!("Access to the path '{}' is denied.", path.display())
-            }
-            _ => format!("Cannot read '{}': {error}", path.display()),
-        })
-    };
-    if std::fs::metadata(&path).map_err(wrong)?.len() > MAX_BYTES {
-        return Err(bound.wrong(&format!("'{}' is larger than 256 MiB: read it in pwsh.", path.display())));
-    }
-    let bytes = std::fs::read(&path).map_err(wrong)?;
-    if encoding == UTF_8 {
-        return text::decode(&bytes).map_err(|error| {
-            bound.wrong(&format!(
-                "'{}': {error}, or pass its encoding, such as -Encoding ansi.",
-                path.display()
-            ))
-        });
-    }
-    let (text, _, has_wrong) = encoding.decode(&bytes);
-    if has_wrong {
-        return Err(bound.wrong(&format!(
-            "'{}' is not in the encoding {}: pass the encoding of the file.",
-            path.display(),
-            encoding.name()
-        )));
-    }
-    Ok(text.into_owned())
 }

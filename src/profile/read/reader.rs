@@ -96,6 +96,7 @@ impl Reader<'_> {
             max_runspaces: self.max_runspaces(),
             idle_timeout: self.idle_timeout(),
             limits: self.limits(),
+            transcript: self.beside("transcript"),
         };
         match profile.service {
             Some(service) => self.service(&profile, service),

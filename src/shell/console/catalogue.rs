@@ -52,12 +52,61 @@ struct Known {
     /// Parameter names by command, in the endpoint's order.
     #[serde(default)]
     parameters: BTreeMap<String, Vec<String>>,
+    /// Types of the output by command, as far as the command declares them.
+    #[serde(default)]
+    output_types: BTreeMap<String, Vec<String>>,
+    /// Parameters with their values by command.
+    #[serde(default)]
+    choices: BTreeMap<String, Vec<Choices>>,
     /// Format data as CLIXML; `None` if it was not requested yet.
     #[serde(default)]
     views: Option<Vec<String>>,
     /// The endpoint did not answer the request for format data; later processes may ask again.
     #[serde(skip)]
     was_silent: bool,
+}
+
+/// A parameter and the values that it accepts: of an enum, a ValidateSet or a Boolean. GET_COMMAND_METADATA
+/// does not have them, Get-Command -ShowCommandInfo has (CmdletInfo, ShowCommandInfo.cs).
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+struct Choices {
+    parameter: String,
+    position: Option<usize>,
+    values: Vec<String>,
+}
+
+impl Choices {
+    /// Reads the parameters of an output object of Get-Command -ShowCommandInfo.
+    fn read(info: &Value) -> Vec<Self> {
+        let items = |value: &Value, name: &str| -> Vec<Value> {
+            value.property(name).and_then(Value::items).map(<[Value]>::to_vec).unwrap_or_default()
+        };
+        let mut all: Vec<Self> = Vec::new();
+        let sets = items(info, "ParameterSets");
+        for parameter in sets.iter().flat_map(|set| items(set, "Parameters")) {
+            let Some(name) = parameter.property("Name").map(Value::display_text) else { continue };
+            if all.iter().any(|known| known.parameter == name) {
+                continue;
+            }
+            let texts = |values: Vec<Value>| values.iter().map(Value::display_text).collect::<Vec<_>>();
+            let kind = parameter.property("ParameterType").cloned().unwrap_or_default();
+            let element = kind.property("ElementType").filter(|element| !element.is_null());
+            let is_flag =
+                kind.property("FullName").is_some_and(|name| name.display_text() == "System.Boolean");
+            let mut values = texts(items(&parameter, "ValidParamSetValues"));
+            values.retain(|value| !value.is_empty());
+            if values.is_empty() {
+                values = texts(items(element.unwrap_or(&kind), "EnumValues"));
+            }
+            if values.is_empty() && is_flag {
+                values = ["$false", "$true"].map(str::to_owned).to_vec();
+            }
+            let position = parameter.property("Position").and_then(Value::as_i64);
+            let position = position.and_then(|position| usize::try_from(position).ok());
+            all.push(Self { parameter: name, position, values });
+        }
+        all
+    }
 }
 
 impl Catalogue {
@@ -212,6 +261,8 @@ impl Catalogue {
             let changed = known.names != names;
             if changed {
                 known.parameters.retain(|name, _| names.contains(name));
+                known.output_types.clear();
+                known.choices.clear();
                 if !known.names.is_empty() {
                     // The views may be of an older version of the endpoint.
                     known.views = None;
@@ -242,12 +293,76 @@ impl Catalogue {
             name.clone()
         };
         let asked = tokio::time::timeout(METADATA_WAIT, ask_parameters(session?, &name)).await;
-        let parameters = asked.ok()?.ok()?;
+        let (parameters, types) = asked.ok()?.ok()?;
         if let Ok(mut known) = self.known.lock() {
+            known.output_types.insert(name.clone(), types);
             known.parameters.insert(name, parameters.clone());
         }
         self.store();
         Some(parameters)
+    }
+
+    /// Returns the types that a command declares for its output.
+    pub async fn output_types(&self, session: Option<&Session>, command: &str) -> Option<Vec<String>> {
+        let known = |known: &Known| {
+            let found = known.output_types.iter().find(|(name, _)| name.eq_ignore_ascii_case(command));
+            found.map(|(_, types)| types.clone())
+        };
+        if let Some(types) = known(&*self.known.lock().ok()?) {
+            return Some(types);
+        }
+        if let Ok(mut known) = self.known.lock() {
+            known.parameters.retain(|name, _| !name.eq_ignore_ascii_case(command));
+        }
+        self.parameters(session, command).await?;
+        known(&*self.known.lock().ok()?)
+    }
+
+    /// Returns the values of a parameter, named or by its position; fetched on first use. `None` if the
+    /// endpoint does not answer in time.
+    pub async fn values(
+        &self,
+        session: Option<&Session>,
+        command: &str,
+        parameter: Result<&str, usize>,
+    ) -> Option<Vec<String>> {
+        let known = {
+            let known = self.known.lock().ok()?;
+            let found = known.choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(command));
+            found.map(|(_, choices)| choices.clone())
+        };
+        let choices = if let Some(choices) = known {
+            choices
+        } else {
+            let mut choices = Vec::new();
+            let session = session?;
+            let asking = async {
+                let mut running = session.invoke(&command_info(command)).await?;
+                collect(&mut running, |value| choices.extend(Choices::read(value))).await
+            };
+            tokio::time::timeout(METADATA_WAIT, asking).await.ok()?.ok()?;
+            if let Ok(mut known) = self.known.lock() {
+                known.choices.insert(command.to_owned(), choices.clone());
+            }
+            self.store();
+            choices
+        };
+        let begins = |name: &str, typed: &str| {
+            name.get(..typed.len()).is_some_and(|start| start.eq_ignore_ascii_case(typed))
+        };
+        let found = match parameter {
+            Ok(typed) => choices
+                .iter()
+                .find(|one| one.parameter.eq_ignore_ascii_case(typed))
+                .or_else(|| choices.iter().find(|one| begins(&one.parameter, typed))),
+            Err(position) => {
+                let mut positional: Vec<&Choices> =
+                    choices.iter().filter(|one| one.position.is_some()).collect();
+                positional.sort_by_key(|one| one.position);
+                positional.get(position).copied()
+            }
+        };
+        Some(found.map(|one| one.values.clone()).unwrap_or_default())
     }
 
     /// Writes the cache. Data that cannot be cached is fetched again next time.
@@ -263,15 +378,18 @@ impl Catalogue {
     }
 }
 
-async fn ask_parameters(session: &Session, name: &str) -> Result<Vec<String>, Error> {
+/// Returns the names of a command's parameters, and the types of its output.
+async fn ask_parameters(session: &Session, name: &str) -> Result<(Vec<String>, Vec<String>), Error> {
     let mut running = session.command_metadata(&CommandMetadata::query([name.to_owned()])).await?;
-    let mut parameters = Vec::new();
+    let (mut parameters, mut types) = (Vec::new(), Vec::new());
     collect(&mut running, |value| {
+        let declared = value.property("OutputType").and_then(Value::items).unwrap_or_default();
+        types.extend(declared.iter().map(Value::display_text));
         let command = CommandMetadata::read(value);
         parameters.extend(command.into_iter().flat_map(|command| command.parameters).map(|one| one.name));
     })
     .await?;
-    Ok(parameters)
+    Ok((parameters, types))
 }
 
 /// Reads a pipeline's output to its end.
@@ -308,6 +426,13 @@ fn one_name(name: &str) -> Pipeline {
         command("Get-Command", Some(("Name", name))),
         command("Select-Object", Some(("Property", "Name"))),
     ])
+}
+
+/// Returns the pipeline that describes a command with the values of its parameters.
+fn command_info(name: &str) -> Pipeline {
+    let mut describe = command("Get-Command", Some(("Name", name)));
+    describe.arguments.push(Argument { name: Some("ShowCommandInfo".into()), value: None });
+    pipeline(vec![describe])
 }
 
 fn format_data() -> Pipeline {

@@ -11,6 +11,7 @@ use reedline::{
     SimpleMatchHighlighter, Span, Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 
+use super::completion::Candidate;
 use super::history::CarefulHistory;
 use super::terminal::{Answer, Terminal};
 use crate::screen;
@@ -60,7 +61,7 @@ impl Reader {
         terminal: &Terminal,
         profile: &str,
         history: Option<PathBuf>,
-        complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
+        complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<Candidate>) + Send + 'static,
         wake: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         if screen::is_dumb() {
@@ -122,7 +123,7 @@ impl Editor {
     fn new(
         profile: &str,
         history: Option<PathBuf>,
-        complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>) + Send + 'static,
+        complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<Candidate>) + Send + 'static,
         wake: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         let menu = ColumnarMenu::default()
@@ -238,15 +239,15 @@ impl Validator for WholeStatements {
 
 struct Candidates<F>(F);
 
-impl<F: FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<String>)> Completer for Candidates<F> {
+impl<F: FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<Candidate>)> Completer for Candidates<F> {
     fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
         let (span, candidates) = (self.0)(line, pos);
         let suggestions: Vec<Suggestion> = candidates
             .into_iter()
-            .map(|value| Suggestion {
-                value,
+            .map(|Candidate { text, ends_word }| Suggestion {
+                value: text,
                 span: Span::new(span.start, span.end),
-                append_whitespace: true,
+                append_whitespace: ends_word,
                 ..Suggestion::default()
             })
             .collect();

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::completion::Seen;
 use super::facts::Facts;
 use super::interrupts::Interrupts;
-use super::links::{Link, Links};
+use super::links::Links;
+use super::own::Own;
 use super::script::{Refused, Script, Step, instead};
 use super::terminal::{Terminal, Tone};
 use super::trouble::{self, Troubles};
@@ -36,7 +38,7 @@ pub enum Ended {
 pub struct Executor {
     pub(super) links: Links,
     /// The profile's name.
-    title: String,
+    pub(super) title: String,
     /// Set for typed lines; a script exits with a code for its errors.
     is_typed: bool,
     pub(super) terminal: Terminal,
@@ -44,6 +46,8 @@ pub struct Executor {
     pub(super) interrupts: Interrupts,
     pub(super) troubles: Troubles,
     facts: Facts,
+    pub(super) own: Own,
+    pub(super) seen: Seen,
 }
 
 /// Destination of a pipeline's objects.
@@ -61,21 +65,21 @@ impl Ended {
     }
 
     /// Returns whether the rest of the line is skipped.
-    fn is_end(self) -> bool {
+    pub(super) fn is_end(self) -> bool {
         matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted | Self::Stopped)
     }
 }
 
 /// Outcome of a statement's pipeline.
 #[derive(Clone, Copy)]
-enum Run {
+pub(super) enum Run {
     /// The pipeline ended before its first command ran.
     NotBegun(Ended),
     Begun(Ended),
 }
 
 impl Run {
-    fn ended(self) -> Ended {
+    pub(super) fn ended(self) -> Ended {
         match self {
             Self::NotBegun(ended) | Self::Begun(ended) => ended,
         }
@@ -89,7 +93,7 @@ impl Run {
 
 impl Sink {
     /// Returns the kept objects.
-    fn values(self) -> Vec<Value> {
+    pub(super) fn values(self) -> Vec<Value> {
         match self {
             Self::Screen(_) | Self::Data => Vec::new(),
             Self::Kept(values) => values,
@@ -97,7 +101,7 @@ impl Sink {
     }
 
     /// Returns the kept objects as one value: null, the only object, or an array.
-    fn value(self) -> Value {
+    pub(super) fn value(self) -> Value {
         match self {
             Self::Screen(_) | Self::Data => Value::Null,
             Self::Kept(mut values) => match values.len() {
@@ -121,11 +125,20 @@ impl Executor {
             interrupts,
             troubles: Troubles::default(),
             facts,
+            own: Own::default(),
+            seen: Seen::default(),
         }
     }
 
     /// Runs typed text. Errors have been shown when it returns.
     pub async fn run_typed(&mut self, text: &str) -> Ended {
+        self.begin_line(text);
+        let ended = self.run_text(text).await;
+        self.end_line(ended);
+        ended
+    }
+
+    async fn run_text(&mut self, text: &str) -> Ended {
         // A Ctrl-C that the previous line did not take is not meant for this one.
         self.interrupts.forget();
         self.is_typed = self.terminal.is_prompt();
@@ -161,6 +174,9 @@ impl Executor {
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
+        for piece in script.pieces() {
+            self.terminal.report(self.terminal.recorder.input("PS> ", piece));
+        }
         match self.unavailable(script).await {
             Err(ended) => ended,
             Ok(Some(refused)) => {
@@ -201,6 +217,7 @@ impl Executor {
             }
         } else {
             self.variables = before;
+            self.variables.set("PWD", line::path::current());
             self.variables.set("Error", self.troubles.value());
         }
         match ended {
@@ -318,7 +335,7 @@ impl Executor {
                 let action = Action::preferred(&self.variables);
                 self.troubles.add(record.to_value(), action.shows());
                 if action.shows() {
-                    self.terminal.error(&line::error::render(&record), Some(&record));
+                    self.terminal.error(&self.explained(&record), Some(&record));
                 }
                 return Some(match action {
                     Action::Stop => Ended::Stopped,
@@ -337,20 +354,34 @@ impl Executor {
         Sink::Screen(Printer::new(self.width().saturating_sub(1).max(1), Views::default()))
     }
 
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         usize::from(self.terminal.size().0)
     }
 
     /// Runs the nested pipelines of a statement, then its own. Returns the outcome and whether it was begun.
     ///
     /// `alone`: nothing else goes to this sink, so the endpoint may format the output for the screen.
-    async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> Run {
+    pub(super) async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> Run {
         if let Some(repeated) = line::repeated(statement) {
             return Box::pin(self.repeat(repeated, sink)).await;
         }
+        if let Some(part) = line::host_part(statement) {
+            return Box::pin(self.run_host(part, sink)).await;
+        }
         let mut statement = statement.clone();
         line::fold(&mut statement);
-        while let Some(place) = line::nested(&mut statement) {
+        if let Err(run) = self.resolve(&mut statement).await {
+            return run;
+        }
+        self.planned(statement, sink, alone).await
+    }
+
+    /// Runs the nested pipelines of a statement, and replaces them with their output.
+    ///
+    /// # Errors
+    /// A nested pipeline has ended the statement.
+    pub(super) async fn resolve(&mut self, statement: &mut Statement) -> Result<(), Run> {
+        while let Some(place) = line::nested(statement) {
             let Expr::Nested(inner) = std::mem::replace(place, Expr::Literal(Value::Null)) else { break };
             let mut kept = Vec::new();
             for one in &inner {
@@ -358,7 +389,7 @@ impl Executor {
                 let ended = Box::pin(self.pipeline(one, &mut sink, false)).await.ended();
                 // An incomplete value must not be passed on.
                 if !matches!(ended, Ended::Succeeded | Ended::Silenced) {
-                    return Run::NotBegun(ended);
+                    return Err(Run::NotBegun(ended));
                 }
                 match (sink.value(), &one.assign) {
                     (value, Some(name)) => self.variables.set(name, value),
@@ -375,13 +406,13 @@ impl Executor {
             };
             *place = Expr::Literal(value);
         }
-        if let Some(Element::Command(command)) = statement.pipeline.first()
-            && line::is_here(&command.name)
-            // With arguments such as -ListAvailable, the endpoint answers if it has the command.
-            && (command.arguments.is_empty() || self.links.owner("Get-Module").is_none())
-        {
-            self.learn_names().await;
-            statement.pipeline[0] = Element::Expression(self.modules());
+        Ok(())
+    }
+
+    /// Divides a statement without nested pipelines, and runs its parts.
+    async fn planned(&mut self, mut statement: Statement, sink: &mut Sink, alone: bool) -> Run {
+        if let Some(run) = Box::pin(self.answer_here(&mut statement)).await {
+            return run;
         }
         if let Some(ended) = self.find_owners(&statement).await {
             return Run::NotBegun(ended);
@@ -543,20 +574,6 @@ impl Executor {
             None => self.failed(&LineError("exit expects a number, as in: exit 3".into())),
         }
     }
-
-    /// Returns the output of a local Get-Module: one module for each session.
-    fn modules(&self) -> Expr {
-        let module = |link: &Link| {
-            let commands: Vec<Value> = link.catalogue.names().into_iter().map(Value::String).collect();
-            Value::custom_object([
-                ("ModuleType", Value::from("Script")),
-                ("Version", env!("CARGO_PKG_VERSION").into()),
-                ("Name", format!("lyncsh-{}", link.name).into()),
-                ("ExportedCommands", Value::array(commands)),
-            ])
-        };
-        Expr::Literal(Sink::Kept(self.links.all().iter().map(module).collect()).value())
-    }
 }
 
 /// Variable whose value depends on the endpoint.
@@ -575,7 +592,7 @@ fn built_in() -> Variables {
         ("args", Value::array([])),
         (line::ERROR_ACTION, "Continue".into()),
         ("HOME", path(home)),
-        ("PWD", path(std::env::current_dir().ok())),
+        ("PWD", line::path::current()),
         ("PID", Value::I64(std::process::id().into())),
         ("IsWindows", Value::Bool(cfg!(windows))),
         ("IsLinux", Value::Bool(cfg!(target_os = "linux"))),

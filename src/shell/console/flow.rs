@@ -25,10 +25,14 @@ impl Executor {
         mut plan: Plan,
         sink: &mut Sink,
     ) -> Ended {
-        let mut ended = Ended::Succeeded;
+        // Errors of local sources, which were read when the pipeline was planned.
+        let mut ended = self.missed(&mut plan);
         let mut diverted: Diverted =
             plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
         let mut input = std::mem::take(&mut plan.input);
+        if ended == Ended::Stopped {
+            input.clear();
+        }
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
                 match self.push(&mut plan, sink, value) {
@@ -144,7 +148,7 @@ impl Executor {
         Ok(missed)
     }
 
-    fn take(&self, sink: &mut Sink, value: Value) {
+    pub(super) fn take(&self, sink: &mut Sink, value: Value) {
         match sink {
             Sink::Screen(printer) => printer.push(&value).iter().for_each(|line| self.terminal.line(line)),
             Sink::Data => self.terminal.object(&value),
@@ -271,6 +275,11 @@ impl Executor {
         plan.keep(&event);
         let (target, stream, value) = match event {
             PipelineEvent::Output(value) => {
+                if !plan.local.is_fed()
+                    && let Some((command, _)) = plan.common.last()
+                {
+                    self.seen.object(command, &value);
+                }
                 return self.push(plan, sink, value);
             }
             PipelineEvent::Progress(record) => {
@@ -333,7 +342,7 @@ impl Executor {
         if !action.shows() {
             return Ok(Ended::Silenced);
         }
-        let text = line::error::render(&record);
+        let text = self.explained(&record);
         let target = plan.streams.error.clone();
         if matches!(target, StreamTarget::Shown) {
             self.terminal.error(&text, Some(&record));

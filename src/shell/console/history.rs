@@ -30,15 +30,38 @@ impl CarefulHistory {
     }
 }
 
-/// Returns whether a line may hold a secret, by the words that PSReadLine looks for.
-fn is_sensitive(line: &str) -> bool {
+/// Words that mark a line with a secret: those of PSReadLine (History.cs, `s_sensitivePattern`), and more.
+const SENSITIVE: [&str; 9] = [
+    "password",
+    "passphrase",
+    "asplaintext",
+    "convertto-securestring",
+    "token",
+    "apikey",
+    "secret",
+    "pin ",
+    "-pin:",
+];
+
+/// Returns whether a line may hold a secret: it has a sensitive word, or a literal value after -Credential.
+pub fn may_hold_secret(line: &str) -> bool {
     let line = line.to_lowercase();
-    ["password", "asplaintext", "token", "apikey", "secret", "pin "].iter().any(|word| line.contains(word))
+    SENSITIVE.iter().any(|word| line.contains(word)) || has_literal_credential(&line)
+}
+
+/// Returns whether `-Credential` or its abbreviation is followed by a value that is neither a variable nor an
+/// expression.
+fn has_literal_credential(line: &str) -> bool {
+    line.match_indices("-cred").any(|(at, _)| {
+        let rest = line[at + 1..].trim_start_matches(|letter: char| letter.is_alphanumeric());
+        let value = rest.trim_start_matches([' ', '\t', ':', '`', '\r', '\n']);
+        !value.is_empty() && !value.starts_with(['$', '(', '-', '|', ';', '@'])
+    })
 }
 
 impl History for CarefulHistory {
     fn save(&mut self, item: HistoryItem) -> Result<HistoryItem> {
-        if is_sensitive(&item.command_line) { Ok(item) } else { self.inner.save(item) }
+        if may_hold_secret(&item.command_line) { Ok(item) } else { self.inner.save(item) }
     }
 
     fn load(&self, id: HistoryItemId) -> Result<HistoryItem> {
@@ -90,9 +113,21 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_password_is_not_saved() {
-        let text = kept(&["Get-CsTenant", "Set-CsUserAcp -Password hunter2", "Get-CsOnlineUser"]);
-        assert!(text.contains("Get-CsTenant") && text.contains("Get-CsOnlineUser"));
-        assert!(!text.contains("hunter2"));
+    fn a_line_with_a_secret_is_not_saved() {
+        let kept_lines =
+            ["Get-CsTenant", "Get-CsOnlineUser", "New-CsX -Credential $cred", "Get-CsX -Cred (Get-Y)"];
+        let secret = [
+            "Set-CsUserAcp -Password hunter2",
+            "$p = ConvertTo-SecureString hunter2",
+            "Set-X -Passphrase hunter2",
+            "Set-CsClientPin ken -Pin hunter2",
+            "Set-CsClientPin ken -Pin:hunter2",
+            "Set-X -ApiKey hunter2",
+            "$token = 'hunter2'",
+            "New-CsX -Credential hunter2",
+            "New-CsX -Cred:'hunter2'",
+        ];
+        let text = kept(&[kept_lines.as_slice(), &secret].concat());
+        assert_eq!(text.lines().collect::<Vec<_>>(), kept_lines);
     }
 }

@@ -138,7 +138,7 @@ impl Links {
     }
 
     /// Returns the local names of all commands.
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (at, link) in self.0.iter().enumerate() {
             let names = link.catalogue.names();

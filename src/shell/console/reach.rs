@@ -9,10 +9,29 @@ use super::script::{Refused, Script};
 use super::terminal::Tone;
 use crate::credential;
 use crate::line::{self, Element, Statement};
+use crate::psrp::record::ErrorRecord;
 use crate::transport::session::Session;
 
 /// Delay before a notice that the session is being reopened.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
+
+/// Returns the name with the fewest different letters, if they are few. Names share their verb and prefix, so a
+/// measure that favours equal beginnings would accept unrelated ones.
+fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+    let name = name.to_lowercase();
+    let most = (name.chars().count() / 6).clamp(1, 3);
+    let known: Vec<String> = known.into_iter().collect();
+    let verb = |name: &str| name.split_once('-').map(|(verb, _)| verb.to_lowercase());
+    // A verb that exists is not misspelt: Set-X is not meant by Get-X.
+    let own = verb(&name).filter(|own| known.iter().any(|one| verb(one).as_ref() == Some(own)));
+    known
+        .into_iter()
+        .filter(|one| own.is_none() || verb(one) == own)
+        .map(|one| (strsim::damerau_levenshtein(&name, &one.to_lowercase()), one))
+        .filter(|(distance, _)| (1..=most).contains(distance))
+        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)))
+        .map(|(_, one)| one)
+}
 
 impl Executor {
     /// Returns the session of a connection and reopens it if it was lost. On `Err`, the line has ended and
@@ -97,7 +116,7 @@ impl Executor {
             let key = name.to_lowercase();
             let is_there = match known.get(&key) {
                 Some(is_there) => *is_there,
-                None => self.has(name).await?,
+                None => line::is_here(command) || self.has(name).await?,
             };
             known.insert(key, is_there);
             if !is_there {
@@ -109,7 +128,7 @@ impl Executor {
 
     /// Returns whether a session has a command or its answer is unclear.
     async fn has(&self, name: &str) -> Result<bool, Ended> {
-        if line::is_here(name) || self.links.owner(name).is_some() {
+        if self.links.owner(name).is_some() {
             return Ok(true);
         }
         for link in self.links.all() {
@@ -126,6 +145,21 @@ impl Executor {
         Ok(false)
     }
 
+    /// Returns the text of an error, with a similar command if the command is not known.
+    pub(super) fn explained(&self, record: &ErrorRecord) -> String {
+        let text = line::error::render(record);
+        if record.fully_qualified_id != "CommandNotFoundException" {
+            return text;
+        }
+        let quoted = record.message.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
+        let Some((name, _)) = quoted else { return text };
+        let known = self.links.names().into_iter().chain(line::local_cmdlets().map(str::to_owned));
+        match similar(name, known) {
+            Some(near) => format!("{text}\nDid you mean {near}?"),
+            None => text,
+        }
+    }
+
     /// Fetches the names of all commands unless they are known. Ctrl-C skips it.
     pub(super) async fn learn_names(&self) {
         for link in self.links.all() {
@@ -136,6 +170,27 @@ impl Executor {
                 },
                 () = self.interrupts.next() => return,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_command_is_found() {
+        let known = ["Get-CsTenant", "Get-CsOnlineUser", "Get-ChildItem", "Set-CsUser"];
+        for (typed, meant) in [
+            ("Get-CsTenat", Some("Get-CsTenant")),
+            ("get-csonlinesuer", Some("Get-CsOnlineUser")),
+            ("Get-Chilitem", Some("Get-ChildItem")),
+            ("Get-CsNothing", None),
+            ("Get-CsUser", None),
+            ("x", None),
+        ] {
+            let found = similar(typed, known.map(str::to_owned));
+            assert_eq!(found.as_deref(), meant, "{typed}");
         }
     }
 }

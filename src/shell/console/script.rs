@@ -29,6 +29,22 @@ pub enum Step {
     Call(CommandLine, Script),
 }
 
+impl Step {
+    /// Returns whether the step changes the current folder.
+    fn moves(&self) -> bool {
+        let mut moves = false;
+        match self {
+            Self::Statement(statement) => line::walk::statement(statement, &mut |found| {
+                if let line::walk::Found::Command(command) = found {
+                    moves |= line::local_name(&command.name) == Some("Set-Location");
+                }
+            }),
+            Self::Call(_, script) => moves = script.steps.iter().any(Self::moves),
+        }
+        moves
+    }
+}
+
 /// Reasons why a script was refused.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
@@ -109,9 +125,17 @@ impl Script {
     fn parse(text: &str, path: Option<&Path>, callers: &mut Vec<PathBuf>) -> Result<Self, Refused> {
         let statements = line::script(text).map_err(|errors| Refused::read(text, path, &errors))?;
         let (mut steps, mut refused) = (Vec::new(), Refused::default());
+        let mut moves = false;
         for statement in statements {
             match statement.pipeline.as_slice() {
                 [Element::Command(command)] if line::is_script_call(command) => {
+                    if moves && Path::new(&command.name).is_relative() {
+                        let message = "Cannot find a script by a relative path after Set-Location, because all \
+                             scripts are read first: write its whole path.";
+                        let problem = Problem::at(text, path, command.at, message.to_owned(), true);
+                        refused.problems.push(problem);
+                        continue;
+                    }
                     match Self::file(Path::new(&command.name), callers) {
                         Ok(script) => steps.push(Step::Call(command.clone(), script)),
                         Err(more) => refused.problems.extend(more.problems),
@@ -119,6 +143,7 @@ impl Script {
                 }
                 _ => steps.push(Step::Statement(statement)),
             }
+            moves |= steps.last().is_some_and(Step::moves);
         }
         if refused.problems.is_empty() {
             Ok(Self { path: path.map(Path::to_owned), steps, text: text.to_owned() })
@@ -129,6 +154,18 @@ impl Script {
 }
 
 impl Script {
+    /// Returns the text of each step.
+    pub fn pieces(&self) -> impl Iterator<Item = &str> {
+        let begins = |step: &Step| match step {
+            Step::Statement(statement) => statement.at,
+            Step::Call(call, _) => call.at,
+        };
+        self.steps.iter().enumerate().map(move |(at, step)| {
+            let end = self.steps.get(at + 1).map_or(self.text.len(), begins);
+            self.text.get(begins(step)..end).unwrap_or_default().trim()
+        })
+    }
+
     /// Returns every command of this script and of the scripts that it calls, with its script.
     pub fn commands(&self) -> Vec<(&Self, &CommandLine)> {
         let mut commands = Vec::new();

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::exec::ExecOutput;
 use super::progress::Progress;
+use super::transcript::Recorder;
 pub use crate::keys::Answer;
 use crate::keys::{self, Echo};
 use crate::platform;
@@ -36,6 +37,7 @@ pub struct Terminal {
     pub progress: Progress,
     /// The output of `lyncsh exec`; `None`: the standard streams.
     exec: Option<Arc<dyn ExecOutput>>,
+    pub recorder: Recorder,
 }
 
 /// Standard input that is not a terminal.
@@ -97,6 +99,7 @@ impl Terminal {
             column: Arc::default(),
             lost: Arc::default(),
             progress: Progress::new(interactive),
+            recorder: Recorder::default(),
             exec: None,
         }
     }
@@ -121,6 +124,9 @@ impl Terminal {
     /// Writes an object as data.
     pub fn object(&self, value: &Value) {
         if let Some(exec) = &self.exec {
+            if self.recorder.is_active() {
+                self.report(self.recorder.output(&format!("{}\n", crate::line::data::json(value))));
+            }
             self.keep(exec.object(value));
         }
     }
@@ -142,7 +148,10 @@ impl Terminal {
     /// Writes an error.
     pub fn error(&self, text: &str, record: Option<&ErrorRecord>) {
         match &self.exec {
-            Some(exec) => self.progress.suspended(|| exec.error(text, record)),
+            Some(exec) => {
+                self.report(self.recorder.message(text));
+                self.progress.suspended(|| exec.error(text, record));
+            }
             None => self.toned(Tone::Error, text),
         }
     }
@@ -160,6 +169,7 @@ impl Terminal {
 
     /// Writes output without adding a newline: cleaned for a terminal, unchanged for a file or a pipe.
     pub fn write(&self, text: &str) {
+        self.report(self.recorder.output(text));
         if self.is_displayed {
             self.show(&clean(text, Stream::Output.colour()));
         } else {
@@ -169,7 +179,14 @@ impl Terminal {
 
     /// Writes text that the endpoint has formatted for a terminal; without colours to a file or a pipe.
     pub fn display(&self, text: &str) {
-        if self.is_displayed { self.write(text) } else { self.put(&without_colours(text)) }
+        if self.is_displayed { self.write(text) } else { self.write(&without_colours(text)) }
+    }
+
+    /// Reports a transcript that has failed; the others continue.
+    pub fn report(&self, problem: Option<String>) {
+        if let Some(problem) = problem {
+            self.toned(Tone::Warning, &problem);
+        }
     }
 
     fn show(&self, text: &Shown) {
@@ -202,6 +219,7 @@ impl Terminal {
 
     /// Writes a message in a tone. Tones other than plain go to standard error if output is not a terminal.
     pub fn toned(&self, tone: Tone, text: &str) {
+        self.report(self.recorder.message(text));
         if let Some(exec) = &self.exec
             && tone != Tone::Plain
         {
@@ -305,6 +323,7 @@ impl Terminal {
         if self.exec.is_some() && !self.interactive {
             return Answer::End;
         }
+        self.report(self.recorder.output(question));
         if self.interactive && screen::is_dumb() && !mask {
             return match self.ask_plainly(question, Arc::default()).await {
                 Ok(Some(Answer::Given(text))) => Answer::Given(SecretString::from(text)),
@@ -329,6 +348,23 @@ impl Terminal {
         .unwrap_or(Answer::End);
         self.write("\n");
         answer
+    }
+
+    /// Shows a question that a key answers.
+    pub fn ask_key(&self, question: &str) {
+        self.show(&Stream::Output.message(question, 0));
+    }
+
+    /// Removes the question of [`Self::ask_key`].
+    pub fn forget_question(&self, question: &str) {
+        if screen::is_dumb() {
+            self.put("\n");
+        } else {
+            self.put(&format!("\r{}\r", " ".repeat(question.chars().count())));
+            if let Ok(mut behind) = self.column.lock() {
+                *behind = false;
+            }
+        }
     }
 
     /// Asks for one line that is not a secret.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec};
+use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec, Validate};
 use super::stage::Executable;
 use super::value::{CORE, SMA, adapted, dictionary, extended, list, properties, text};
 use crate::psrp::clixml::{Object, Value};
@@ -169,6 +169,60 @@ pub fn info(spec: &CommandSpec) -> Value {
         extended: properties([("Namespace", text(spec.module)), ("HelpUri", text(spec.help_uri))]),
         ..Object::default()
     }))
+}
+
+/// Returns the object of Get-Command -ShowCommandInfo (seen in PowerShell 7.6.9).
+pub fn show_info(spec: &CommandSpec) -> Value {
+    let sets = spec.parameter_sets().into_iter().map(|set| {
+        let parameters = spec.all_parameters();
+        let parameters = parameters.iter().filter(|parameter| parameter.in_sets(set)).map(show_parameter);
+        Value::custom_object([
+            ("Name", text(set)),
+            ("IsDefault", Value::Bool(set == spec.default_set)),
+            ("Parameters", Value::array(parameters)),
+        ])
+    });
+    Value::custom_object([
+        ("Name", text(&spec.name)),
+        ("ModuleName", text(spec.module)),
+        ("Module", Value::custom_object([("Name", text(spec.module))])),
+        ("CommandType", command_type(spec.kind)),
+        ("Definition", text("")),
+        ("ParameterSets", Value::array(sets)),
+    ])
+}
+
+fn show_parameter(parameter: &ParameterSpec) -> Value {
+    let values = match parameter.kind {
+        Kind::Enum(name, values) => {
+            (0..).zip(values).map(|(number, value)| Value::enumeration(name, value, number)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let set: &[&str] = match parameter.validate {
+        Some(Validate::Set(values)) => values,
+        _ => &[],
+    };
+    Value::custom_object([
+        ("Name", text(&parameter.name)),
+        ("IsMandatory", Value::Bool(parameter.mandatory)),
+        ("ValueFromPipeline", Value::Bool(parameter.by_value)),
+        ("Position", Value::I32(parameter.position.unwrap_or(i32::MIN))),
+        (
+            "ParameterType",
+            Value::custom_object([
+                ("FullName", text(parameter.kind.full_name())),
+                ("IsEnum", Value::Bool(!values.is_empty())),
+                ("IsArray", Value::Bool(matches!(parameter.kind, Kind::Strings | Kind::Objects))),
+                ("EnumValues", Value::array(values)),
+                ("HasFlagAttribute", Value::Bool(false)),
+                ("ElementType", Value::Null),
+                ("ImplementsDictionary", Value::Bool(false)),
+            ]),
+        ),
+        ("HasParameterSet", Value::Bool(!set.is_empty())),
+        ("ValidParamSetValues", Value::strings(set.iter().copied())),
+    ])
 }
 
 /// Returns the parameters of a set in the order of its syntax line: positional, then the others, without

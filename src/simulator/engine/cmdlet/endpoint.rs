@@ -143,7 +143,8 @@ fn get_command<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             }
         }
         for spec in found.into_iter().filter(|spec| of_module(spec)) {
-            call.output(metadata::info(spec)).await?;
+            let is_shown = call.bound.flag("ShowCommandInfo");
+            call.output(if is_shown { metadata::show_info(spec) } else { metadata::info(spec) }).await?;
         }
         Ok(())
     })

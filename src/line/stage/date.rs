@@ -1,0 +1,224 @@
+//! Get-Date: the current or a given date, as an object or a formatted text.
+
+use chrono::{
+    DateTime, Datelike as _, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Timelike as _,
+};
+
+use super::bind::{Bound, Parameter, Takes};
+use super::each::{Each, Stage};
+use crate::line::composite::date_text;
+use crate::line::error::LineError;
+use crate::line::time;
+use crate::psrp::clixml::{Content, Object, Value};
+
+pub const PARAMETERS: [Parameter; 12] = [
+    ("Date", Takes::Position),
+    ("UnixTimeSeconds", Takes::Named),
+    ("Year", Takes::Named),
+    ("Month", Takes::Named),
+    ("Day", Takes::Named),
+    ("Hour", Takes::Named),
+    ("Minute", Takes::Named),
+    ("Second", Takes::Named),
+    ("Millisecond", Takes::Named),
+    ("DisplayHint", Takes::Named),
+    ("Format", Takes::Named),
+    ("AsUTC", Takes::Switch),
+];
+
+/// Forms of a date with a time, besides those of [`time::date`].
+const WHOLE: [&str; 8] = [
+    "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M %p",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%A, %d %B %Y %H:%M:%S",
+    "%d %B %Y %H:%M:%S",
+    "%d %B %Y %H:%M",
+];
+/// Forms of a day.
+const DAYS: [&str; 6] = ["%Y/%m/%d", "%d %B %Y", "%B %d, %Y", "%B %d %Y", "%A, %d %B %Y", "%d-%b-%Y"];
+/// Forms of a time.
+const TIMES: [&str; 4] = ["%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
+
+/// Wall time and zone: `Z`, `+02:00`, or empty.
+struct Moment {
+    at: NaiveDateTime,
+    zone: String,
+}
+
+impl Moment {
+    fn local(at: DateTime<Local>) -> Self {
+        Self { at: at.naive_local(), zone: at.format("%:z").to_string() }
+    }
+
+    /// Parses a date, or a time of today. A text with a zone is converted to local time, as in .NET.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
+            return Some(Self::local(zoned.with_timezone(&Local)));
+        }
+        let today = || Local::now().date_naive();
+        let at = time::date(text)
+            .or_else(|| WHOLE.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()))
+            .or_else(|| {
+                let day = DAYS.iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok())?;
+                day.and_hms_opt(0, 0, 0)
+            })
+            .or_else(|| {
+                let time = TIMES.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
+                Some(today().and_time(time))
+            })?;
+        Some(Self { at, zone: String::new() })
+    }
+
+    /// Reads an xs:dateTime.
+    fn of_wire(text: &str) -> Option<Self> {
+        let time = text.find('T')?;
+        let end = text[time..].find(['Z', '+', '-']).map_or(text.len(), |at| time + at);
+        Some(Self { at: time::date(&text[..end])?, zone: text[end..].to_owned() })
+    }
+
+    /// Converts to UTC. A time without a zone is local.
+    fn utc(&self) -> Self {
+        let whole = match self.zone.as_str() {
+            "" => Local.from_local_datetime(&self.at).earliest().map(|at| at.naive_utc()),
+            _ => DateTime::parse_from_rfc3339(&self.wire()).ok().map(|at| at.naive_utc()),
+        };
+        Self { at: whole.unwrap_or(self.at), zone: "Z".to_owned() }
+    }
+
+    /// Formats as xs:dateTime.
+    fn wire(&self) -> String {
+        let ticks = format!("{:07}", self.at.nanosecond() / 100);
+        let ticks = ticks.trim_end_matches('0');
+        let point = if ticks.is_empty() { "" } else { "." };
+        format!("{}{point}{ticks}{}", self.at.format("%Y-%m-%dT%H:%M:%S"), self.zone)
+    }
+}
+
+/// Returns the value of a time of the file system.
+pub fn file_time(time: std::time::SystemTime) -> Value {
+    Value::DateTime(Moment::local(DateTime::<Local>::from(time)).wire())
+}
+
+/// Returns the current time.
+pub fn now() -> Value {
+    Value::DateTime(Moment::local(Local::now()).wire())
+}
+
+/// Returns the date that the arguments describe; `input` takes the place of -Date.
+pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
+    let mut moment = match (bound.get("UnixTimeSeconds"), input.or_else(|| bound.get("Date"))) {
+        (Some(seconds), _) => {
+            let seconds = number(bound, "UnixTimeSeconds", seconds)?;
+            let at = DateTime::from_timestamp(seconds, 0).map(|at| at.with_timezone(&Local));
+            Moment::local(at.ok_or_else(|| bound.wrong(&format!("{seconds} is out of range.")))?)
+        }
+        (None, Some(given)) => {
+            let read = match given.primitive() {
+                Value::DateTime(text) => Moment::of_wire(text),
+                other => Moment::parse(&other.display_text()),
+            };
+            read.ok_or_else(|| {
+                let text = given.display_text();
+                bound.wrong(&format!(
+                    "Cannot bind parameter 'Date'. Cannot convert value \"{text}\" to type \
+                     \"System.DateTime\". Error: \"The string '{text}' was not recognized as a valid DateTime.\""
+                ))
+            })?
+        }
+        (None, None) => Moment::local(Local::now()),
+    };
+    for (name, least, most, set) in PARTS {
+        let Some(given) = bound.get(name) else { continue };
+        let given = number(bound, name, given)?;
+        for (limit, is_over, word, relation) in
+            [(most, given > most, "greater", "maximum"), (least, given < least, "less", "minimum")]
+        {
+            if is_over {
+                return Err(bound.wrong(&format!(
+                    "Cannot validate argument on parameter '{name}'. The {given} argument is {word} than the \
+                     {relation} allowed range of {limit}."
+                )));
+            }
+        }
+        moment.at = u32::try_from(given)
+            .ok()
+            .and_then(|given| set(moment.at, given))
+            .ok_or_else(|| bound.wrong(&format!("The date has no {} {given}.", name.to_lowercase())))?;
+    }
+    if bound.switch("AsUTC") {
+        moment = moment.utc();
+    }
+    match bound.text("Format") {
+        Some(form) => formatted(bound, &moment, &form),
+        None => hinted(bound, &moment),
+    }
+}
+
+type Set = fn(NaiveDateTime, u32) -> Option<NaiveDateTime>;
+
+/// Parameters for a part of the date, with their limits.
+const PARTS: [(&str, i64, i64, Set); 7] = [
+    ("Year", 1, 9999, |at, year| at.with_year(i32::try_from(year).ok()?)),
+    ("Month", 1, 12, |at, month| at.with_month(month)),
+    ("Day", 1, 31, |at, day| at.with_day(day)),
+    ("Hour", 0, 23, |at, hour| at.with_hour(hour)),
+    ("Minute", 0, 59, |at, minute| at.with_minute(minute)),
+    ("Second", 0, 59, |at, second| at.with_second(second)),
+    ("Millisecond", 0, 999, |at, part| at.with_nanosecond(part * 1_000_000)),
+];
+
+fn number(bound: &Bound, parameter: &str, value: &Value) -> Result<i64, LineError> {
+    let number = crate::line::number::Number::convert(value).and_then(crate::line::number::Number::rounded);
+    number.ok_or_else(|| {
+        bound.wrong(&format!(
+            "Cannot bind parameter '{parameter}': invalid number \"{}\".",
+            value.display_text()
+        ))
+    })
+}
+
+fn formatted(bound: &Bound, moment: &Moment, form: &str) -> Result<Value, LineError> {
+    let utc;
+    let (moment, form) = match form.to_lowercase().as_str() {
+        "filedate" => (moment, "yyyyMMdd"),
+        "filedatetime" => (moment, "yyyyMMddTHHmmssffff"),
+        universal @ ("filedateuniversal" | "filedatetimeuniversal") => {
+            utc = moment.utc();
+            (&utc, if universal == "filedateuniversal" { "yyyyMMddZ" } else { "yyyyMMddTHHmmssffffZ" })
+        }
+        _ => (moment, form),
+    };
+    if form.is_empty() {
+        return Ok(Value::String(Value::DateTime(moment.wire()).display_text()));
+    }
+    date_text(&moment.wire(), form)
+        .map(Value::String)
+        .ok_or_else(|| bound.wrong("Input string was not in a correct format."))
+}
+
+/// Returns a DateTime with the note property DisplayHint.
+fn hinted(bound: &Bound, moment: &Moment) -> Result<Value, LineError> {
+    const HINTS: [(&str, i32); 3] = [("Date", 0), ("Time", 1), ("DateTime", 2)];
+    let number = bound.one_of("DisplayHint", &HINTS, 2)?;
+    let name = HINTS.iter().find(|(_, known)| *known == number).map_or("DateTime", |(name, _)| name);
+    let hint = Value::enumeration("Microsoft.PowerShell.Commands.DisplayHintType", name, number);
+    Ok(Object {
+        type_names: ["System.DateTime", "System.ValueType", "System.Object"].map(str::to_owned).to_vec(),
+        content: Content::Primitive(Value::DateTime(moment.wire())),
+        extended: vec![("DisplayHint".into(), hint)],
+        ..Object::default()
+    }
+    .into())
+}
+
+/// Returns the stage that converts dates of the pipeline.
+pub fn of_input(bound: Bound) -> Box<dyn Stage> {
+    Box::new(Each(move |value: Value, out: &mut Vec<Value>| {
+        out.push(date(&bound, Some(&value))?);
+        Ok(())
+    }))
+}

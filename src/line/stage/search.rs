@@ -1,0 +1,198 @@
+//! Select-String: lines that match a pattern.
+
+use std::path::Path;
+
+use super::bind::{Bound, Parameter, Takes};
+use super::content;
+use super::each::Stage;
+use super::input::Sourced;
+use super::kinds::{MATCH, is_local_file};
+use super::path;
+use crate::line::error::LineError;
+use crate::line::operate::pattern;
+use crate::psrp::clixml::{Object, Value};
+
+pub const PARAMETERS: [Parameter; 12] = [
+    ("Pattern", Takes::Position),
+    ("Path", Takes::Position),
+    ("LiteralPath", Takes::Named),
+    ("SimpleMatch", Takes::Switch),
+    ("CaseSensitive", Takes::Switch),
+    ("NotMatch", Takes::Switch),
+    ("Quiet", Takes::Switch),
+    ("List", Takes::Switch),
+    ("AllMatches", Takes::Switch),
+    ("Raw", Takes::Switch),
+    ("NoEmphasis", Takes::Switch),
+    ("Encoding", Takes::Named),
+];
+
+struct Search {
+    patterns: Vec<(String, regex::Regex)>,
+    negated: bool,
+    case_sensitive: bool,
+    every: bool,
+    raw: bool,
+}
+
+impl Search {
+    fn new(bound: &Bound) -> Result<Self, LineError> {
+        bound.required("Pattern")?;
+        let (is_simple, case_sensitive) = (bound.switch("SimpleMatch"), bound.switch("CaseSensitive"));
+        let read = |text: String| {
+            let form = if is_simple { regex::escape(&text) } else { text.clone() };
+            let built = pattern(&form, case_sensitive);
+            built
+                .map(|regex| (text.clone(), regex))
+                .map_err(|_| bound.wrong(&format!("The string {text} is not a valid regular expression.")))
+        };
+        Ok(Self {
+            patterns: bound.names("Pattern").into_iter().map(read).collect::<Result<_, _>>()?,
+            negated: bound.switch("NotMatch"),
+            case_sensitive,
+            every: bound.switch("AllMatches"),
+            raw: bound.switch("Raw"),
+        })
+    }
+
+    /// Returns the match of a line, or the line itself with -Raw.
+    fn line(&self, line: &str, number: usize, file: Option<&Path>) -> Option<Value> {
+        let found = self.patterns.iter().find(|(_, regex)| regex.is_match(line));
+        let (text, matches) = match (found, self.negated) {
+            (Some((text, regex)), false) => {
+                let most = if self.every { usize::MAX } else { 1 };
+                let of = |found: regex::Match<'_>| part(line, found.start(), found.as_str());
+                (text.as_str(), regex.find_iter(line).take(most).map(of).collect())
+            }
+            (None, true) => (self.patterns.first().map_or("", |(text, _)| text.as_str()), Vec::new()),
+            _ => return None,
+        };
+        if self.raw {
+            return Some(line.into());
+        }
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let whole = file.map(|file| path::absolute(file).display().to_string());
+        let shown = match file {
+            None => line.to_owned(),
+            Some(file) => format!("{}:{number}:{line}", relative(file)),
+        };
+        let stream = || "InputStream".to_owned();
+        Some(
+            Object {
+                type_names: vec![MATCH.into(), "System.Object".into()],
+                to_string: Some(shown),
+                adapted: vec![
+                    ("IgnoreCase".into(), Value::Bool(!self.case_sensitive)),
+                    ("LineNumber".into(), Value::I32(i32::try_from(number).unwrap_or(i32::MAX))),
+                    ("Line".into(), line.into()),
+                    ("Filename".into(), file.and_then(name).unwrap_or_else(stream).into()),
+                    ("Path".into(), whole.unwrap_or_else(stream).into()),
+                    ("Pattern".into(), text.into()),
+                    ("Context".into(), Value::Null),
+                    ("Matches".into(), Value::array(matches)),
+                ],
+                ..Object::default()
+            }
+            .into(),
+        )
+    }
+
+    fn file(&self, bound: &Bound, file: &Path, first_only: bool) -> Result<Vec<Value>, LineError> {
+        let text = content::text(bound, file)?;
+        let lines = text.lines().enumerate();
+        let found = lines.filter_map(|(at, line)| self.line(line, at + 1, Some(file)));
+        Ok(found.take(if first_only { 1 } else { usize::MAX }).collect())
+    }
+}
+
+/// Returns a System.Text.RegularExpressions.Match; its index and length count UTF-16 units.
+fn part(line: &str, at: usize, text: &str) -> Value {
+    let count = |text: &str| Value::I32(i32::try_from(text.encode_utf16().count()).unwrap_or(i32::MAX));
+    Object {
+        type_names: vec!["System.Text.RegularExpressions.Match".into(), "System.Object".into()],
+        to_string: Some(text.to_owned()),
+        adapted: vec![
+            ("Success".into(), Value::Bool(true)),
+            ("Index".into(), count(line.get(..at).unwrap_or_default())),
+            ("Length".into(), count(text)),
+            ("Value".into(), text.into()),
+        ],
+        ..Object::default()
+    }
+    .into()
+}
+
+/// Returns a path relative to the current folder, if it is below it.
+fn relative(file: &Path) -> String {
+    let whole = path::absolute(file);
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| whole.strip_prefix(here).map(Path::to_owned).ok());
+    below.unwrap_or(whole).display().to_string()
+}
+
+/// Searches the files of -Path.
+pub fn files(bound: &Bound) -> Result<Sourced, LineError> {
+    let search = Search::new(bound)?;
+    let (files, errors) = content::files(bound)?;
+    let mut found = Sourced { values: Vec::new(), errors };
+    let (quiet, list) = (bound.switch("Quiet"), bound.switch("List"));
+    // A wildcard also matches folders, which have no lines.
+    for file in files.iter().filter(|file| !file.is_dir()) {
+        match search.file(bound, file, quiet || list) {
+            Ok(values) => found.values.extend(values),
+            Err(error) => found.errors.push(error),
+        }
+    }
+    if quiet {
+        found.values = if found.values.is_empty() { Vec::new() } else { vec![Value::Bool(true)] };
+    }
+    Ok(found)
+}
+
+struct OfInput {
+    search: Search,
+    bound: Bound,
+    /// Number of lines so far.
+    lines: usize,
+    done: bool,
+}
+
+/// Returns the stage that searches texts, and the files of Get-ChildItem.
+pub fn of_input(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+    if bound.get("Path").or_else(|| bound.get("LiteralPath")).is_some() {
+        return Err(bound.wrong("The input object cannot be bound: the pipeline and -Path both give lines."));
+    }
+    Ok(Box::new(OfInput { search: Search::new(bound)?, bound: bound.clone(), lines: 0, done: false }))
+}
+
+impl Stage for OfInput {
+    fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
+        if self.done {
+            return Ok(());
+        }
+        let (quiet, list) = (self.bound.switch("Quiet"), self.bound.switch("List"));
+        let found = match path::of_item(&value).filter(|_| is_local_file(&value)) {
+            Some(folder) if folder.is_dir() => Vec::new(),
+            Some(file) => self.search.file(&self.bound, &file, quiet || list)?,
+            None => {
+                self.lines += 1;
+                self.search.line(&value.display_text(), self.lines, None).into_iter().collect()
+            }
+        };
+        if quiet && !found.is_empty() {
+            self.done = true;
+            out.push(Value::Bool(true));
+        } else {
+            out.extend(found);
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn continues_after_error(&self) -> bool {
+        true
+    }
+}

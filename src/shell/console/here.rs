@@ -1,0 +1,457 @@
+//! Commands that the console answers itself: its cmdlets for the terminal, its state and its help.
+
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use super::execute::{Ended, Executor, Run, Sink};
+use super::history::may_hold_secret;
+use super::links::Link;
+use crate::keys::{self, Answer};
+use crate::line::help::{self, Topic};
+use crate::line::{
+    self, Action, Arg, CommandLine, Element, Expr, Gathered, HostCommand, HostPart, LineError, Statement,
+};
+use crate::psrp::clixml::{Object, Value};
+use crate::wildcard::like;
+
+/// Outcome of a cmdlet of the console.
+type Outcome = Result<Vec<Value>, Failure>;
+
+enum Failure {
+    Error(LineError),
+    Interrupted,
+}
+
+impl From<LineError> for Failure {
+    fn from(error: LineError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Executor {
+    /// Notes a typed line for the history and the transcripts.
+    pub(super) fn begin_line(&mut self, text: &str) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        let prompt = format!("[{}] PS> ", self.title);
+        self.terminal.report(self.terminal.recorder.input(&prompt, text));
+        if !may_hold_secret(text) {
+            self.own.begin(text);
+        }
+    }
+
+    /// Notes the end of a typed line.
+    pub(super) fn end_line(&mut self, ended: Ended) {
+        self.seen.update(&self.variables);
+        self.own.end(match ended {
+            Ended::Interrupted => "Stopped",
+            Ended::Failed | Ended::Stopped | Ended::Lost => "Failed",
+            Ended::Succeeded | Ended::Silenced | Ended::Exit(_) => "Completed",
+        });
+    }
+
+    /// Replaces a command that the console answers, at the beginning of a pipeline, with its output.
+    pub(super) async fn answer_here(&mut self, statement: &mut Statement) -> Option<Run> {
+        let Some(Element::Command(command)) = statement.pipeline.first() else { return None };
+        let texts = |lines: Vec<String>| Expr::Literal(Value::array(lines.into_iter().map(Value::String)));
+        let answer = if line::is_module_list(command) {
+            // With arguments such as -ListAvailable, the endpoint answers if it has the command.
+            if !command.arguments.is_empty() && self.links.owner("Get-Module").is_some() {
+                return None;
+            }
+            self.learn_names().await;
+            self.modules()
+        } else if let Some(topic) = help::topic(command) {
+            let mut lines = help::text(topic, &self.title);
+            if topic == Topic::Overview {
+                lines.extend(self.counts());
+            }
+            texts(lines)
+        } else if ["Get-Command", "gcm"].iter().any(|name| name.eq_ignore_ascii_case(&command.name)) {
+            match self.commands(&command.clone()).await? {
+                Ok(values) => Expr::Literal(Value::array(values)),
+                Err(run) => return Some(run),
+            }
+        } else {
+            return None;
+        };
+        statement.pipeline[0] = Element::Expression(answer);
+        None
+    }
+
+    /// Returns the number of commands of each endpoint whose names are known.
+    fn counts(&self) -> Vec<String> {
+        let known = self.links.all().iter().filter(|link| !link.catalogue.is_empty());
+        known
+            .map(|link| {
+                format!("'{}' has {} commands on the endpoint.", link.name, link.catalogue.names().len())
+            })
+            .collect()
+    }
+
+    /// Returns the output of Get-Command with the console's cmdlets; `None` if none of them is meant.
+    async fn commands(&mut self, command: &CommandLine) -> Option<Result<Vec<Value>, Run>> {
+        if self.own.is_listing {
+            return None;
+        }
+        // The endpoint answers with parameters other than -Name.
+        let is_named = |argument: &Arg| match argument {
+            Arg::Parameter { name, value } => value.is_none() && name.eq_ignore_ascii_case("Name"),
+            Arg::Value(_) => true,
+        };
+        if !command.arguments.iter().all(is_named) {
+            return None;
+        }
+        let mut names = Vec::new();
+        for value in line::words(command, &self.variables).ok()? {
+            match value.items() {
+                Some(items) => names.extend(items.iter().map(Value::display_text)),
+                None => names.push(value.display_text()),
+            }
+        }
+        names.retain(|name| !name.eq_ignore_ascii_case("-Name"));
+        let is_meant = |name: &str| names.is_empty() || names.iter().any(|pattern| like(pattern, name));
+        let mut here: Vec<&str> = line::local_cmdlets().filter(|name| is_meant(name)).collect();
+        if here.is_empty() {
+            return None;
+        }
+        here.sort_unstable_by_key(|name| name.to_lowercase());
+        let mut values: Vec<Value> = here.iter().map(|name| cmdlet_info(name)).collect();
+        let there: Vec<Value> = names
+            .iter()
+            .filter(|name| line::path::is_pattern(name) || line::local_name(name).is_none())
+            .map(|name| Value::String(name.clone()))
+            .collect();
+        if names.is_empty() || !there.is_empty() {
+            let arguments = if there.is_empty() {
+                Vec::new()
+            } else {
+                vec![Arg::Value(Expr::Literal(Value::array(there)))]
+            };
+            let places = vec![command.at; arguments.len()];
+            let pipeline = vec![Element::Command(CommandLine { arguments, places, ..command.clone() })];
+            let statement = Statement { assign: None, pipeline, redirections: Vec::new(), at: command.at };
+            let mut kept = Sink::Kept(Vec::new());
+            self.own.is_listing = true;
+            let run = Box::pin(self.pipeline(&statement, &mut kept, false)).await;
+            self.own.is_listing = false;
+            if matches!(run.ended(), Ended::Lost | Ended::Interrupted | Ended::Stopped) {
+                return Some(Err(run));
+            }
+            values.extend(kept.values());
+        }
+        Some(Ok(values))
+    }
+
+    /// Returns the output of a local Get-Module: one module for each session.
+    fn modules(&self) -> Expr {
+        let module = |link: &Link| {
+            let commands: Vec<Value> = link.catalogue.names().into_iter().map(Value::String).collect();
+            Value::custom_object([
+                ("ModuleType", Value::from("Script")),
+                ("Version", env!("CARGO_PKG_VERSION").into()),
+                ("Name", format!("lyncsh-{}", link.name).into()),
+                ("ExportedCommands", Value::array(commands)),
+            ])
+        };
+        Expr::Literal(Sink::Kept(self.links.all().iter().map(module).collect()).value())
+    }
+
+    /// Runs a statement with a cmdlet of the console.
+    pub(super) async fn run_host(&mut self, part: HostPart, sink: &mut Sink) -> Run {
+        let HostPart { before, command, after, is_output } = part;
+        let is_paging = matches!(line::local_name(&command.name), Some("Out-Host" | "more"));
+        let (mut ended, mut input) = (Ended::Succeeded, None);
+        if let Some(mut before) = before {
+            if is_paging {
+                self.learn_views().await;
+                before.pipeline.push(Element::Command(as_lines(self.width(), command.at)));
+            }
+            let mut kept = Sink::Kept(Vec::new());
+            let run = Box::pin(self.pipeline(&before, &mut kept, false)).await;
+            ended = run.ended();
+            if matches!(run, Run::NotBegun(_)) || ended.is_end() {
+                return run;
+            }
+            input = Some(kept.values());
+        }
+        let mut own = Statement {
+            assign: None,
+            at: command.at,
+            pipeline: vec![Element::Command(command)],
+            redirections: Vec::new(),
+        };
+        if let Err(run) = self.resolve(&mut own).await {
+            return run;
+        }
+        let Some(Element::Command(command)) = own.pipeline.first() else { return Run::Begun(ended) };
+        let (values, own) = self.host_command(command, input, is_output).await;
+        match own {
+            Ended::Succeeded => {}
+            own if own.is_end() => return Run::Begun(own),
+            own => ended = own,
+        }
+        match after {
+            None => {
+                values.into_iter().for_each(|value| self.take(sink, value));
+                Run::Begun(ended)
+            }
+            Some(mut after) => {
+                after.pipeline.insert(0, Element::Expression(Expr::Literal(Value::array(values))));
+                match Box::pin(self.pipeline(&after, sink, false)).await {
+                    Run::Begun(Ended::Succeeded) => Run::Begun(ended),
+                    last => last,
+                }
+            }
+        }
+    }
+
+    /// Runs a cmdlet of the console. Errors have been reported when it returns.
+    async fn host_command(
+        &mut self,
+        command: &CommandLine,
+        input: Option<Vec<Value>>,
+        is_output: bool,
+    ) -> (Vec<Value>, Ended) {
+        let (read, common) = match HostCommand::read(command, &self.variables) {
+            Ok(read) => read,
+            Err(error) => return (Vec::new(), self.failed(&error)),
+        };
+        let mut gathered = Gathered::default();
+        common.variables().for_each(|variable| gathered.begin(variable));
+        let done = self.host(read, input, is_output).await;
+        let outcome = match done {
+            Ok(values) => {
+                if let Some(variable) = &common.output {
+                    values.iter().for_each(|value| gathered.add(variable, value.clone()));
+                }
+                (values, Ended::Succeeded)
+            }
+            Err(Failure::Interrupted) => (Vec::new(), Ended::Interrupted),
+            Err(Failure::Error(error)) => {
+                if let Some(variable) = &common.errors {
+                    gathered.add(variable, super::trouble::record(&error.0));
+                }
+                let action = common.error_action.unwrap_or(Action::preferred(&self.variables));
+                (Vec::new(), self.failed_with(&error, action))
+            }
+        };
+        gathered.store(&mut self.variables);
+        outcome
+    }
+
+    async fn host(&mut self, command: HostCommand, input: Option<Vec<Value>>, is_output: bool) -> Outcome {
+        match command {
+            HostCommand::Write(write) => {
+                let texts: Vec<String> = match (&write.text, input) {
+                    (Some(text), _) => vec![text.clone()],
+                    (None, Some(values)) => values.iter().map(|value| write.shown(value)).collect(),
+                    (None, None) => vec![String::new()],
+                };
+                if is_output {
+                    return Ok(texts.into_iter().map(Value::String).collect());
+                }
+                let codes: Vec<String> = write.colours.iter().map(ToString::to_string).collect();
+                for text in texts {
+                    let text = if codes.is_empty() {
+                        text
+                    } else {
+                        format!("\u{1b}[{}m{text}{}", codes.join(";"), crate::screen::RESET)
+                    };
+                    self.terminal.display(&if write.newline { format!("{text}\n") } else { text });
+                }
+                Ok(Vec::new())
+            }
+            HostCommand::Sleep(time) => tokio::select! {
+                () = tokio::time::sleep(time) => Ok(Vec::new()),
+                () = self.interrupts.next() => Err(Failure::Interrupted),
+            },
+            HostCommand::Ask { prompt, is_masked, is_secure } => {
+                if !self.terminal.interactive {
+                    return Err(LineError(
+                        "Read-Host: cannot prompt for input: no terminal. Pass the value as an argument of \
+                         the script ($args), or run the line in a terminal."
+                            .into(),
+                    )
+                    .into());
+                }
+                let question = prompt.map(|text| format!("{text}: ")).unwrap_or_default();
+                self.terminal.fresh_line();
+                match self.terminal.ask(&question, is_masked || is_secure).await {
+                    Answer::Given(text) if is_secure => Ok(vec![Value::secure(text)]),
+                    Answer::Given(text) => Ok(vec![text.expose_secret().into()]),
+                    Answer::Interrupted => Err(Failure::Interrupted),
+                    Answer::End => Err(LineError("Read-Host: the input has ended.".into()).into()),
+                }
+            }
+            HostCommand::Move { path, is_literal, passes } => {
+                self.move_to(path.as_deref(), is_literal)?;
+                Ok(if passes { vec![line::path::current()] } else { Vec::new() })
+            }
+            HostCommand::History { ids, count } => self.own.history(&ids, count).map_err(|missing| {
+                let text = format!("Get-History: Cannot locate the history for Id {missing}.");
+                LineError(text).into()
+            }),
+            HostCommand::StartTranscript(file) => {
+                let wrong = |text: String| LineError(format!("Start-Transcript: {text}"));
+                let path = self.terminal.recorder.start(&file, &self.title).map_err(wrong)?;
+                Ok(vec![format!("Transcript started, output file is {}", path.display()).into()])
+            }
+            HostCommand::StopTranscript => {
+                let path = self.terminal.recorder.stop().ok_or_else(|| {
+                    LineError(
+                        "Stop-Transcript: An error occurred stopping transcription: The host is not \
+                         currently transcribing."
+                            .into(),
+                    )
+                })?;
+                Ok(vec![format!("Transcript stopped, output file is {}", path.display()).into()])
+            }
+            HostCommand::Page => self.page(input.unwrap_or_default()).await,
+        }
+    }
+
+    /// Changes the folder of the console.
+    fn move_to(&mut self, path: Option<&str>, is_literal: bool) -> Result<(), LineError> {
+        const NAME: &str = "Set-Location";
+        let target = match path {
+            None => line::path::home()
+                .ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,
+            Some("-") if !is_literal => match self.own.before.pop() {
+                Some(before) => {
+                    set_folder(NAME, &before)?;
+                    self.variables.set("PWD", line::path::current());
+                    return Ok(());
+                }
+                None => {
+                    return Err(LineError(format!(
+                        "{NAME}: There is no location history left to navigate backwards."
+                    )));
+                }
+            },
+            Some(path) => {
+                line::path::check_drive(NAME, path)?;
+                let literal = line::path::located(path);
+                if !is_literal && line::path::is_pattern(path) && !literal.exists() {
+                    let mut found = line::path::matching(path, false);
+                    found.retain(|path| path.is_dir());
+                    match found.as_slice() {
+                        [one] => one.clone(),
+                        [] => return Err(line::path::missing(NAME, &literal)),
+                        _ => {
+                            return Err(LineError(format!(
+                                "{NAME}: Cannot set the location because path '{path}' resolved to multiple \
+                                 containers. You can only set the location to a single container at a time."
+                            )));
+                        }
+                    }
+                } else {
+                    literal
+                }
+            }
+        };
+        let before = std::env::current_dir();
+        set_folder(NAME, &target)?;
+        self.own.before.extend(before);
+        self.variables.set("PWD", line::path::current());
+        Ok(())
+    }
+
+    /// Shows lines page by page at a terminal.
+    async fn page(&self, lines: Vec<Value>) -> Outcome {
+        const QUESTION: &str = "<SPACE> next page; <CR> next line; Q quit";
+        let mut left = usize::MAX;
+        if self.terminal.interactive {
+            left = usize::from(self.terminal.size().1).saturating_sub(1).max(1);
+        }
+        let page = left;
+        for line in lines {
+            if left == 0 {
+                self.terminal.ask_key(QUESTION);
+                let key = tokio::task::spawn_blocking(keys::read_key).await;
+                self.terminal.forget_question(QUESTION);
+                left = match key {
+                    Ok(Ok(Answer::Given(' '))) => page,
+                    Ok(Ok(Answer::Given('q' | 'Q') | Answer::End)) => return Ok(Vec::new()),
+                    Ok(Ok(Answer::Interrupted)) => return Err(Failure::Interrupted),
+                    _ => 1,
+                };
+            }
+            self.terminal.line(&line.display_text());
+            left -= 1;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Fetches the views of all sessions.
+    async fn learn_views(&self) {
+        for link in self.links.all() {
+            let Some(session) = link.connection.current() else { continue };
+            tokio::select! {
+                () = link.catalogue.learn_views(&session, |record| self.terminal.progress.take(record)) => {}
+                () = self.interrupts.next() => {}
+            }
+            self.terminal.progress.clear();
+        }
+    }
+}
+
+/// Returns `Out-String -Stream` for a screen's width.
+fn as_lines(width: usize, at: usize) -> CommandLine {
+    let width = i64::try_from(width.saturating_sub(1).max(1)).unwrap_or(80);
+    CommandLine {
+        name: "Out-String".into(),
+        arguments: vec![
+            Arg::Parameter { name: "Stream".into(), value: None },
+            Arg::Parameter { name: "Width".into(), value: Some(Expr::Literal(Value::I64(width))) },
+        ],
+        at,
+        places: vec![at; 2],
+        is_dotted: false,
+    }
+}
+
+fn set_folder(cmdlet: &str, folder: &Path) -> Result<(), LineError> {
+    if !folder.is_dir() {
+        return Err(line::path::missing(cmdlet, folder));
+    }
+    // The path as typed, not the target of its links, as in PowerShell.
+    let whole = line::path::absolute(folder);
+    std::env::set_current_dir(&whole).map_err(|error| {
+        LineError(match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                format!("{cmdlet}: Access to the path '{}' is denied.", whole.display())
+            }
+            _ => format!("{cmdlet}: cannot enter '{}': {error}", whole.display()),
+        })
+    })
+}
+
+/// Returns the CmdletInfo of a cmdlet of the console.
+fn cmdlet_info(name: &str) -> Value {
+    Object {
+        type_names: [
+            "System.Management.Automation.CmdletInfo",
+            "System.Management.Automation.CommandInfo",
+            "System.Object",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        to_string: Some(name.to_owned()),
+        adapted: vec![
+            ("Name".into(), name.into()),
+            (
+                "CommandType".into(),
+                Value::enumeration("System.Management.Automation.CommandTypes", "Cmdlet", 8),
+            ),
+            ("Version".into(), Value::Version(env!("CARGO_PKG_VERSION").into())),
+            ("Source".into(), "lyncsh".into()),
+            ("ModuleName".into(), "lyncsh".into()),
+        ],
+        ..Object::default()
+    }
+    .into()
+}

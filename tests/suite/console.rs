@@ -1,0 +1,165 @@
+//! The console's own cmdlets, its help, completion and transcripts, as users type and read them.
+
+use lyncsh::simulator::Options;
+
+use crate::agent_simulator::{empty, online};
+use crate::program::{Program, lyncsh};
+use crate::stand_in::Terminal;
+
+fn demo(lines: &str) -> (i32, String, String) {
+    Program::lyncsh().args(["demo"]).stdin(lines).run().parts()
+}
+
+#[test]
+fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap().display().to_string();
+    let file = folder.path().join("users.json");
+    std::fs::write(&file, "[{\"Upn\":\"kenmyer\"},{\"Upn\":\"nobody\"}]").unwrap();
+    let (code, out, err) = demo(&format!(
+        "cd '{root}'\n\"$PWD\"\n$u = Get-Content users.json -Raw | ConvertFrom-Json\n\
+         $u | % {{ Get-CsOnlineUser $_.Upn -ErrorAction SilentlyContinue }} | % DisplayName\n\
+         Write-Host 'to the host' -ForegroundColor Red\nls | % {{ $_.Name }} | Tee-Object names.txt | measure | % Count\n\
+         cat names.txt\n"
+    ));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert_eq!(out, format!("{root}\nKen Myer\nto the host\n1\nusers.json\n"));
+    // Standard input is the script, so nobody can answer.
+    let (code, out, err) = demo("$a = Read-Host name\n'after'\n");
+    assert_eq!((code, out.as_str()), (1, "after\n"));
+    assert!(err.contains("Read-Host: cannot prompt for input: no terminal."), "{err}");
+    let (_, _, err) = demo("Microsoft.PowerShell.Management\\Get-ChildItem\n");
+    assert!(err.contains("The term 'Microsoft.PowerShell.Management\\Get-ChildItem' is not"), "{err}");
+    for line in ["Get-ChildItem | Set-CsUser", "ls | where Length -gt 1 | Set-CsUser", "pwd | Set-CsUser"] {
+        let (code, out, err) = demo(&format!("'ran'\n{line}\n"));
+        assert_eq!((code, out.as_str()), (2, ""), "{line}");
+        assert!(err.contains("into 'Set-CsUser': it lists this machine"), "{err}");
+    }
+    let (code, _, err) = demo("ls / | % { Get-CsOnlineUser kenmyer } | Out-Null\n");
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = demo("Get-CsTenat\nGet-Chilitem\nGet-CsNothing\n");
+    assert_eq!(code, 1);
+    assert_eq!(err.matches("Did you mean").count(), 1, "{err}");
+    assert!(err.contains("Did you mean Get-ChildItem?"), "{err}");
+    let (code, out, err) = demo(&format!("Set-Location '{root}'\n./x.ps1\n"));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(
+        err.contains("line 2, column 1: Cannot find a script by a relative path after Set-Location"),
+        "{err}"
+    );
+}
+
+#[test]
+fn help_and_get_command_name_the_consoles_cmdlets() {
+    let (code, out, err) = demo("?\n");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("ConvertFrom-Json") && out.contains("need PowerShell"), "{out}");
+    let (_, out, _) = demo("help ls\n");
+    assert!(out.contains("Get-ChildItem [[-Path] <value>]") && out.contains("gci, ls, dir"), "{out}");
+    let (_, out, _) = demo("Get-Command Get-Date, Get-CsTenant | % { \"$($_.Name) $($_.Source)\" }\n");
+    assert!(out.starts_with("Get-Date lyncsh\nGet-CsTenant "), "{out}");
+    let (_, out, _) = demo("gcm | ? Name -in Get-CsTenant, Write-Host | % Name\ngcm *-ChildItem | % Name\n");
+    assert_eq!(out, "Write-Host\nGet-CsTenant\nGet-ChildItem\n");
+    let (_, out, _) = demo("help Get-CsTenant\n");
+    assert!(out.contains("NAME") && out.contains("Get-CsTenant"), "{out}");
+}
+
+#[test]
+fn a_terminal_completes_asks_and_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap().display().to_string();
+    std::fs::write(folder.path().join("with space.txt"), "read\n").unwrap();
+    let terminal = Terminal::sized((150, 50), lyncsh(), &["demo"], []);
+    let run = |line: &str, wanted: &str| {
+        terminal.line(line);
+        terminal.sees(wanted);
+        terminal.ends_with("[demo] PS>");
+    };
+    terminal.ends_with("[demo] PS>");
+    run(&format!("cd '{root}'; 'moved ' + 'there'"), "moved there");
+    // Tab completes, Enter runs.
+    let completed = |keys: &str, line: &str| {
+        terminal.press(keys);
+        terminal.press("\t");
+        terminal.ends_with(line);
+        terminal.press("\r");
+    };
+    completed("cat wi", "PS> cat 'with space.txt'");
+    terminal.sees("\nread\n");
+    run("$tenant = Get-CsTenant; 'got ' + 'it'", "got it");
+    completed("$tena", "PS> $tenant");
+    terminal.sees("DisplayName                : Litware");
+    completed("'<' + $tenant.DisplayN", "$tenant.DisplayName");
+    terminal.sees("<Litware");
+    run("Get-CsOnlineUser | select -First 1 | Out-Null; 'seen ' + 'one'", "seen one");
+    completed("Get-CsOnlineUser kenmyer | Sort-Object SipA", "Sort-Object SipAddress");
+    terminal.ends_with("[demo] PS>");
+    completed("Get-CsOnlineUser kenmyer | % { $_.SipA", "$_.SipAddress");
+    terminal.press("\u{3}");
+    terminal.ends_with("[demo] PS>");
+    completed("Set-CsTenantPublicProvider Win", "PublicProvider WindowsLive");
+    terminal.ends_with("[demo] PS>");
+    completed("Write-Host shown -ForegroundColor DarkY", "DarkYellow");
+    terminal.sees("\nshown\n");
+    completed("help synt", "help syntax");
+    terminal.sees("Supported: pipelines");
+    terminal.ends_with("[demo] PS>");
+
+    terminal.line("$name = Read-Host 'Your name'; \"hello $name\"");
+    terminal.ends_with("Your name:");
+    terminal.line("Ken");
+    terminal.sees("hello Ken");
+    terminal.ends_with("[demo] PS>");
+    terminal.line("Write-Host ('wait' + 'ing'); Start-Sleep 600; 'not ' + 'reached'");
+    terminal.waits("waiting", |text| text.trim_end().ends_with("\nwaiting"));
+    terminal.press("\u{3}");
+    terminal.ends_with("[demo] PS>");
+    terminal.line("$p = 'not kept, a password'");
+    terminal.ends_with("[demo] PS>");
+    terminal.line("cls");
+    terminal.line("Get-History | ? CommandLine -like '*cd *' | % Id; (Get-History).CommandLine -join ' ' -like '*password*'");
+    terminal.sees("\n1\nFalse\n");
+    terminal.line("cls");
+    terminal.line("1..100 | Out-Host -Paging");
+    terminal.ends_with("Q quit");
+    terminal.press(" q");
+    terminal.ends_with("[demo] PS>");
+    assert!(!terminal.text().contains("\n100\n"), "{}", terminal.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profiles_transcript_records_commands_and_output() {
+    let (world, server) = online(Options::default(), "transcript = \"audit\"").await;
+    let folder = world.folders.profiles().join("audit");
+    let done = tokio::task::spawn_blocking(move || {
+        let run =
+            |shell: &str, input: &str| world.program(&["work", "--shell", shell]).stdin(input).run().parts();
+        let script =
+            "(Get-CsTenant).DisplayName\nSet-CsUserAcp kenmyer -Password 'hunter2' -Nope 1\n'done'\n";
+        let (_, out, err) = run("console", script);
+        assert!(out.contains("Litware\n") && out.contains("done\n"), "{out}{err}");
+        let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|one| one.unwrap().path()).collect();
+        let file = files.pop().unwrap();
+        assert!(files.is_empty() && file.file_name().unwrap().to_str().unwrap().starts_with("work."));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        for part in [
+            "PS> (Get-CsTenant).DisplayName\n",
+            "Litware\n",
+            "PS> Set-CsUserAcp (not recorded",
+            "done\n",
+            "transcript end",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        // A folder that cannot be created is reported once, and the session runs.
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "a file").unwrap();
+        let (code, out, err) = run("console", "'still here'\n'and here'\n");
+        assert_eq!((code, out.as_str()), (0, "still here\nand here\n"), "{err}");
+        assert_eq!(err.matches("cannot write the transcript").count(), 1, "{err}");
+        server
+    })
+    .await;
+    empty(&done.unwrap()).await;
+}
