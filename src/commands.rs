@@ -5,6 +5,7 @@ pub mod attach;
 pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod edit;
 pub mod entries;
 pub mod exec;
@@ -66,9 +67,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
     names::report(&folders);
-    let everything = matches!(cli.command, Command::Status(_));
-    for line in agent::orphans::sweep(&folders, everything).await {
-        crate::errln!("{line}");
+    // The diagnosis changes nothing.
+    if !matches!(cli.command, Command::Doctor { .. }) {
+        let everything = matches!(cli.command, Command::Status(_));
+        for line in agent::orphans::sweep(&folders, everything).await {
+            crate::errln!("{line}");
+        }
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
@@ -114,6 +118,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Exec(options) => exec::run(&context, *options).await,
         Command::Status(json) => status::run(folders, json.json).await,
+        Command::Doctor { profile, json } => doctor::run(folders, &profile.name, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,
