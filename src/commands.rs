@@ -51,7 +51,8 @@ use usage::Meant;
 pub fn start_log(verbosity: u8) {
     use tracing_subscriber::EnvFilter;
     let level = match verbosity {
-        0 | 1 => "warn",
+        // A refused certificate is reported with its reason.
+        0 | 1 => "warn,rustls_platform_verifier=off",
         2 => "lyncsh=info",
         _ => "lyncsh=trace",
     };

@@ -16,9 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 
-use self::account::Prepared;
 use self::finding::{Budget, Finding, State};
-use self::network::Way;
 use self::printer::Section;
 use self::reading::{Subject, Subjects};
 use crate::agent::journal::{Entry, Journal};
@@ -130,8 +128,21 @@ async fn connection(folders: &Folders, subject: &Subject, left: &[Entry], budget
         let (finding, _) = account::secret(&profile, budget).await;
         return vec![finding];
     }
-    let endpoint = endpoint(&profile, left, budget);
-    let ((prepared, way), (finding, status)) = join(endpoint, agent::agent(folders, name, budget)).await;
+    let account = async {
+        let (finding, status) = agent::agent(folders, name, budget).await;
+        let has_session = status.as_ref().is_some_and(|status| status.open.is_some());
+        (account::prepare(&profile, left, has_session, budget).await, finding, status)
+    };
+    let ((prepared, finding, status), way) = if profile.authentication == Authentication::Certificate {
+        // TLS needs the certificate, which the secret decrypts.
+        let account = account.await;
+        let endpoint = account.0.endpoint.as_ref();
+        let certificate = endpoint.and_then(|endpoint| endpoint.trust.certificate.clone());
+        let way = network::way(&profile, certificate, budget).await;
+        (account, way)
+    } else {
+        join(account, network::way(&profile, None, budget)).await
+    };
     let mut findings = prepared.findings.clone();
     // The secret comes first, the ticket after the way.
     let later = findings.split_off(1.min(findings.len()));
@@ -141,16 +152,4 @@ async fn connection(folders: &Folders, subject: &Subject, left: &[Entry], budget
     findings.push(finding);
     findings.extend(agent::orphans(name, left));
     findings
-}
-
-/// Checks the secret, and the way to the endpoint.
-async fn endpoint(profile: &Profile, left: &[Entry], budget: Budget) -> (Prepared, Way) {
-    if profile.authentication != Authentication::Certificate {
-        return join(account::prepare(profile, left, budget), network::way(profile, None, budget)).await;
-    }
-    // TLS needs the certificate, which the secret decrypts.
-    let prepared = account::prepare(profile, left, budget).await;
-    let certificate = prepared.endpoint.as_ref().and_then(|endpoint| endpoint.trust.certificate.clone());
-    let way = network::way(profile, certificate, budget).await;
-    (prepared, way)
 }

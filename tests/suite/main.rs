@@ -18,6 +18,7 @@ mod connections;
 mod credential;
 mod demo;
 mod docs;
+mod doctor;
 mod edit;
 mod everyday;
 mod files;

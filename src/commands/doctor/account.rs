@@ -112,8 +112,9 @@ pub struct Prepared {
     pub endpoint: Option<Endpoint>,
 }
 
-/// Checks the secret and the ticket. Nothing is sent to the endpoint.
-pub async fn prepare(profile: &Profile, left: &[Entry], budget: Budget) -> Prepared {
+/// Checks the secret and the ticket. Nothing is sent to the endpoint. `has_session`: the agent is signed in, and no
+/// password is sent to the KDC.
+pub async fn prepare(profile: &Profile, left: &[Entry], has_session: bool, budget: Budget) -> Prepared {
     let (finding, secret) = secret(profile, budget).await;
     let mut prepared = Prepared { findings: vec![finding], secret: Err(String::new()), endpoint: None };
     let secret = match secret {
@@ -152,6 +153,10 @@ pub async fn prepare(profile: &Profile, left: &[Entry], budget: Budget) -> Prepa
     if let Some(Method::Context(negotiation)) = prepared.endpoint.as_ref().map(|one| &one.authentication)
         && negotiation.mode().0.is_kerberos()
     {
+        if has_session && matches!(negotiation.account, Account::Password { .. }) {
+            prepared.findings.push(Finding::skipped(KERBEROS, "the agent is signed in"));
+            return prepared;
+        }
         let (finding, obstacle) = ticket(negotiation, &uri, budget).await;
         prepared.findings.push(finding);
         if let Some(obstacle) = obstacle {
