@@ -34,7 +34,12 @@ const TOKEN_LIMIT: Duration = Duration::from_secs(4);
 /// Checks a profile, or each connection of a group, and prints the findings.
 pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<ExitCode> {
     let budget = Budget::start();
-    let Subjects { group, connections, shell: wanted } = reading::read(folders, name)?;
+    let (for_profiles, wanted) = (folders.clone(), name.to_owned());
+    let read = budget.blocking(FILES_TIMEOUT, move || reading::read(&for_profiles, &wanted)).await;
+    let late = |late: finding::Late| {
+        miette::miette!("cannot read the profile '{name}': the disk did not answer {}", late.within())
+    };
+    let Subjects { group, connections, shell: wanted } = read.map_err(late)??;
     let services = connections.iter().filter_map(|one| one.profile.as_ref());
     let services: Vec<&Profile> = services.filter(|profile| profile.service.is_some()).collect();
     let names: Vec<String> =
@@ -129,9 +134,10 @@ async fn connection(folders: &Folders, subject: &Subject, left: &[Entry], budget
         return vec![finding];
     }
     let account = async {
-        let (finding, status) = agent::agent(folders, name, budget).await;
+        let secret = account::secret(&profile, budget);
+        let ((finding, status), secret) = join(agent::agent(folders, name, budget), secret).await;
         let has_session = status.as_ref().is_some_and(|status| status.open.is_some());
-        (account::prepare(&profile, left, has_session, budget).await, finding, status)
+        (account::prepare(&profile, secret, left, has_session, budget).await, finding, status)
     };
     let ((prepared, finding, status), way) = if profile.authentication == Authentication::Certificate {
         // TLS needs the certificate, which the secret decrypts.

@@ -98,12 +98,12 @@ mod tests {
         let folders = Folders::find(Some(temp.path())).unwrap();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         assert_eq!(hidden(&folders, "login"), None);
-        for name in ["login", "status", "help", "work"] {
+        for name in ["login", "status", "doctor", "help", "work"] {
             std::fs::write(folders.profile(name), "kind = 'wsman'\nuri = 'https://a.b/c'\n").unwrap();
         }
         assert_eq!(hidden(&folders, "work"), None);
         let command = if cfg!(windows) { "move " } else { "mv " };
-        for name in ["login", "status", "help"] {
+        for name in ["login", "status", "doctor", "help"] {
             let line = hidden(&folders, name).unwrap();
             assert!(line.contains(&format!("{name}-profile.toml")) && line.contains(command), "{line}");
         }

@@ -88,8 +88,8 @@ fn user(lines: &str) -> World {
 
 fn profile(world: &World, name: &str, lines: &str) {
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
-    let shell =
-        if lines.contains("shell") || lines.contains("connections") { "" } else { "shell = 'console'\n" };
+    let names_shell = lines.lines().any(|line| line.starts_with("shell"));
+    let shell = if names_shell { "" } else { "shell = 'console'\n" };
     std::fs::write(world.folders.profile(name), format!("{shell}{lines}")).unwrap();
 }
 
@@ -529,8 +529,12 @@ async fn each_mistake_is_a_finding_and_the_rest_is_checked() {
     assert_eq!(report.code, Some(3), "{report}");
     profile(&world, "both", "connections = ['work', 'gone']");
     let report = doctor_of(&world, "both", &[]);
-    report.has("profile", "failed", "both.toml: line 1: there is no profile 'gone'", "");
+    report.has("profile", "failed", "there is no profile 'gone'", "existing profiles: both, work");
     report.has("profile", "failed", "needs uri", "");
+    profile(&world, "work", &simulated(&server));
+    let report = doctor_of(&world, "both", &[]);
+    report.has("profile", "failed", "both.toml: line 2: there is no profile 'gone'", "lyncsh edit both");
+    report.has("sign-in", "ok", "accepted", "");
     let ran = program(&world, &["doctor", "wrok"]).run();
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.err.contains("did you mean 'work'?"), "{ran:?}");

@@ -21,9 +21,9 @@ use crate::net::steps::{self, StepFailure};
 use crate::profile::{Authentication, CredentialSource, Profile};
 use crate::security::negotiation::Negotiation;
 use crate::security::{Account, ContextError, KerberosProblem, Mechanism, initiate};
-use crate::transport::Error;
 use crate::transport::wsman::fault::code;
 use crate::transport::wsman::{Authentication as Method, Endpoint};
+use crate::transport::{Error, Operation};
 
 const SECRET: &str = "secret";
 const KERBEROS: &str = "kerberos";
@@ -36,6 +36,8 @@ const KDC_TIMEOUT: Duration = Duration::from_secs(4);
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(5);
 const LIST_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// Reason of a skipped check.
+const OVER: &str = "the checks before it took all the time";
 /// WSManFault of a user without permission.
 const ACCESS_DENIED: u32 = 5;
 
@@ -112,10 +114,15 @@ pub struct Prepared {
     pub endpoint: Option<Endpoint>,
 }
 
-/// Checks the secret and the ticket. Nothing is sent to the endpoint. `has_session`: the agent is signed in, and no
-/// password is sent to the KDC.
-pub async fn prepare(profile: &Profile, left: &[Entry], has_session: bool, budget: Budget) -> Prepared {
-    let (finding, secret) = secret(profile, budget).await;
+/// Checks the ticket, with the result of [`secret`]. Nothing is sent to the endpoint. `has_session`: the agent is
+/// signed in, and no password is sent to the KDC.
+pub async fn prepare(
+    profile: &Profile,
+    (finding, secret): (Finding, Secret),
+    left: &[Entry],
+    has_session: bool,
+    budget: Budget,
+) -> Prepared {
     let mut prepared = Prepared { findings: vec![finding], secret: Err(String::new()), endpoint: None };
     let secret = match secret {
         Secret::Known(secret) => secret,
@@ -157,6 +164,11 @@ pub async fn prepare(profile: &Profile, left: &[Entry], has_session: bool, budge
             prepared.findings.push(Finding::skipped(KERBEROS, "the agent is signed in"));
             return prepared;
         }
+        if budget.is_over() {
+            prepared.findings.push(Finding::skipped(KERBEROS, OVER));
+            prepared.secret = Err(OVER.to_owned());
+            return prepared;
+        }
         let (finding, obstacle) = ticket(negotiation, &uri, budget).await;
         prepared.findings.push(finding);
         if let Some(obstacle) = obstacle {
@@ -177,6 +189,10 @@ async fn resolved(
     uri: Url,
     budget: Budget,
 ) -> Result<Endpoint, Finding> {
+    if credential::proxy_needs_terminal(profile) {
+        let reason = "the password for the proxy is asked for at each start";
+        return Err(Finding::skipped(SIGN_IN, reason));
+    }
     let mut access = EndpointResolver::new(profile.clone(), Some(secret));
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
     let resolving = access.at(uri, profile.configuration.clone(), &report);
@@ -200,11 +216,17 @@ async fn ticket(negotiation: &Arc<Negotiation>, uri: &Url, budget: Budget) -> (F
         Account::Password { user, password } => Some(refusals::Credential::new(uri, user, password)),
         Account::System => None,
     };
+    let pass = match credential {
+        Some(credential) => match credential.pass().await {
+            Some(pass) => Some(pass),
+            None => {
+                let reason = "the password was refused for another connection, and is not sent again";
+                return (Finding::skipped(KERBEROS, reason), Some(reason.to_owned()));
+            }
+        },
+        None => None,
+    };
     let stepped = async {
-        let pass = match credential {
-            Some(credential) => credential.pass().await,
-            None => None,
-        };
         let context = initiate(&negotiation.initiator(mechanism, uri, None)).map_err(StepFailure::Context)?;
         steps::first_step(context, pass).await
     };
@@ -263,6 +285,7 @@ pub async fn sessions(
     let secret = match (&way.obstacle, prepared.secret) {
         (Some(obstacle), _) => return skipped(obstacle),
         (None, Err(reason)) => return skipped(&reason),
+        (None, Ok(_)) if budget.is_over() => return skipped(OVER),
         (None, Ok(secret)) => secret,
     };
     let endpoint = match (prepared.endpoint, &way.uri) {
@@ -285,7 +308,7 @@ async fn asked(folders: &Folders, profile: &Profile, mut endpoint: Endpoint, bud
     let asking = slots::holders(&journal, &endpoint);
     let result = match budget.limited(LIST_TIMEOUT + Duration::from_secs(1), asking).await {
         Ok(result) => result,
-        Err(late) => Err(Error::Timeout { operation: crate::transport::Operation::Enumerate, limit: late.0 }),
+        Err(late) => Err(Error::Timeout { operation: Operation::Enumerate, limit: late.0 }),
     };
     let accepted = || Finding::ok(SIGN_IN, accepted(&endpoint.authentication));
     match result {

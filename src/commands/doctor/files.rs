@@ -79,15 +79,16 @@ fn problem(path: &PathBuf, rule: Rule, access: Access) -> Option<Finding> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-    use crate::commands::doctor::finding::State;
-
+    #[cfg(unix)]
     #[test]
     fn open_folders_and_files_are_warnings() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        use super::super::finding::State;
+        use super::*;
+
         let temp = tempfile::tempdir().unwrap();
         let folders = Folders::find(Some(temp.path())).unwrap();
         let sessions = folders.state.join("sessions");

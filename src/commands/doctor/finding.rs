@@ -11,6 +11,8 @@ use crate::transport;
 
 /// Time limit of all checks together. The rest of the 15 s is for the start and the output.
 const TOTAL: Duration = Duration::from_millis(14_000);
+/// The shortest time in which a missing answer means something.
+const USEFUL: Duration = Duration::from_secs(1);
 /// The shortest share of the time.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -105,6 +107,11 @@ impl Late {
 impl Budget {
     pub fn start() -> Self {
         Self { end: Instant::now() + TOTAL }
+    }
+
+    /// Returns whether the time that is left does not suffice for a check that needs an answer.
+    pub fn is_over(self) -> bool {
+        self.end.saturating_duration_since(Instant::now()) < USEFUL
     }
 
     /// Returns the share of a check: at most `share`, and at most the time that is left.

@@ -21,7 +21,7 @@ use crate::profile::{Authentication, Profile};
 use crate::screen::format_seconds;
 use crate::security::KerberosProblem;
 use crate::transport::wsman::{Answered, Probe, Reached};
-use crate::transport::{Error, RedirectRefusal};
+use crate::transport::{Error, Operation, RedirectRefusal};
 
 const DISCOVERY: &str = "discovery";
 const NAME: &str = "name";
@@ -98,15 +98,21 @@ async fn unsorted(profile: &Profile, certificate: Option<ClientCertificate>, bud
             }
         }
     };
-    let mut trust = match trust(profile).await {
-        Ok(trust) => trust,
-        Err(error) => {
+    let trust = match budget.limited(SECRET_TIMEOUT, trust(profile)).await {
+        Ok(Ok(mut trust)) => {
+            trust.certificate = certificate;
+            Some(trust)
+        }
+        Ok(Err(error)) => {
             way.findings.push(Finding::error(TLS, &error));
-            Trust::default()
+            None
+        }
+        Err(late) => {
+            let found = format!("the disk with the CA certificates did not answer {}", late.within());
+            way.findings.push(Finding::failed(TLS, found, None));
+            None
         }
     };
-    trust.certificate = certificate;
-    let trust = if way.findings.is_empty() { Some(trust) } else { None };
     let uri = match (&way.uri, &trust) {
         (Some(uri), _) => uri.clone(),
         (None, None) => return way.blocked("the CA certificates of the profile cannot be used"),
@@ -243,7 +249,11 @@ async fn asked(
     let limit = profile.limits.connect;
     let probe = Probe::new(uri, trust.clone(), proxies.clone(), limit.min(budget.share(CONNECT_TIMEOUT)));
     let reached = match &probe {
-        Ok(probe) => probe.reach().await,
+        // A proxy with Kerberos waits for a KDC.
+        Ok(probe) => match budget.limited(CONNECT_TIMEOUT + Duration::from_secs(1), probe.reach()).await {
+            Ok(reached) => reached,
+            Err(late) => Err(Error::Timeout { operation: Operation::Connect, limit: late.0 }),
+        },
         Err(error) => Err(error.clone()),
     };
     way.findings.push(match (&proxy, &reached) {
@@ -305,10 +315,7 @@ async fn asked(
             way.findings.push(Finding::transport(SCHEMES, &error));
             way.blocked("the endpoint did not answer")
         }
-        Err(late) => {
-            let error = Error::Timeout { operation: crate::transport::Operation::Connect, limit: late.0 };
-            silent(way, error, late.0)
-        }
+        Err(late) => silent(way, Error::Timeout { operation: Operation::Connect, limit: late.0 }, late.0),
     }
 }
 
@@ -330,7 +337,7 @@ async fn again(
 ) -> Option<(Probe, Reached)> {
     (trust.pin, trust.certificate) = (Some(refused?), None);
     let probe = Probe::new(uri, trust, proxies, budget.share(CONNECT_TIMEOUT)).ok()?;
-    let reached = probe.reach().await.ok()?;
+    let reached = budget.limited(CONNECT_TIMEOUT, probe.reach()).await.ok()?.ok()?;
     Some((probe, reached))
 }
 

@@ -44,24 +44,28 @@ pub fn read(folders: &Folders, name: &str) -> Result<Subjects, StoreError> {
         }
     };
     let mut group: Vec<Finding> = hidden(folders, name).into_iter().collect();
-    let mut shell = None;
+    let (mut shell, mut is_reported) = (None, true);
     match profile::connections(folders, name) {
         Ok(connections) => {
             group.push(Finding::ok(CHECK, format!("{}: {}", connections.path.display(), listed.join(", "))));
             shell = connections.shell;
         }
-        // Those of its connections follow with them.
         Err(StoreError::Mistakes(error)) if Path::new(&error.path) == folders.profile(name) => {
             group.extend(mistakes(&error));
         }
-        Err(_) => {}
+        // Mistakes of a connection follow with it; they hide those of the group.
+        Err(_) => is_reported = false,
     }
-    let connections = listed.iter().filter_map(|one| match profile::load(folders, one) {
-        // The group has a mistake.
-        Err(StoreError::Missing { .. } | StoreError::Name { .. } | StoreError::Several { .. }) => None,
-        loaded => Some(subject(folders, one, loaded)),
-    });
-    let connections = connections.collect();
+    let mut connections = Vec::new();
+    for one in &listed {
+        match profile::load(folders, one) {
+            Err(
+                error @ (StoreError::Missing { .. } | StoreError::Name { .. } | StoreError::Several { .. }),
+            ) if !is_reported => group.push(Finding::error(CHECK, &error)),
+            Err(StoreError::Missing { .. } | StoreError::Name { .. } | StoreError::Several { .. }) => {}
+            loaded => connections.push(subject(folders, one, loaded)),
+        }
+    }
     Ok(Subjects { group: Some(group), connections, shell })
 }
 
@@ -109,7 +113,7 @@ fn rest(folders: &Folders, name: &str, error: ProfileError) -> Option<Profile> {
     let mut text = text::read(&path).ok()?;
     let mut mistakes = error.mistakes;
     for _ in 0..ATTEMPTS {
-        text = without(&text, &mistakes)?;
+        text = without(&text, &mistakes);
         match profile::read(name, &path, &text) {
             Ok(Read::One(profile)) => return Some(*profile),
             Ok(Read::Several(_)) => return None,
@@ -119,8 +123,8 @@ fn rest(folders: &Folders, name: &str, error: ProfileError) -> Option<Profile> {
     None
 }
 
-/// Returns a text with blanks in place of the lines with mistakes; `None` if a mistake is not in a line.
-fn without(text: &str, mistakes: &[Mistake]) -> Option<String> {
+/// Returns a text with blanks in place of the lines with mistakes.
+fn without(text: &str, mistakes: &[Mistake]) -> String {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -128,11 +132,9 @@ fn without(text: &str, mistakes: &[Mistake]) -> Option<String> {
         start += line.len();
     }
     for Mistake { span, .. } in mistakes {
-        if span.is_empty() {
-            return None;
-        }
+        let end = span.end.max(span.start + 1);
         for (start, line) in &mut lines {
-            if *start < span.end && span.start < *start + line.len() {
+            if *start < end && span.start < *start + line.len() {
                 *line = line
                     .chars()
                     .map(|one| if one == '\n' { "\n".to_owned() } else { " ".repeat(one.len_utf8()) })
@@ -140,7 +142,7 @@ fn without(text: &str, mistakes: &[Mistake]) -> Option<String> {
             }
         }
     }
-    Some(lines.into_iter().map(|(_, line)| line).collect())
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 #[cfg(test)]
