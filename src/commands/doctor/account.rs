@@ -216,16 +216,14 @@ async fn ticket(negotiation: &Arc<Negotiation>, uri: &Url, budget: Budget) -> (F
         Account::Password { user, password } => Some(refusals::Credential::new(uri, user, password)),
         Account::System => None,
     };
-    let pass = match credential {
-        Some(credential) => match credential.pass().await {
-            Some(pass) => Some(pass),
-            None => {
-                let reason = "the password was refused for another connection, and is not sent again";
-                return (Finding::skipped(KERBEROS, reason), Some(reason.to_owned()));
-            }
-        },
-        None => None,
-    };
+    let mut pass = None;
+    if let Some(credential) = credential {
+        pass = credential.pass().await;
+        if pass.is_none() {
+            let reason = "the password was refused for another connection, and is not sent again";
+            return (Finding::skipped(KERBEROS, reason), Some(reason.to_owned()));
+        }
+    }
     let stepped = async {
         let context = initiate(&negotiation.initiator(mechanism, uri, None)).map_err(StepFailure::Context)?;
         steps::first_step(context, pass).await

@@ -1,6 +1,6 @@
 //! Checks of owners and modes of lyncsh's folders and files. Blocking.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::finding::Finding;
 use crate::folders::Folders;
@@ -54,7 +54,7 @@ pub fn check(folders: &Folders, profiles: &[String]) -> Vec<Finding> {
     findings
 }
 
-fn problem(path: &PathBuf, rule: Rule, access: Access) -> Option<Finding> {
+fn problem(path: &Path, rule: Rule, access: Access) -> Option<Finding> {
     let shown = path.display();
     if !access.is_own {
         let found = format!("{shown} belongs to another user");
@@ -96,7 +96,7 @@ mod tests {
             std::fs::create_dir_all(folder).unwrap();
         }
         std::fs::write(folders.profile("work"), "").unwrap();
-        let set = |path: &PathBuf, mode| {
+        let set = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         let found = |folders: &Folders| check(folders, &["work".to_owned()]);

@@ -167,13 +167,9 @@ async fn discovered(
 
 /// Checks the name and the port of the host to connect to: the endpoint's, or the proxy's.
 async fn reached(uri: &Url, proxy: Option<&Proxy>, budget: Budget) -> (Vec<Finding>, bool) {
-    let (host, port) = match proxy {
-        Some(Proxy { address, .. }) => (address.host().to_owned(), address.uri().port_or_known_default()),
-        None => {
-            let host = uri.host_str().unwrap_or_default();
-            (host.trim_start_matches('[').trim_end_matches(']').to_owned(), uri.port_or_known_default())
-        }
-    };
+    let to = proxy.map_or(uri, |proxy| proxy.address.uri());
+    let host = to.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = to.port_or_known_default();
     let port = port.unwrap_or(443);
     let unreachable = |check, found: String, reason: String| {
         let advice = match proxy {
