@@ -137,6 +137,17 @@ pub enum Command {
     Exec(Box<Exec>),
     /// Show agents, their shells, and which sessions count against the endpoint's limit
     Status(Json),
+    /// Check whether a profile would connect, and what prevents it; changes nothing
+    ///
+    /// Exit code 0: it would connect. Exit code 3: a check failed. Takes at most 15 seconds.
+    #[command(after_help = "Example, the checks that did not pass:\n  \
+                            lyncsh doctor work --json | jq '.findings[] | select(.state != \"ok\")'")]
+    Doctor {
+        #[command(flatten)]
+        profile: Name,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Stop agents and remove their sessions
     Stop {
         /// Profiles whose agents to stop

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod copy;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod edit;
 pub mod entries;
 pub mod exec;
@@ -53,7 +54,8 @@ use usage::meant;
 pub fn start_log(verbosity: u8) {
     use tracing_subscriber::EnvFilter;
     let level = match verbosity {
-        0 | 1 => "warn",
+        // A refused certificate is reported with its reason.
+        0 | 1 => "warn,rustls_platform_verifier=off",
         2 => "lyncsh=info",
         _ => "lyncsh=trace",
     };
@@ -73,9 +75,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     if let Err(error) = profile::team_folders(&folders) {
         screen::print_report(&error.into());
     }
-    let everything = matches!(cli.command, Command::Status(_));
-    for line in agent::orphans::sweep(&folders, everything).await {
-        crate::errln!("{line}");
+    // The diagnosis changes nothing.
+    if !matches!(cli.command, Command::Doctor { .. }) {
+        let everything = matches!(cli.command, Command::Status(_));
+        for line in agent::orphans::sweep(&folders, everything).await {
+            crate::errln!("{line}");
+        }
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
@@ -129,6 +134,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Exec(options) => exec::run(&context, *options).await,
         Command::Status(json) => status::run(folders, json.json).await,
+        Command::Doctor { profile, json } => doctor::run(folders, &profile.name, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,

@@ -122,15 +122,35 @@ async fn discover(
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let last = LastDiscovery::of(folders, &profile.name);
     let starts = starts(profile.discovery.as_ref(), domain);
-    let flavoured = |uri| match profile.authentication {
-        Authentication::Token => token_flavour(uri),
-        _ => uri,
-    };
     if let Some((uri, age)) = last.read(profile, domain, &starts, SystemTime::now()) {
         let age = Duration::from_secs(age.as_secs());
         tracing::debug!("{uri} was discovered {} ago", humantime::format_duration(age));
-        return Ok(Found { uri: flavoured(uri), is_earlier: true });
+        return Ok(Found { uri: flavoured(uri, profile), is_earlier: true });
     }
+    let (start, uri) = walked(profile, domain, starts, trust, proxies).await?;
+    last.write(domain, &start, &uri, SystemTime::now());
+    Ok(Found { uri: flavoured(uri, profile), is_earlier: false })
+}
+
+/// Discovers the endpoint of a profile without `uri`, and keeps no result.
+///
+/// # Errors
+/// The endpoint was not found.
+pub async fn asked(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Result<Url, DiscoveryError> {
+    let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
+    let starts = starts(profile.discovery.as_ref(), domain);
+    let (_, uri) = walked(profile, domain, starts, trust, proxies).await?;
+    Ok(flavoured(uri, profile))
+}
+
+/// Follows the documents of discovery. Returns the first URI that was found, and the endpoint.
+async fn walked(
+    profile: &Profile,
+    domain: &str,
+    starts: Vec<Url>,
+    trust: &Trust,
+    proxies: &Proxies,
+) -> Result<(Url, Url), DiscoveryError> {
     let limit = profile.limits.discovery;
     let client = Connector::new(trust.of_others(), proxies.clone(), profile.limits.connect).client();
     let walk = async {
@@ -144,11 +164,17 @@ async fn discover(
         }
         Err(failure.unwrap_or(DiscoveryError::NoDomain))
     };
-    let (start, uri) = tokio::time::timeout(limit, walk)
+    tokio::time::timeout(limit, walk)
         .await
-        .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })??;
-    last.write(domain, &start, &uri, SystemTime::now());
-    Ok(Found { uri: flavoured(uri), is_earlier: false })
+        .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })?
+}
+
+/// Returns the endpoint for the authentication of a profile.
+fn flavoured(uri: Url, profile: &Profile) -> Url {
+    match profile.authentication {
+        Authentication::Token => token_flavour(uri),
+        _ => uri,
+    }
 }
 
 /// Returns the error of the first URIs that says more: most domains lack some of the names.

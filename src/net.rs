@@ -18,7 +18,8 @@ use hyper::header::HeaderValue;
 use url::Url;
 
 pub use certificate::{
-    CertificateProblem, Fingerprint, NotFingerprint, RefusedCertificate, tls_server_end_point,
+    CertificateProblem, Facts as CertificateFacts, Fingerprint, NotFingerprint, RefusedCertificate,
+    tls_server_end_point,
 };
 pub use connector::{Conn, Connector, Failure, HttpClient, KEEP_IDLE, is_late, proxy_error};
 pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
@@ -27,7 +28,7 @@ pub use identity::{ClientCertificate, IdentityError, is_pem_file, needs_passphra
 pub use proxy::{
     NotProxy, Proxies, Proxy, ProxyAddress, ProxyError, ProxyLogin, ProxyProblem, ProxySetting, ProxyStep,
 };
-pub use tls::{Stream, TlsConnector, TlsSetupError};
+pub use tls::{Handshake, Stream, TlsConnector, TlsSetupError};
 pub use trust::{TlsLibrary, Trust, TrustError};
 
 /// User agent.

@@ -22,6 +22,19 @@ pub fn hash(bytes: &[u8]) -> u64 {
     })
 }
 
+/// Who can access a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// It belongs to this user; on Windows, also to the administrators or the system.
+    pub is_own: bool,
+    /// Other users can read it. Always false on Windows, where files inherit the access list of their folder.
+    pub is_readable: bool,
+    /// Other users can change it. Always false on Windows.
+    pub is_writable: bool,
+    /// The mode; `None` on Windows.
+    pub mode: Option<u32>,
+}
+
 /// A signal that asks the process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -135,6 +135,9 @@ pub struct Holder {
 pub struct Status {
     pub profile: String,
     pub process: u32,
+    /// The agent's version; `None` for versions that did not send it.
+    #[serde(default)]
+    pub version: Option<String>,
     pub user: Option<String>,
     pub endpoint: Option<url::Url>,
     /// The session's id; `None` before it is open.

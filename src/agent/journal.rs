@@ -188,6 +188,15 @@ impl Journal {
         entries.collect()
     }
 
+    /// Returns the orphaned sessions. Unlike [`Journal::orphans`], changes and locks nothing.
+    pub fn left(&self) -> Vec<Entry> {
+        let entries = self.paths().into_iter().filter_map(|path| {
+            let file = File::open(&path).ok()?;
+            (!platform::is_held(&file)).then(|| read(&file)).flatten()
+        });
+        entries.collect()
+    }
+
     /// Returns the orphaned sessions, locked by this process.
     pub fn orphans(&self) -> Vec<JournalEntry> {
         self.tidy();

@@ -569,7 +569,10 @@ fn bearer(user: String, token: Token) -> wsman::Authentication {
 }
 
 /// Returns the certificates that a profile trusts, and its TLS library.
-async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
+///
+/// # Errors
+/// The file of `ca` cannot be read.
+pub async fn trust(profile: &Profile) -> Result<Trust, TrustError> {
     let mut trust = match &profile.ca {
         Some(path) => Trust::read(path).await?,
         None => Trust::default(),

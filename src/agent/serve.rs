@@ -322,6 +322,7 @@ impl ControlServer {
         let mut status = Status {
             profile: self.profile.name.clone(),
             process: std::process::id(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             user: self.profile.user.clone(),
             endpoint: opened.as_ref().map(|opened| opened.endpoint.uri.clone()),
             session: opened.as_ref().map(|opened| opened.shell),

@@ -122,11 +122,11 @@ mod tests {
         let folders = Folders::find(Some(temp.path())).unwrap();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         assert_eq!(hidden(&folders, "login"), None);
-        for name in ["login", "status", "help", "work"] {
+        for name in ["login", "status", "doctor", "help", "work"] {
             std::fs::write(folders.profile(name), "kind = 'wsman'\nuri = 'https://a.b/c'\n").unwrap();
         }
         assert_eq!(hidden(&folders, "work"), None);
-        for name in ["login", "status", "help", "rename", "copy"] {
+        for name in ["login", "status", "doctor", "help", "rename", "copy"] {
             std::fs::write(folders.profile(name), "").unwrap();
             let line = hidden(&folders, name).unwrap();
             assert!(line.contains(&format!("`lyncsh rename {name} {name}-profile`")), "{line}");

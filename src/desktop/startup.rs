@@ -180,6 +180,16 @@ pub fn remove(script: &Path) -> Result<Option<Removal>, StartupError> {
     Ok(Some(if whole { Removal::File(change.file) } else { Removal::Lines(change) }))
 }
 
+/// Returns whether a script has the block.
+///
+/// # Errors
+/// The script cannot be read, or its block is damaged.
+pub fn has_block(script: &Path) -> Result<bool, StartupError> {
+    let (file, Some(bytes)) = read(script)? else { return Ok(false) };
+    let body = block::body(&bytes).map_err(|source| StartupError::Block { path: file, source })?;
+    Ok(body.is_some())
+}
+
 /// A pending removal of a block.
 #[derive(Debug)]
 pub enum Removal {

@@ -139,9 +139,11 @@ impl fmt::Display for RefusedCertificate {
 
 /// The parts of a certificate that messages show.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub struct Facts {
     pub names: Vec<String>,
     pub common_name: Option<String>,
+    /// The common name of the issuer, or its whole name.
+    pub issuer: Option<String>,
     pub not_before: Option<SystemTime>,
     pub not_after: Option<SystemTime>,
     pub is_self_issued: bool,
@@ -155,8 +157,10 @@ impl Facts {
         let alternatives = tbs.get_extension::<SubjectAltName>().ok().flatten();
         let names = alternatives.iter().flat_map(|(_, names)| &names.0).filter_map(name).collect();
         let common_name = tbs.subject().common_name().ok().flatten();
+        let issuer = tbs.issuer().common_name().ok().flatten().map(|name| name.value().into_owned());
         Self {
             names,
+            issuer: issuer.or_else(|| Some(tbs.issuer().to_string()).filter(|name| !name.is_empty())),
             common_name: common_name.map(|name| name.value().into_owned()),
             not_before: Some(tbs.validity().not_before.to_system_time()),
             not_after: Some(tbs.validity().not_after.to_system_time()),

@@ -27,7 +27,9 @@ use super::proxy::{
     Dial, Link, Protocol, Proxies, Proxy, ProxyError, ProxyProblem, ProxyStep, Socks, Tunnel,
 };
 use super::tls_server_end_point;
-use super::{Cause, TlsConnector, TlsSetupError, Trust, host_name, innermost, refused_certificate, sources};
+use super::{
+    Cause, Handshake, TlsConnector, TlsSetupError, Trust, host_name, innermost, refused_certificate, sources,
+};
 
 /// Time for which an idle connection is kept; shorter than the server's limit (http.sys: 120 s).
 pub const KEEP_IDLE: Duration = Duration::from_mins(1);
@@ -105,7 +107,7 @@ impl Connector {
     /// Connects; also returns the channel binding of the server's certificate.
     pub async fn open(&self, to: &Url) -> Result<(Conn, Option<Vec<u8>>), Failure> {
         let conn = self.0.connect(to).await?;
-        let binding = conn.certificate.as_deref().map(binding);
+        let binding = conn.handshake.as_ref().map(|handshake| binding(&handshake.certificate));
         Ok((conn, binding))
     }
 
@@ -143,11 +145,11 @@ impl Inner {
     /// Opens TLS on a connection, if the URI needs it.
     async fn secured(&self, to: &Url, stream: Box<dyn Io>) -> Result<Conn, Failure> {
         if to.scheme() != "https" {
-            return Ok(Conn { stream, certificate: None });
+            return Ok(Conn { stream, handshake: None });
         }
         let tls = self.tls()?;
-        let (stream, certificate) = tls.connect(host_name(to), TokioIo::new(stream)).await?;
-        Ok(Conn { stream: Box::new(TokioIo::new(stream)), certificate: Some(certificate) })
+        let (stream, handshake) = tls.connect(host_name(to), TokioIo::new(stream)).await?;
+        Ok(Conn { stream: Box::new(TokioIo::new(stream)), handshake: Some(handshake) })
     }
 
     /// Connects to the URI's host through a proxy. Returns the deadline for the rest as well.
@@ -187,11 +189,11 @@ impl Inner {
         let tls = tls.map_err(|error| ProxyProblem::Tls(error.to_string()))?;
         let connecting = tls.connect(proxy.address.host(), TokioIo::new(stream));
         let connected = timeout_at(deadline, connecting).await.map_err(late(ProxyStep::Tls))?;
-        let (stream, certificate) = connected.map_err(|error| match refused_certificate(&*error) {
+        let (stream, handshake) = connected.map_err(|error| match refused_certificate(&*error) {
             Some(refused) => ProxyProblem::Certificate(refused.to_string()),
             None => ProxyProblem::Tls(innermost(&*error)),
         })?;
-        Ok(Link { stream: Box::new(TokioIo::new(stream)), binding: Some(binding(&certificate)) })
+        Ok(Link { stream: Box::new(TokioIo::new(stream)), binding: Some(binding(&handshake.certificate)) })
     }
 }
 
@@ -227,8 +229,15 @@ impl Service<Uri> for Connector {
 /// An open connection.
 pub struct Conn {
     stream: Box<dyn Io>,
-    /// The server's own certificate, over TLS.
-    certificate: Option<Vec<u8>>,
+    /// Set over TLS.
+    handshake: Option<Handshake>,
+}
+
+impl Conn {
+    /// Returns the parameters of TLS; `None` without TLS.
+    pub fn handshake(&self) -> Option<&Handshake> {
+        self.handshake.as_ref()
+    }
 }
 
 impl Connection for Conn {

@@ -17,7 +17,7 @@ use self::system::SystemConnector;
 use self::verifier::ProfileVerifier;
 use super::identity::ClientCertificate;
 use super::trust::{TlsLibrary, Trust};
-pub use stream::{Stream, TlsSetupError};
+pub use stream::{Handshake, Stream, TlsSetupError};
 
 /// Opens TLS connections to one endpoint.
 #[derive(Clone)]
@@ -56,8 +56,7 @@ impl TlsConnector {
         Ok(Self { library, asked, has_certificate })
     }
 
-    /// Opens TLS on a connected stream. Returns the stream inside TLS, and the server's certificate in DER
-    /// form, which channel binding needs ([`super::tls_server_end_point`]).
+    /// Opens TLS on a connected stream. Returns the stream inside TLS, and its parameters.
     ///
     /// # Errors
     /// The handshake fails, or the certificate is refused ([`super::refused_certificate`]).
@@ -65,16 +64,22 @@ impl TlsConnector {
         &self,
         host: &str,
         stream: S,
-    ) -> Result<(Box<dyn Stream>, Vec<u8>), Box<dyn Error + Send + Sync>> {
+    ) -> Result<(Box<dyn Stream>, Handshake), Box<dyn Error + Send + Sync>> {
         match &self.library {
             Library::System(library) => library.connect(host, stream).await,
             Library::Rustls(library) => {
                 let name = ServerName::try_from(host.to_owned())?;
                 let stream = library.connect(name, stream).await?;
-                let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                let certificate =
-                    certificates.first().ok_or(rustls::Error::NoCertificatesPresented)?.to_vec();
-                Ok((Box::new(stream), certificate))
+                let session = stream.get_ref().1;
+                let certificates = session.peer_certificates().unwrap_or_default();
+                let certificate = certificates.first().ok_or(rustls::Error::NoCertificatesPresented)?;
+                let handshake = Handshake {
+                    certificate: certificate.to_vec(),
+                    sent: Some(certificates.len()),
+                    protocol: session.protocol_version().and_then(|version| version.as_str()),
+                    suite: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
+                };
+                Ok((Box::new(stream), handshake))
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Ending;
+use super::{Access, Ending};
 use crate::screen::Stream;
 
 /// Creates a private folder (0700), or checks that an existing folder is private.
@@ -39,6 +39,22 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 pub fn is_own_folder(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|metadata| metadata.is_dir() && std::os::unix::fs::MetadataExt::uid(&metadata) == user())
+}
+
+/// Returns who can access a file or folder, without following a link.
+///
+/// # Errors
+/// It does not exist, or its folder cannot be accessed.
+pub fn access(path: &Path) -> io::Result<Access> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::symlink_metadata(path)?;
+    let mode = metadata.mode() & 0o7777;
+    Ok(Access {
+        is_own: metadata.uid() == user(),
+        is_readable: mode & 0o055 != 0,
+        is_writable: mode & 0o022 != 0,
+        mode: Some(mode),
+    })
 }
 
 /// Returns whether only its owner can read a file.

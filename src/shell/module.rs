@@ -115,7 +115,7 @@ impl Module {
 }
 
 /// Returns the profiles of the startup hook; `None` if lyncsh did not install it.
-fn hooked(folders: &Folders) -> Option<Vec<String>> {
+pub fn hooked(folders: &Folders) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(hooked_path(folders)).ok()?;
     Some(text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect())
 }

@@ -3,4 +3,5 @@
 
 pub mod arguments;
 pub mod find;
+pub mod modules;
 pub mod output_gate;

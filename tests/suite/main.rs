@@ -21,6 +21,7 @@ mod console;
 mod credential;
 mod demo;
 mod docs;
+mod doctor;
 mod edit;
 mod everyday;
 mod exec;

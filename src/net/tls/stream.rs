@@ -13,6 +13,18 @@ pub enum TlsSetupError {
     System(String),
 }
 
+/// The parameters of an open TLS connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The server's certificate in DER form, which channel binding needs ([`crate::net::tls_server_end_point`]).
+    pub certificate: Vec<u8>,
+    /// Number of certificates that the server sent; like protocol and suite `None` if the library does not
+    /// provide it.
+    pub sent: Option<usize>,
+    pub protocol: Option<&'static str>,
+    pub suite: Option<&'static str>,
+}
+
 /// A stream inside TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

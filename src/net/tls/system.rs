@@ -11,7 +11,7 @@ mod absent {
     use std::convert::Infallible;
     use std::error::Error;
 
-    use crate::net::tls::stream::{Stream, TlsSetupError};
+    use crate::net::tls::stream::{Handshake, Stream, TlsSetupError};
     use crate::net::trust::Trust;
 
     /// A connector that this build cannot create.
@@ -27,7 +27,7 @@ mod absent {
             &self,
             _: &str,
             _: S,
-        ) -> Result<(Box<dyn Stream>, Vec<u8>), Box<dyn Error + Send + Sync>> {
+        ) -> Result<(Box<dyn Stream>, Handshake), Box<dyn Error + Send + Sync>> {
             match self.0 {}
         }
     }
@@ -48,7 +48,7 @@ mod present {
 
     use crate::net::certificate::{CertificateProblem, Fingerprint, RefusedCertificate};
     use crate::net::identity::ClientCertificate;
-    use crate::net::tls::stream::{Stream, TlsSetupError};
+    use crate::net::tls::stream::{Handshake, Stream, TlsSetupError};
     use crate::net::trust::Trust;
 
     #[derive(Clone)]
@@ -81,7 +81,7 @@ mod present {
             &self,
             host: &str,
             stream: S,
-        ) -> Result<(Box<dyn Stream>, Vec<u8>), Box<dyn Error + Send + Sync>> {
+        ) -> Result<(Box<dyn Stream>, Handshake), Box<dyn Error + Send + Sync>> {
             let stream = match self.connector.connect(host, stream).await {
                 Ok(stream) => stream,
                 Err(error) => {
@@ -97,7 +97,7 @@ mod present {
                 let problem = CertificateProblem::OtherFingerprint { expected, found };
                 return Err(RefusedCertificate { problem, fingerprint: Some(found) }.into());
             }
-            Ok((Box::new(stream), certificate))
+            Ok((Box::new(stream), Handshake { certificate, sent: None, protocol: None, suite: None }))
         }
     }
 

@@ -18,6 +18,7 @@ use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::identity::{self, User};
 use super::wide;
+use crate::platform::Access;
 
 /// The administrators and the system: they may own the files of an elevated process, and can access
 /// everything.
@@ -45,13 +46,25 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         error if error.kind() == io::ErrorKind::AlreadyExists => {}
         error => return Err(error),
     }
-    let owner = owner(&name)?;
     let is_folder = std::fs::symlink_metadata(path)?.is_dir();
-    if is_folder && (owner == user.sid || POWERS.contains(&owner.as_str())) {
+    if is_folder && is_own(&owner(&name)?, &user) {
         return Ok(());
     }
     let text = format!("{} is not a folder of this user", path.display());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+fn is_own(owner: &str, user: &User) -> bool {
+    owner == user.sid || POWERS.contains(&owner)
+}
+
+/// Returns who can access a file or folder.
+///
+/// # Errors
+/// It does not exist, or its owner cannot be read.
+pub fn access(path: &Path) -> io::Result<Access> {
+    let is_own = is_own(&owner(&wide(path))?, &User::of_this_process()?);
+    Ok(Access { is_own, is_readable: false, is_writable: false, mode: None })
 }
 
 /// Returns whether a folder exists: on Windows, lyncsh only uses folders of the user.

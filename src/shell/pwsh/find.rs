@@ -12,6 +12,10 @@ use crate::profile::CONSOLE;
 
 /// Oldest version with the named pipes and sessions that the module needs.
 const OLDEST: Version = Version { major: 7, minor: 4 };
+/// The only version of Windows PowerShell that is a part of a supported Windows.
+const WINDOWS: Version = Version { major: 5, minor: 1 };
+/// Name of the file with the known versions.
+const VERSIONS: &str = "shells.json";
 /// Programs to look for if the profile names none.
 const USUAL: [&str; 2] = ["pwsh", "pwsh-preview"];
 /// Maximum time for `--version`, which usually takes half a second.
@@ -113,22 +117,39 @@ impl PowerShell {
         if self.edition == Edition::Windows {
             return Ok(());
         }
-        let file = cache.join("shells.json");
-        let stamp = Stamp::of(&self.path);
+        let file = cache.join(VERSIONS);
         let mut known = Known::read(&file);
-        let key = self.path.display().to_string();
-        let kept = known.0.get(&key).filter(|seen| Some(&seen.stamp) == stamp.as_ref());
-        let version = if let Some(seen) = kept {
-            seen.version
+        let version = if let Some(version) = known.version(&self.path) {
+            version
         } else {
             let version = self.ask().await?;
-            if let Some(stamp) = stamp {
-                known.0.insert(key, Seen { stamp, version });
+            if let Some(stamp) = Stamp::of(&self.path) {
+                known.0.insert(self.path.display().to_string(), Seen { stamp, version });
                 known.write(&file);
             }
             version
         };
-        if version < OLDEST { Err(FindError::TooOld { path: self.path.clone(), version }) } else { Ok(()) }
+        self.supported(version).map(drop)
+    }
+
+    /// Returns the version, which is supported. Unlike [`PowerShell::check`], writes no file.
+    pub async fn version(&self, cache: &Path) -> Result<Version, FindError> {
+        if self.edition == Edition::Windows {
+            return Ok(WINDOWS);
+        }
+        let version = match Known::read(&cache.join(VERSIONS)).version(&self.path) {
+            Some(version) => version,
+            None => self.ask().await?,
+        };
+        self.supported(version)
+    }
+
+    fn supported(&self, version: Version) -> Result<Version, FindError> {
+        if version < OLDEST {
+            Err(FindError::TooOld { path: self.path.clone(), version })
+        } else {
+            Ok(version)
+        }
     }
 
     async fn ask(&self) -> Result<Version, FindError> {
@@ -188,6 +209,12 @@ impl Known {
     fn read(file: &Path) -> Self {
         // A missing or invalid file is replaced.
         std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Returns the version of a program that has not changed.
+    fn version(&self, program: &Path) -> Option<Version> {
+        let seen = self.0.get(&program.display().to_string())?;
+        (Stamp::of(program).as_ref() == Some(&seen.stamp)).then_some(seen.version)
     }
 
     fn write(&self, file: &Path) {

@@ -347,34 +347,43 @@ impl Http {
 
     /// Converts a failure of the HTTP client.
     fn failed(&self, error: Cause<'_>, operation: Operation) -> Error {
-        let endpoint = self.name.clone();
-        if let Some(error) = proxy_error(error) {
-            return Error::Proxy(error);
-        }
-        if let Some(refused) = refused_certificate(error) {
-            return Error::Certificate { endpoint, refused: refused.into() };
-        }
-        let (asked, given) = self.tls.as_ref().map(TlsConnector::client_certificate).unwrap_or_default();
-        let is_tls_open = wire::is_handshake(error) || !wire::is_connect(error);
-        let found =
-            handshake_problem(error, asked, given).filter(|problem| !is_tls_open || problem.is_late());
-        let found =
-            found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, asked, given)).flatten());
-        if let Some(problem) = found {
-            return Error::Handshake { endpoint, problem };
-        }
-        if wire::is_connect_late(error) {
-            return Error::Timeout { operation: Operation::Connect, limit: self.connect };
-        }
-        let reason = innermost(error);
-        if wire::is_handshake(error) {
-            return Error::Cut { endpoint, operation: Operation::Authenticate, reason };
-        }
-        if wire::is_connect(error) {
-            return Error::Unreachable { endpoint, reason };
-        }
-        Error::Cut { endpoint, operation, reason }
+        failed(error, operation, self.name.clone(), self.tls.as_ref(), self.connect)
     }
+}
+
+/// Converts a failure of the HTTP client. `limit`: that of the connection.
+pub(super) fn failed(
+    error: Cause<'_>,
+    operation: Operation,
+    endpoint: String,
+    tls: Option<&TlsConnector>,
+    limit: Duration,
+) -> Error {
+    if let Some(error) = proxy_error(error) {
+        return Error::Proxy(error);
+    }
+    if let Some(refused) = refused_certificate(error) {
+        return Error::Certificate { endpoint, refused: refused.into() };
+    }
+    let (asked, given) = tls.map(TlsConnector::client_certificate).unwrap_or_default();
+    let is_tls_open = wire::is_handshake(error) || !wire::is_connect(error);
+    let found = handshake_problem(error, asked, given).filter(|problem| !is_tls_open || problem.is_late());
+    let found =
+        found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, asked, given)).flatten());
+    if let Some(problem) = found {
+        return Error::Handshake { endpoint, problem };
+    }
+    if wire::is_connect_late(error) {
+        return Error::Timeout { operation: Operation::Connect, limit };
+    }
+    let reason = innermost(error);
+    if wire::is_handshake(error) {
+        return Error::Cut { endpoint, operation: Operation::Authenticate, reason };
+    }
+    if wire::is_connect(error) {
+        return Error::Unreachable { endpoint, reason };
+    }
+    Error::Cut { endpoint, operation, reason }
 }
 
 /// Returns the method that a credential is sent by.
@@ -392,7 +401,7 @@ fn kind(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Returns whether a content type is that of an HTML page.
-fn is_page(kind: &str) -> bool {
+pub(super) fn is_page(kind: &str) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 
@@ -402,7 +411,7 @@ fn violated(reason: &dyn std::fmt::Display, operation: Operation) -> Error {
 }
 
 /// Returns the content of an answer without an envelope, and the servers that sent it.
-fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
+pub(super) fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
     let content = match kind(headers) {
         _ if body.is_empty() => Some(format!("an empty answer to {sent} bytes")),
         None => Some("an answer without a content type".to_owned()),
