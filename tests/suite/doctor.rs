@@ -190,7 +190,7 @@ async fn sessions_agents_and_orphans_are_reported() {
     let world = user(&format!("{}keep = '5m'\n", simulated(&server)));
     let loaded = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
-    let endpoint = EndpointResolver::new(loaded, None).endpoint(&report).await.unwrap();
+    let endpoint = EndpointResolver::new(&world.folders, loaded, None).endpoint(&report).await.unwrap();
     let mut open = Vec::new();
     for _ in 0..3 {
         let shell = Uuid::new_v4();
