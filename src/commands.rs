@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod attach;
+pub mod completions;
 pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -10,11 +11,13 @@ pub mod entries;
 pub mod exec;
 mod exit_code;
 mod facts;
+pub mod help;
 pub mod hook;
 mod keeper;
 pub mod keyring;
 pub mod list;
 pub mod login;
+pub mod man;
 pub mod names;
 pub mod powershell;
 pub mod refresh;
@@ -31,6 +34,7 @@ pub mod stop;
 mod unverified;
 mod usage;
 mod voice;
+pub mod watch;
 
 use std::process::ExitCode;
 
@@ -40,7 +44,7 @@ use crate::agent;
 use crate::cli::{self, Cli, Command, Work};
 use crate::folders::Folders;
 use crate::profile::{self, StoreError};
-use crate::{output, screen};
+use crate::screen;
 use attach::AttachOutput;
 use connect::Context;
 pub use exit_code::exit_code;
@@ -64,7 +68,14 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     if matches!(cli.command, Command::Agent) {
         return Ok(agent::process::run().await);
     }
+    if let Command::Help { words } = &cli.command {
+        return help::run(words).map(|()| ExitCode::SUCCESS);
+    }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
+    if let Command::Status(cli::StatusOptions { format: Some(format), .. }) = &cli.command {
+        // For prompts: orphaned sessions are left to the next command.
+        return status::run_format(&folders, format).await;
+    }
     names::report(&folders);
     let everything = matches!(cli.command, Command::Status(_));
     for line in agent::orphans::sweep(&folders, everything).await {
@@ -90,12 +101,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             let options = login::Options { stdin: password_stdin, proxy, browser };
             done(login::run(folders, &profile.name, &options).await)
         }
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            Cli::completions(shell, &mut script);
-            output::print_data(&String::from_utf8_lossy(&script));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => done(completions::run(shell)),
+        Command::Man { command, output } => done(man::run(&command, output.as_deref())),
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }
@@ -115,11 +122,13 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Hook { action } => done(hook::run(&context, &action).await),
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Exec(options) => exec::run(&context, *options).await,
-        Command::Status(json) => status::run(folders, json.json).await,
+        Command::Status(options) => status::run(folders, options.json.json).await,
+        Command::Watch { json } => watch::run(folders, json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,
-        Command::Agent => Ok(ExitCode::FAILURE),
+        // Handled above.
+        Command::Agent | Command::Help { .. } => Ok(ExitCode::FAILURE),
         // `Cli::read` replaces it with `Work`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {
