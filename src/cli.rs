@@ -1,10 +1,13 @@
 //! Definition and parsing of the command line.
 
+mod examples;
+
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::builder::StyledStr;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::screen::{Colour, Stream};
+use crate::screen::{Colour, Shown, Stream};
 
 /// Indentation of continuation lines in usage and error messages.
 const HANG: usize = 4;
@@ -19,6 +22,7 @@ const HANG: usize = 4;
     version,
     max_term_width = 100,
     arg_required_else_help = true,
+    disable_help_subcommand = true,
     override_usage = "lyncsh [OPTIONS] PROFILE [--shell SHELL] [SCRIPT [ARGUMENTS]] [-- ARGUMENTS]\n       lyncsh [OPTIONS] COMMAND"
 )]
 pub struct Cli {
@@ -136,17 +140,23 @@ pub enum Command {
     /// Run one command or script without a shell, in one profile or many
     Exec(Box<Exec>),
     /// Show agents, their shells, and which sessions count against the endpoint's limit
-    Status(Json),
+    Status(StatusOptions),
     /// Check whether a profile would connect, and what prevents it; changes nothing
     ///
     /// Exit code 0: it would connect. Exit code 3: a check failed. Takes at most 15 seconds.
-    #[command(after_help = "Example, the checks that did not pass:\n  \
-                            lyncsh doctor work --json | jq '.findings[] | select(.state != \"ok\")'")]
     Doctor {
         #[command(flatten)]
         profile: Name,
         #[command(flatten)]
         json: Json,
+    },
+    /// Show agents, shells, pipelines and sessions in a live screen
+    ///
+    /// `q` quits, `s` stops the selected agent after a confirmation, and the arrow keys select.
+    Watch {
+        /// Print one snapshot as JSON, as `lyncsh status` does
+        #[arg(long)]
+        json: bool,
     },
     /// Stop agents and remove their sessions
     Stop {
@@ -160,10 +170,25 @@ pub enum Command {
     /// Try lyncsh against a built-in simulated endpoint
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// Generate shell completions
+    /// Print the script that completes commands, options, profiles and cmdlets in a shell
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
+    },
+    /// Print a manual page
+    Man {
+        /// The command, as in `lyncsh man hook install` [default: lyncsh itself]
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+        /// Write all manual pages into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        output: Option<PathBuf>,
+    },
+    /// Print help for a command or a topic
+    Help {
+        /// A command, or the topic profile, console, exec, authentication or exit-codes
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
     },
     /// Run the agent, which owns one remote session; started by lyncsh itself
     #[command(hide = true)]
@@ -228,14 +253,18 @@ impl Work {
 }
 
 impl Cli {
-    /// Writes the completion script for a shell.
-    pub fn completions(shell: clap_complete::Shell, into: &mut dyn std::io::Write) {
-        clap_complete::generate(shell, &mut Self::command(), "lyncsh", into);
+    /// Returns the declaration with the examples of every command.
+    pub fn declaration() -> clap::Command {
+        examples::add(Self::command())
     }
 
     /// Parses the command line. If it is invalid, calls `refused` and exits the program.
     pub fn read(refused: fn()) -> Self {
-        let mut cli = Self::try_parse().unwrap_or_else(|error| quit(&error, refused));
+        let matches = Self::declaration().try_get_matches();
+        let parsed = matches.and_then(|matches| {
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::declaration()))
+        });
+        let mut cli = parsed.unwrap_or_else(|error| quit(&error, refused));
         if let Command::Shell(words) = &cli.command {
             let work = Work::read(words, refused);
             cli.common.verbose += work.common.verbose;
@@ -250,17 +279,21 @@ impl Cli {
 /// Prints help, the version, or the error of the command line, and exits the program.
 fn quit(error: &clap::Error, refused: fn()) -> ! {
     let stream = if error.use_stderr() { Stream::Error } else { Stream::Output };
-    let styled = error.render();
-    let text = match stream.colour() {
-        Colour::Keep => styled.ansi().to_string(),
-        Colour::Drop => styled.to_string(),
-    };
     // A closed pipe is not an error.
-    let _ = stream.write(&stream.message(&text, HANG));
+    let _ = stream.write(&shown(&error.render(), stream));
     if error.use_stderr() {
         refused();
     }
     std::process::exit(error.exit_code());
+}
+
+/// Formats help or an error of clap for a stream.
+pub fn shown(text: &StyledStr, stream: Stream) -> Shown {
+    let text = match stream.colour() {
+        Colour::Keep => text.ansi().to_string(),
+        Colour::Drop => text.to_string(),
+    };
+    stream.message(&text, HANG)
 }
 
 /// Returns the configuration directory from the environment.
@@ -419,6 +452,20 @@ pub enum HookAction {
     Remove,
     /// Print the hook script to install manually
     Print(HookOptions),
+    /// Print the lines that show the running agents in a shell's prompt
+    Prompt {
+        #[arg(value_enum)]
+        shell: PromptShell,
+    },
+}
+
+/// Programs that draw a prompt.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptShell {
+    Bash,
+    Zsh,
+    Fish,
+    Starship,
 }
 
 /// Options of `lyncsh hook`.
@@ -464,6 +511,20 @@ pub struct Name {
     /// The profile's name
     #[arg(value_name = "PROFILE")]
     pub name: String,
+}
+
+/// Options of `lyncsh status`.
+#[derive(Args, Debug)]
+pub struct StatusOptions {
+    #[command(flatten)]
+    pub json: Json,
+    /// Print one line for each agent: text with fields in braces, such as '{name} {shells}'
+    ///
+    /// Fields: name, shells, state (open or connecting), process, user, endpoint, session, since (time since the
+    /// session was opened), used and allowed (sessions of the account), running, queued, pipelines, received,
+    /// sent, errors. `{{` and `}}` are braces. Only `used` queries the endpoint.
+    #[arg(long, conflicts_with = "json")]
+    pub format: Option<String>,
 }
 
 #[derive(Args, Clone, Copy, Debug)]
@@ -530,6 +591,5 @@ pub struct Demo {
 /// Returns the command names, which cannot be profile names.
 pub fn taken() -> Vec<String> {
     let command = Cli::command();
-    let names = command.get_subcommands().map(|one| one.get_name().to_owned());
-    names.chain(["help".to_owned()]).collect()
+    command.get_subcommands().map(|one| one.get_name().to_owned()).collect()
 }

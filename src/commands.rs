@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod attach;
+pub mod completions;
 pub mod connect;
 pub mod copy;
 #[cfg(feature = "demo")]
@@ -12,12 +13,14 @@ pub mod entries;
 pub mod exec;
 mod exit_code;
 mod facts;
+pub mod help;
 pub mod hook;
 mod keeper;
 pub mod keyring;
 mod last_used;
 pub mod list;
 pub mod login;
+pub mod man;
 pub mod names;
 pub mod powershell;
 pub mod refresh;
@@ -35,6 +38,7 @@ pub mod stop;
 mod unverified;
 mod usage;
 mod voice;
+pub mod watch;
 
 use std::process::ExitCode;
 
@@ -69,7 +73,14 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     if matches!(cli.command, Command::Agent) {
         return Ok(agent::process::run().await);
     }
+    if let Command::Help { words } = &cli.command {
+        return help::run(words).map(|()| ExitCode::SUCCESS);
+    }
     let folders = Folders::find(cli.common.config_dir.as_deref()).into_diagnostic()?;
+    if let Command::Status(cli::StatusOptions { format: Some(format), .. }) = &cli.command {
+        // For prompts: orphaned sessions are left to the next command.
+        return status::run_format(&folders, format).await;
+    }
     names::report(&folders);
     // Own profiles are usable without it.
     if let Err(error) = profile::team_folders(&folders) {
@@ -102,12 +113,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
             let options = login::Options { stdin: password_stdin, proxy, browser };
             done(login::run(folders, &profile.name, &options).await)
         }
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            Cli::completions(shell, &mut script);
-            output::print_data(&String::from_utf8_lossy(&script));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => done(completions::run(shell)),
+        Command::Man { command, output } => done(man::run(&command, output.as_deref())),
         Command::Remove { profile, yes } => {
             done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
         }
@@ -133,12 +140,14 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Hook { action } => done(hook::run(&context, &action).await),
         Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
         Command::Exec(options) => exec::run(&context, *options).await,
-        Command::Status(json) => status::run(folders, json.json).await,
+        Command::Status(options) => status::run(folders, options.json.json).await,
+        Command::Watch { json } => watch::run(folders, json).await,
         Command::Doctor { profile, json } => doctor::run(folders, &profile.name, json.json).await,
         Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,
-        Command::Agent => Ok(ExitCode::FAILURE),
+        // Handled above.
+        Command::Agent | Command::Help { .. } => Ok(ExitCode::FAILURE),
         // `Cli::read` replaces it with `Work`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {

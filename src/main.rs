@@ -6,6 +6,8 @@ use lyncsh::cli::{Cli, Command};
 use lyncsh::{commands, screen};
 
 fn main() -> ExitCode {
+    // For the scripts of `lyncsh completions`.
+    commands::completions::complete();
     // The user may mean a profile whose name became a command of a later version.
     let cli = Cli::read(commands::names::report_before_parsing);
     if !matches!(cli.command, Command::Agent) {

@@ -25,23 +25,22 @@ pub enum ControlRequest {
     Release,
     /// Announces a shell: this process or a process that it starts. The watcher disconnects after
     /// [`ControlEvent::Awaited`].
-    Announce {
-        process: u32,
-    },
+    Announce { process: u32 },
     /// Keeps the watch, but the agent no longer stays for it: it waits for the announced shell, this process.
-    Guard {
-        process: u32,
-    },
+    Guard { process: u32 },
     /// Answers [`ControlEvent::Refused`]: removes these sessions and connects again.
-    Retry {
-        remove: Vec<Uuid>,
-    },
+    Retry { remove: Vec<Uuid> },
     /// Marks the watcher as a console at a terminal: while it watches, the agent reconnects a lost session
     /// without a time limit.
     Persist,
     /// Reconnects a lost session immediately.
     Reconnect,
-    Status,
+    /// Asks for [`Status`]. `brief`: without the sessions on the endpoint, which the agent would have to query.
+    // Agents of earlier versions ignore `brief`.
+    Status {
+        #[serde(default)]
+        brief: bool,
+    },
     /// Removes the session and ends the agent.
     Stop,
 }
@@ -151,6 +150,27 @@ pub struct Status {
     /// The account's session limit, if known.
     pub allowed: Option<usize>,
     pub holders: Vec<Holder>,
+    /// Counters of the session; zero if the agent is of an earlier version.
+    #[serde(default)]
+    pub traffic: Traffic,
+}
+
+/// Counters of one session, from its opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    /// Pipelines that are running on the endpoint.
+    pub running: usize,
+    /// Pipelines that wait for a runspace.
+    pub queued: usize,
+    /// Pipelines that were started on the endpoint.
+    pub pipelines: u64,
+    /// Bytes of PSRP messages from the endpoint.
+    pub received: u64,
+    /// Bytes of PSRP messages to the endpoint.
+    pub sent: u64,
+    /// Error records of the shells' pipelines, and pipelines that ended without a final state.
+    pub errors: u64,
 }
 
 /// An attached shell.
@@ -195,4 +215,28 @@ pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)
         return Ok(None);
     }
     serde_json::from_slice(&line).map(Some).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_and_clients_of_other_versions_understand_each_other() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(tag = "request", rename_all = "kebab-case")]
+        enum Earlier {
+            Status,
+        }
+        let brief = serde_json::to_string(&ControlRequest::Status { brief: true }).unwrap();
+        assert_eq!(serde_json::from_str::<Earlier>(&brief).unwrap(), Earlier::Status);
+        let request: ControlRequest = serde_json::from_str(r#"{"request":"status"}"#).unwrap();
+        assert_eq!(request, ControlRequest::Status { brief: false });
+        let status: Status = serde_json::from_str(
+            r#"{"profile":"work","process":1,"user":null,"endpoint":null,"session":null,"open":null,
+                "shells":[],"used":null,"allowed":3,"holders":[]}"#,
+        )
+        .unwrap();
+        assert_eq!(status.traffic, Traffic::default());
+    }
 }

@@ -37,18 +37,27 @@ pub enum Stopped {
 
 /// Returns the status of a profile's agent; `None` if no agent is running.
 pub async fn status(folders: &Folders, profile: &str) -> io::Result<Option<Status>> {
+    ask(folders, profile, false, STATUS_TIMEOUT).await
+}
+
+/// Returns the status without the sessions on the endpoint, within `limit`.
+pub async fn brief_status(folders: &Folders, profile: &str, limit: Duration) -> io::Result<Option<Status>> {
+    ask(folders, profile, true, limit).await
+}
+
+async fn ask(folders: &Folders, profile: &str, brief: bool, limit: Duration) -> io::Result<Option<Status>> {
     let paths = AgentPaths::of(folders, profile);
     let asking = async {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
-        control::send(&mut writer, &ControlRequest::Status).await?;
+        control::send(&mut writer, &ControlRequest::Status { brief }).await?;
         match control::receive(&mut BufReader::new(reader)).await? {
             Some(ControlEvent::Status(status)) => Ok(Some(*status)),
             // The agent has ended in the meantime.
             _ => Ok(None),
         }
     };
-    tokio::time::timeout(STATUS_TIMEOUT, asking).await?
+    tokio::time::timeout(limit, asking).await?
 }
 
 /// Stops the agent of a profile and removes its session. An agent that does not answer is killed, and this

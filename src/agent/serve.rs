@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::control::{self, Attached, ControlEvent, ControlRequest, Status};
+use super::control::{self, Attached, ControlEvent, ControlRequest, Status, Traffic};
 use super::journal::Journal;
 use super::mux::{ClientInfo, Mux, State};
 use super::presence::{ExpectedShell, Last, PresenceGuard};
@@ -236,8 +236,8 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                     // The refusal may have been resolved already.
                     let _ = server.shared.retry.try_send(remove);
                 }
-                Some(ControlRequest::Status) => {
-                    let status = Box::new(server.status().await);
+                Some(ControlRequest::Status { brief }) => {
+                    let status = Box::new(server.status(brief).await);
                     control::send(&mut writer, &ControlEvent::Status(status)).await?;
                 }
                 Some(ControlRequest::Stop) => {
@@ -317,7 +317,8 @@ impl ControlServer {
         }
     }
 
-    async fn status(&self) -> Status {
+    /// Returns the state; `brief`: without a request to the endpoint.
+    async fn status(&self, brief: bool) -> Status {
         let opened = self.shared.opened.borrow().clone();
         let mut status = Status {
             profile: self.profile.name.clone(),
@@ -331,6 +332,7 @@ impl ControlServer {
             used: None,
             allowed: slots::allowed(self.profile.kind),
             holders: Vec::new(),
+            traffic: Traffic::default(),
         };
         let Some(opened) = opened else { return status };
         if let Some(mux) = opened.mux.status().await {
@@ -340,7 +342,13 @@ impl ControlServer {
                 attached: Some(client.attached),
                 commands: client.commands,
             };
+            let super::mux::Traffic { pipelines, received, sent, errors } = mux.traffic;
+            let (running, queued) = (mux.running, mux.queued);
+            status.traffic = Traffic { running, queued, pipelines, received, sent, errors };
             status.shells = mux.clients.into_iter().map(attached).collect();
+        }
+        if brief {
+            return status;
         }
         match slots::holders(&self.journal, &opened.endpoint).await {
             Ok(holders) => {

@@ -1,6 +1,7 @@
 //! `lyncsh hook`: imports cmdlets into every new PowerShell session.
 
 mod first;
+mod prompt;
 
 use std::path::Path;
 
@@ -26,6 +27,10 @@ pub async fn run(context: &Context, action: &HookAction) -> miette::Result<()> {
     match action {
         HookAction::Install { of, yes } => install(context, of, *yes).await,
         HookAction::Remove => remove(context),
+        HookAction::Prompt { shell } => {
+            crate::output::print_data(prompt::lines(*shell));
+            Ok(())
+        }
         HookAction::Print(of) => {
             crate::output::print_data(&format!(
                 "{}\n",

@@ -19,15 +19,20 @@ pub fn report(folders: &Folders) {
 /// Calls [`report`] for a command line that cannot be parsed and may be meant for the profile.
 pub fn report_before_parsing() {
     let words: Vec<String> = words().collect();
+    let config = config_dir_in(&words).or_else(cli::config_dir);
+    if let Ok(folders) = Folders::find(config.as_deref()) {
+        report(&folders);
+    }
+}
+
+/// Returns the configuration directory in the words of a command line.
+pub fn config_dir_in(words: &[String]) -> Option<PathBuf> {
     let joined = words.iter().find_map(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
     let named = joined.or_else(|| {
         let at = words.iter().position(|word| word == OPTION)?;
         words.get(at + 1).map(String::as_str)
     });
-    let config = named.map(PathBuf::from).or_else(cli::config_dir);
-    if let Ok(folders) = Folders::find(config.as_deref()) {
-        report(&folders);
-    }
+    named.map(PathBuf::from)
 }
 
 /// Returns the words of the command line. Words that are not Unicode do not match a command.

@@ -1,7 +1,10 @@
 //! `lyncsh status`: shows agents, their shells, and the sessions of their accounts.
 
+mod format;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use miette::IntoDiagnostic as _;
 use serde::Serialize;
@@ -16,6 +19,8 @@ use crate::profile;
 use crate::screen::format_seconds;
 use crate::{output, platform};
 
+/// Time limit for the answers of the agents with `--format`: a prompt must not wait for a stopped agent.
+const PROMPT_TIMEOUT: Duration = Duration::from_millis(100);
 /// Indentation of continuation lines.
 const HANG: usize = 4;
 
@@ -36,6 +41,28 @@ struct Silent {
     profile: String,
     process: Option<u32>,
     reason: String,
+}
+
+/// Prints one line for each agent. Without the field `used`, neither the endpoints nor the journal are read.
+pub async fn run_format(folders: &Folders, template: &str) -> miette::Result<ExitCode> {
+    let template = format::Template::parse(template)?;
+    let names = AgentPaths::known(folders);
+    let asked = names.iter().map(async |name| {
+        if template.queries_endpoint() {
+            return control_client::status(folders, name).await;
+        }
+        control_client::brief_status(folders, name, PROMPT_TIMEOUT).await
+    });
+    let mut lines = String::new();
+    for (name, answer) in names.iter().zip(futures_util::future::join_all(asked).await) {
+        match answer {
+            Ok(Some(status)) => lines.push_str(&template.line(&status)),
+            Ok(None) => {}
+            Err(_) => lines.push_str(&template.silent(name, AgentPaths::of(folders, name).holder())),
+        }
+    }
+    output::print_data(&lines);
+    Ok(ExitCode::SUCCESS)
 }
 
 pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {

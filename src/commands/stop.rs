@@ -14,31 +14,47 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
     let mut code = ExitCode::SUCCESS;
     for name in names {
         match control_client::stop(folders, &name).await {
-            Ok(Stopped::Removed) => crate::outln!("'{name}': the session is removed"),
+            Ok(stopped @ Stopped::Removed) => crate::outln!("{}", described(&name, &stopped)),
             Ok(Stopped::NotRunning) if all => {}
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {
                 crate::outln!("'{name}': the session is standalone; it is removed when its shell exits");
             }
-            Ok(Stopped::NotRunning) => match profile::connections(folders, &name) {
-                Ok(_) => crate::outln!("'{name}' has no session"),
+            Ok(stopped @ Stopped::NotRunning) => match profile::connections(folders, &name) {
+                Ok(_) => crate::outln!("{}", described(&name, &stopped)),
                 Err(error) => return Err(error.into()),
             },
-            Ok(Stopped::Left(reason)) => {
-                crate::errln!("'{name}': the session may still be on the server: {reason}");
-                code = ExitCode::FAILURE;
-            }
-            Ok(Stopped::Killed { process, lines }) => {
-                let process = in_brackets(process);
-                crate::errln!("'{name}': the agent{process} did not answer and was killed");
-                lines.iter().for_each(|line| crate::errln!("{line}"));
+            Ok(stopped) => {
+                crate::errln!("{}", described(&name, &stopped));
+                if matches!(stopped, Stopped::Left(_)) {
+                    code = ExitCode::FAILURE;
+                }
             }
             Err(error) => {
-                crate::errln!("'{name}': cannot stop the agent: {error}");
+                crate::errln!("{}", failed(&name, &error));
                 code = ExitCode::FAILURE;
             }
         }
     }
     Ok(code)
+}
+
+/// Describes the result of stopping an agent, in one or more lines.
+pub fn described(name: &str, stopped: &Stopped) -> String {
+    match stopped {
+        Stopped::Removed => format!("'{name}': the session is removed"),
+        Stopped::NotRunning => format!("'{name}' has no session"),
+        Stopped::Left(reason) => format!("'{name}': the session may still be on the server: {reason}"),
+        Stopped::Killed { process, lines } => {
+            let process = in_brackets(*process);
+            let first = format!("'{name}': the agent{process} did not answer and was killed");
+            [&[first], lines.as_slice()].concat().join("\n")
+        }
+    }
+}
+
+/// Describes the failure to stop an agent.
+pub fn failed(name: &str, error: &std::io::Error) -> String {
+    format!("'{name}': cannot stop the agent: {error}")
 }
 
 /// Returns whether a shell has a standalone session of this profile.

@@ -6,16 +6,20 @@ use miette::IntoDiagnostic as _;
 
 use crate::cli;
 use crate::profile::{self, StoreError};
+use crate::screen::{self, Stream};
 
 /// Asks for a confirmation. Returns whether the answer is y.
 ///
 /// # Errors
-/// Standard input is not a terminal.
+/// Standard input or standard error is not a terminal.
 pub fn agreed(question: &str) -> miette::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(usage!(help = "pass --yes", "cannot ask for confirmation: stdin is not a terminal"));
     }
-    crate::out!("{question}");
+    if !Stream::Error.is_terminal() {
+        return Err(usage!(help = "pass --yes", "cannot ask for confirmation: stderr is not a terminal"));
+    }
+    screen::question(question).into_diagnostic()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).into_diagnostic()?;
     Ok(answer.trim().eq_ignore_ascii_case("y"))

@@ -111,6 +111,11 @@ impl Message {
         bytes
     }
 
+    /// Returns the number of bytes of the header and the body.
+    pub fn size(&self) -> u64 {
+        (HEADER + self.body.len()) as u64
+    }
+
     /// Decodes a complete message; removes the body's byte order mark.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {

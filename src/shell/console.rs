@@ -153,6 +153,11 @@ fn history_file(folders: &Folders, name: &str) -> PathBuf {
     folders.state.join("history").join(format!("{name}.txt"))
 }
 
+/// Returns the names of the endpoint's commands, as far as they are cached.
+pub fn known_commands(folders: &Folders, profile: &Profile) -> Vec<String> {
+    Catalogue::load(Some(cached(folders, profile))).names()
+}
+
 /// Returns the cache file for the commands that an endpoint offers to an account.
 fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
     folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))

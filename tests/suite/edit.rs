@@ -80,6 +80,6 @@ fn settings_are_shown_as_json_and_words_completed() {
     assert_eq!(shown["prefix"], serde_json::Value::Null);
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let (code, out, error) = world.run(&["completions", shell]);
-        assert!(code == 0 && out.contains("shortcut"), "{shell}: {error}");
+        assert!(code == 0 && out.contains("LYNCSH_COMPLETE"), "{shell}: {error}");
     }
 }

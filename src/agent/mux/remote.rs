@@ -25,7 +25,10 @@ impl Core {
             return;
         }
         match event {
-            ConnectionEvent::Message(message) => self.remote_message(message),
+            ConnectionEvent::Message(message) => {
+                self.traffic.received += message.size();
+                self.remote_message(message);
+            }
             ConnectionEvent::StopAcknowledged(id) => {
                 let actions = self.scheduler.stop_acknowledged(id);
                 self.act(actions);
@@ -72,6 +75,9 @@ impl Core {
     fn pipeline_message(&mut self, message: Message) {
         let id = message.pipeline;
         let Some(pipeline) = self.scheduler.pipeline(id) else { return };
+        if message.kind == MessageType::ErrorRecord && !pipeline.background {
+            self.traffic.errors += 1;
+        }
         let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
         if let (Some(prompt), Some(client), true) = (answer, pipeline.client, lacks_command(&message.body)) {
@@ -96,6 +102,7 @@ impl Core {
     }
 
     fn pipeline_lost(&mut self, id: Uuid, reason: &str) {
+        self.traffic.errors += 1;
         // PowerShell writes the reason to the terminal unfiltered.
         let reason = clean(reason, Colour::Drop);
         let actions = self.scheduler.lost(id, reason.as_str(), Instant::now());

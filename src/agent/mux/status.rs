@@ -57,6 +57,20 @@ pub struct Status {
     pub running: usize,
     /// Pipelines waiting for a runspace.
     pub queued: usize,
+    pub traffic: Traffic,
+}
+
+/// Counters of the session, from its opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Pipelines started on the endpoint.
+    pub pipelines: u64,
+    /// Bytes of messages from the endpoint.
+    pub received: u64,
+    /// Bytes of messages to the endpoint.
+    pub sent: u64,
+    /// Error records of the clients' pipelines, and pipelines that ended without a final state.
+    pub errors: u64,
 }
 
 /// One attached client.

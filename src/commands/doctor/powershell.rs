@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap_complete::Shell;
 
 use super::finding::Finding;
-use crate::cli::Cli;
+use crate::commands::completions;
 use crate::desktop::startup;
 use crate::exports::Exports;
 use crate::folders::Folders;
@@ -80,8 +80,7 @@ pub fn completions() -> Finding {
     let (mut current, mut old) = (Vec::new(), Vec::new());
     for (shell, path) in files() {
         let Ok(installed) = std::fs::read(&path) else { continue };
-        let mut script = Vec::new();
-        Cli::completions(shell, &mut script);
+        let Ok(script) = completions::script(shell) else { continue };
         let line = format!("{shell}: {}", path.display());
         if installed == script { current.push(line) } else { old.push((shell, line)) }
     }

@@ -1,0 +1,184 @@
+//! `lyncsh completions`, and the requests of its scripts: the words that can follow on a command line.
+//! Reads files only; never connects.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+use clap::{CommandFactory as _, ValueHint};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
+use clap_complete::env::Shells;
+use clap_complete::{CompleteEnv, Shell};
+use miette::IntoDiagnostic as _;
+
+use super::names;
+use crate::cli::{self, Cli, Work};
+use crate::exports::Exports;
+use crate::folders::Folders;
+use crate::output;
+use crate::profile::{self, Profile, Selection};
+use crate::shell::console;
+
+/// Variable with the name of the shell that requests completions.
+const VARIABLE: &str = "LYNCSH_COMPLETE";
+/// Variable with the position of the word to complete; not set by every shell.
+const INDEX: &str = "_CLAP_COMPLETE_INDEX";
+/// Value names of arguments that are names of profiles.
+const PROFILES: [&str; 4] = ["PROFILE", "PROFILES", "NAMES", "OLD"];
+
+/// Prints the script that registers the completion in a shell.
+pub fn run(shell: Shell) -> miette::Result<()> {
+    output::print_data(&String::from_utf8_lossy(&script(shell)?));
+    Ok(())
+}
+
+/// Returns the script that registers the completion in a shell.
+pub fn script(shell: Shell) -> miette::Result<Vec<u8>> {
+    let mut script = Vec::new();
+    let shells = Shells::builtins();
+    if let Some(completer) = shells.completer(&shell.to_string()) {
+        completer
+            .write_registration(VARIABLE, "lyncsh", "lyncsh", "lyncsh", &mut script)
+            .into_diagnostic()?;
+    }
+    Ok(script)
+}
+
+/// Answers a request of a shell and exits; returns if there is none.
+pub fn complete() {
+    CompleteEnv::with_factory(declaration).var(VARIABLE).complete();
+}
+
+/// Returns the command line's declaration with the words of this user.
+fn declaration() -> clap::Command {
+    let command = Cli::declaration().mut_args(with_words).mut_subcommands(|command| {
+        // The name of a new profile is not completed.
+        if command.get_name() == "add" { command } else { command.mut_args(with_words) }
+    });
+    let Some(folders) = folders() else { return command };
+    let taken = cli::taken();
+    // `lyncsh NAME` has the options of `Work`.
+    profile::names(&folders).into_iter().filter(|name| !taken.contains(name)).fold(
+        command,
+        |command, name| {
+            // The profile's name is the subcommand; the argument in its place is the script.
+            let work = Work::command().mut_args(|arg| match arg.get_id().as_str() {
+                "name" => arg.value_hint(ValueHint::FilePath),
+                _ => with_words(arg),
+            });
+            // The process ends with the answer.
+            let name: &'static str = name.leak();
+            command.subcommand(work.name(name).no_binary_name(false).about("Open a shell"))
+        },
+    )
+}
+
+/// Adds the completion of an argument's values.
+fn with_words(arg: clap::Arg) -> clap::Arg {
+    let value = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str().to_owned());
+    match (arg.get_long(), value.as_deref()) {
+        (Some("tag"), _) => arg.add(ArgValueCompleter::new(tags)),
+        (_, Some("DIR")) => arg.value_hint(ValueHint::DirPath),
+        (_, Some("FILE")) => arg.value_hint(ValueHint::FilePath),
+        (_, Some(name)) if PROFILES.contains(&name) => arg.add(ArgValueCompleter::new(profiles)),
+        _ => arg,
+    }
+}
+
+/// Returns the words before the one to complete, without the program.
+fn words() -> Vec<String> {
+    let mut words: Vec<String> = std::env::args_os()
+        .skip_while(|word| word != "--")
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let index = std::env::var(INDEX).ok().and_then(|index| index.parse().ok());
+    words.truncate(index.unwrap_or(words.len().saturating_sub(1)));
+    words.drain(..words.len().min(1));
+    words
+}
+
+fn folders() -> Option<Folders> {
+    Folders::find(names::config_dir_in(&words()).or_else(cli::config_dir).as_deref()).ok()
+}
+
+/// Names of profiles. For `exec`, also its script and the commands after `--`.
+fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words = words();
+    let Some(folders) = folders() else { return Vec::new() };
+    if let Some(exec) = words.iter().position(|word| word == "exec") {
+        let after = &words[exec + 1..];
+        let is_many = after.iter().any(|word| ["--all", "--tag", "--profiles"].contains(&option(word)));
+        if let Some(end) = after.iter().position(|word| word == "--") {
+            return matching(commands(&folders, &after[..end]), current);
+        }
+        // An option with a value is not followed by the profile.
+        let is_value = after.last().is_some_and(|word| word == "--profiles");
+        if !is_value && (is_many || named(after).is_some()) {
+            return PathCompleter::file().complete(current);
+        }
+    }
+    matching(profile::names(&folders), current)
+}
+
+/// Returns an option without its value.
+fn option(word: &str) -> &str {
+    word.split_once('=').map_or(word, |(option, _)| option)
+}
+
+/// Returns the profile in the words after `exec`.
+fn named(words: &[String]) -> Option<&String> {
+    let command = Cli::command();
+    let exec = command.find_subcommand("exec")?;
+    let takes_value = |word: &str| {
+        let long = word.strip_prefix("--").unwrap_or_default();
+        exec.get_arguments()
+            .chain(command.get_arguments())
+            .any(|arg| arg.get_long() == Some(long) && arg.get_action().takes_values())
+    };
+    let is_value = |at: usize| at > 0 && takes_value(&words[at - 1]);
+    words.iter().enumerate().find(|(at, word)| !word.starts_with('-') && !is_value(*at)).map(|(_, word)| word)
+}
+
+/// Returns the commands of the selected profiles' endpoints, as far as they are cached.
+fn commands(folders: &Folders, words: &[String]) -> Vec<String> {
+    let value = |name: &str| {
+        let at = words.iter().position(|word| option(word) == name)?;
+        words[at].split_once('=').map(|(_, value)| value.to_owned()).or_else(|| words.get(at + 1).cloned())
+    };
+    let selection = if words.iter().any(|word| word == "--all") {
+        Selection::All
+    } else if let Some(tag) = value("--tag") {
+        Selection::Tag(tag)
+    } else if let Some(names) = value("--profiles") {
+        Selection::Names(names.split(',').map(str::to_owned).collect())
+    } else if let Some(name) = named(words) {
+        Selection::Names(vec![name.clone()])
+    } else {
+        return Vec::new();
+    };
+    let selected = profile::select(folders, &selection).unwrap_or_default();
+    // As in the console: without the prefix. The console and the module have separate caches.
+    let names = |profile: Profile| {
+        let exported = Exports::of(folders, &profile.name).names(None).unwrap_or_default();
+        [exported, console::known_commands(folders, &profile)].concat()
+    };
+    let all: BTreeSet<String> =
+        selected.into_iter().filter_map(|one| one.profile.ok()).flat_map(names).collect();
+    all.into_iter().collect()
+}
+
+/// Tags of the profiles.
+fn tags(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(folders) = folders() else { return Vec::new() };
+    let profiles = profile::select(&folders, &Selection::All).unwrap_or_default();
+    let tags: BTreeSet<String> =
+        profiles.into_iter().filter_map(|one| one.profile.ok()).flat_map(|profile| profile.tags).collect();
+    matching(tags, current)
+}
+
+/// Returns the words that begin with the current word; the case of letters is ignored, as in PowerShell.
+fn matching(words: impl IntoIterator<Item = String>, current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy().to_lowercase();
+    let begins = |word: &String| word.to_lowercase().starts_with(&current);
+    words.into_iter().filter(begins).map(CompletionCandidate::new).collect()
+}
