@@ -1,11 +1,9 @@
 //! Objects as data for other programs: JSON, CSV and CLIXML on standard output, and JSON, CSV and lines as the
 //! input of a pipeline.
 
+use super::stage::parse_json::parse;
 use super::stage::{csv, json};
 use crate::psrp::clixml::{Content, Document, Object, Value};
-
-/// Maximum nesting of JSON input.
-const MAX_DEPTH: usize = 100;
 
 /// A format of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,50 +133,22 @@ pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
         InputFormat::Csv => rows(text),
         InputFormat::Json if text.trim().is_empty() => Ok(Vec::new()),
         InputFormat::Json => {
-            let read: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            match read {
-                serde_json::Value::Array(all) => all.iter().map(|one| value(one, 0)).collect(),
-                one => Ok(vec![value(&one, 0)?]),
-            }
+            let read = parse(text, false).map_err(|error| error.to_string())?;
+            Ok(read.items().map_or_else(|| vec![read.clone()], <[Value]>::to_vec))
         }
         InputFormat::JsonLines => {
             let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
             lines
                 .map(|(at, line)| {
-                    let read = serde_json::from_str(line).map_err(|error| {
+                    parse(line, false).map_err(|error| {
                         let place = format!(" at line 1 column {}", error.column());
                         let reason = error.to_string().replace(&place, "");
                         format!("{reason} at line {} column {}", at + 1, error.column())
-                    })?;
-                    value(&read, 0).map_err(|reason| format!("{reason} at line {}", at + 1))
+                    })
                 })
                 .collect()
         }
     }
-}
-
-/// Converts JSON as ConvertFrom-Json does: whole numbers are Int64, others Double.
-fn value(json: &serde_json::Value, depth: usize) -> Result<Value, String> {
-    if depth > MAX_DEPTH {
-        return Err(format!("the JSON is nested more than {MAX_DEPTH} levels deep"));
-    }
-    Ok(match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(one) => Value::Bool(*one),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(whole), _) => Value::I64(whole),
-            (None, Some(whole)) => Value::U64(whole),
-            (None, None) => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        serde_json::Value::String(text) => Value::String(text.clone()),
-        serde_json::Value::Array(all) => {
-            Value::array(all.iter().map(|one| value(one, depth + 1)).collect::<Result<Vec<_>, _>>()?)
-        }
-        serde_json::Value::Object(members) => {
-            let members = members.iter().map(|(name, one)| Ok((name.clone(), value(one, depth + 1)?)));
-            Value::custom_object(members.collect::<Result<Vec<_>, String>>()?)
-        }
-    })
 }
 
 /// Returns an object for each row, named by the first row.
@@ -277,7 +247,8 @@ mod tests {
             read(InputFormat::Json, "[{\"A\": 1}, 2.5]").unwrap(),
             [object("A", Value::I64(1)), Value::Double(2.5)]
         );
-        assert_eq!(read(InputFormat::Json, "{\"A\": [true]}").unwrap().len(), 1);
+        let ordered = read(InputFormat::Json, "{\"B\": [true], \"A\": 1}").unwrap();
+        assert_eq!(ordered, [Value::custom_object([("B", Value::array([true.into()])), ("A", Value::I64(1))])]);
         assert_eq!(read(InputFormat::Json, " \n").unwrap(), []);
         assert_eq!(read(InputFormat::JsonLines, "1\n\n\"b\"\n").unwrap(), [Value::I64(1), "b".into()]);
         assert_eq!(read(InputFormat::Csv, "A\n\"x,y\"\n").unwrap(), [object("A", "x,y".into())]);
@@ -292,7 +263,7 @@ mod tests {
             "EOF while parsing a value at line 2 column 5"
         );
         assert!(refused(InputFormat::Csv, "A,B\n1\n").contains("line: 2"));
-        let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert!(read(InputFormat::Json, &deep).is_err());
     }
 }

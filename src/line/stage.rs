@@ -16,7 +16,7 @@ mod input;
 pub mod json;
 mod kinds;
 mod members;
-mod parse_json;
+pub mod parse_json;
 pub mod path;
 pub mod property;
 mod search;

@@ -75,7 +75,8 @@ fn converted(bound: &Bound, lines: &[String]) -> Result<Vec<Value>, LineError> {
         .collect())
 }
 
-fn parse(text: &str, as_hashtable: bool) -> Result<Value, serde_json::Error> {
+/// Parses a JSON document. `as_hashtable`: objects become hash tables.
+pub fn parse(text: &str, as_hashtable: bool) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
     let value = Reader { as_hashtable }.deserialize(&mut reader)?;
     reader.end()?;
