@@ -430,7 +430,7 @@ pub enum InputName {
 }
 
 /// Name of an error format.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorName {
     #[default]
     Text,

@@ -14,9 +14,9 @@ use task::{Task, fleeting, refuse};
 use tokio::time::Instant;
 
 use super::connect::{Among, Context};
-use super::last_used;
 use super::session::{self, Endings};
 use super::usage::{meant, usage};
+use super::{exit_code, last_used};
 use crate::cli::{ErrorName, Exec, ExecFormat, InputName};
 use crate::line::data::{DataFormat, InputFormat};
 use crate::profile::{self, Selection};
@@ -100,27 +100,39 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
     Ok((place, script))
 }
 
-/// Runs a command in one profile.
+/// Runs a command in one profile, and ends its output.
 async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miette::Result<u8> {
     let connections = profile::connections(&context.folders, name).map_err(|error| meant(name, error))?;
     let connections = fleeting(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
-    let output = Standard::new(options.output.data(), options.errors.into());
+    let output = Arc::new(Standard::new(options.output.data(), options.errors.into()));
     let endings = Endings::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
-    if let [profile] = connections.profiles.as_slice()
+    let result = if let [profile] = connections.profiles.as_slice()
         && profile.service.is_some()
     {
-        let code = module::run(context, name, task.line()?, &output, endings).await?;
-        output.finish().into_diagnostic().wrap_err("cannot write to standard output")?;
-        return Ok(code);
-    }
-    let input = match task.input() {
-        Ok(input) => input,
-        Err(refused) => return Ok(refuse(refused, name)),
+        module::run(context, name, task.line()?, &*output, endings).await
+    } else {
+        let input = match task.input() {
+            Ok(input) => input,
+            Err(refused) => return Ok(refuse(refused, name)),
+        };
+        let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
+        let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
+        let place = (console.host(), Losses::End);
+        let among = Among::all(&connections.profiles);
+        session::run_until(context, &connections, None, place, (among, endings), shell).await
     };
-    let console = Console::of_exec(&context.folders, &connections, Arc::new(output), screen::can_ask());
-    let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
-    let place = (console.host(), Losses::End);
-    let among = Among::all(&connections.profiles);
-    session::run_until(context, &connections, None, place, (among, endings), shell).await
+    // A reader that has ended is part of the result already.
+    let finished = output.finish();
+    match result {
+        Err(report) if options.errors == ErrorName::Json => {
+            output.fail(&report.to_string(), report.help().map(|help| help.to_string()).as_deref());
+            Ok(exit_code(&report).code())
+        }
+        Ok(0) => {
+            finished.into_diagnostic().wrap_err("cannot write to standard output")?;
+            Ok(0)
+        }
+        result => result,
+    }
 }

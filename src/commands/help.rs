@@ -86,7 +86,7 @@ fn lines(topic: &Topic) -> Vec<(String, usize)> {
         .parts
         .iter()
         .flat_map(|(page, headings)| headings.iter().filter_map(|heading| markdown::section(page, heading)));
-    let mut lines: Vec<(String, usize)> = sections.flat_map(|text| markdown::lines(text)).collect();
+    let mut lines: Vec<(String, usize)> = sections.flat_map(markdown::lines).collect();
     lines.push((format!("More: {}", topic.page), 0));
     lines
 }

@@ -149,7 +149,17 @@ pub async fn run_until(
             (name, opened)
         }
     });
-    for (name, opened) in join_all(opening).await {
+    let mut ending = ending;
+    let opening = join_all(opening);
+    let opened = tokio::select! {
+        opened = opening => opened,
+        // A dropped connection releases its agent.
+        over = endings.next(false), if ending.is_none() => {
+            ending = Some(over);
+            Vec::new()
+        }
+    };
+    for (name, opened) in opened {
         match opened {
             Ok(keeper) => keepers.push(keeper),
             Err(error) => failures.push((name, error)),

@@ -57,19 +57,20 @@ async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> 
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let write = || {
-        let folder = &context.folders.runtime;
-        crate::platform::private_folder(folder)?;
-        sweep(folder);
-        let mut file = tempfile::Builder::new().prefix(INPUT).suffix(".ps1").tempfile_in(folder)?;
-        // Windows PowerShell needs the byte order mark.
-        std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
-        // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle
-        // can write (CommandDiscovery; docs/powershell.md).
-        Ok(file.into_temp_path())
-    };
-    let file: std::io::Result<_> = write();
-    file.map(Some).into_diagnostic().wrap_err("cannot save the input for PowerShell")
+    script_file(context, &text).map(Some).into_diagnostic().wrap_err("cannot save the input for PowerShell")
+}
+
+/// Writes a text to a script file for PowerShell, which is removed when the path is dropped.
+pub fn script_file(context: &Context, text: &str) -> std::io::Result<tempfile::TempPath> {
+    let folder = &context.folders.runtime;
+    crate::platform::private_folder(folder)?;
+    sweep(folder);
+    let mut file = tempfile::Builder::new().prefix(INPUT).suffix(".ps1").tempfile_in(folder)?;
+    // Windows PowerShell needs the byte order mark.
+    std::io::Write::write_all(&mut file, format!("\u{feff}{text}").as_bytes())?;
+    // Closed: PowerShell opens scripts with FileShare.Read, which fails on Windows while another handle
+    // can write (CommandDiscovery; docs/powershell.md).
+    Ok(file.into_temp_path())
 }
 
 /// Connects and opens a shell: the requested one, the profile's, or the first one found. A given secret is

@@ -114,6 +114,7 @@ fn labelled(value: &Value, source: &str) -> Value {
         primitive => Object { content: Content::Primitive(primitive.clone()), ..Object::default() },
     };
     object.extended.retain(|(name, _)| name != SOURCE);
+    object.adapted.retain(|(name, _)| name != SOURCE);
     object.extended.push(property);
     object.into()
 }
@@ -153,6 +154,11 @@ pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
 
 /// Returns an object for each row, named by the first row.
 fn rows(text: &str) -> Result<Vec<Value>, String> {
+    // Windows PowerShell writes the type into a line above the names.
+    let text = match text.strip_prefix("#TYPE ") {
+        Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
+        None => text,
+    };
     let mut reader = ::csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
     let names: Vec<String> =
         reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
@@ -248,7 +254,10 @@ mod tests {
             [object("A", Value::I64(1)), Value::Double(2.5)]
         );
         let ordered = read(InputFormat::Json, "{\"B\": [true], \"A\": 1}").unwrap();
-        assert_eq!(ordered, [Value::custom_object([("B", Value::array([true.into()])), ("A", Value::I64(1))])]);
+        assert_eq!(
+            ordered,
+            [Value::custom_object([("B", Value::array([true.into()])), ("A", Value::I64(1))])]
+        );
         assert_eq!(read(InputFormat::Json, " \n").unwrap(), []);
         assert_eq!(read(InputFormat::JsonLines, "1\n\n\"b\"\n").unwrap(), [Value::I64(1), "b".into()]);
         assert_eq!(read(InputFormat::Csv, "A\n\"x,y\"\n").unwrap(), [object("A", "x,y".into())]);

@@ -120,6 +120,8 @@ pub struct Local {
     /// Errors of single objects, which did not end the pipeline.
     missed: Vec<(LineError, Common)>,
     preferred: Action,
+    /// Set if the last file gets a text line by line.
+    is_split: bool,
 }
 
 /// A stage with its common parameters.
@@ -156,6 +158,7 @@ impl Local {
             && placed.common.output.is_none()
         {
             placed.stage.split_lines();
+            self.is_split = true;
         }
     }
 
@@ -188,7 +191,9 @@ impl Local {
 
     /// Ends a pipeline after an error: buffered output is dropped, files get the lines so far.
     pub fn close(&mut self) -> Result<(), LineError> {
-        self.stages.iter_mut().try_for_each(|placed| {
+        // A file does not get a part of a text.
+        let whole = self.stages.len() - usize::from(self.is_split && !self.stages.is_empty());
+        self.stages[..whole].iter_mut().try_for_each(|placed| {
             placed.stage.finish(&mut Vec::new()).inspect_err(|_| self.failed = Some(placed.common.clone()))
         })
     }

@@ -79,11 +79,11 @@ fn argument(word: &str) -> Arg {
 
 /// Returns the name of a word that is a parameter, and the value after its colon.
 pub fn parameter(word: &str) -> Option<(&str, Option<&str>)> {
-    let name = word.strip_prefix('-').filter(|rest| rest.starts_with(char::is_alphabetic))?;
-    Some(match name.split_once(':') {
-        None => (name, None),
-        Some((name, value)) => (name, Some(value).filter(|value| !value.is_empty())),
-    })
+    let rest = word.strip_prefix('-').filter(|rest| rest.starts_with(char::is_alphabetic))?;
+    let (name, value) = rest.split_once(':').map_or((rest, None), |(name, value)| (name, Some(value)));
+    // PowerShell would run other characters as code.
+    let is_name = name.chars().all(|one| one.is_alphanumeric() || one == '_');
+    is_name.then_some((name, value.filter(|value| !value.is_empty())))
 }
 
 /// Returns the Boolean that a parameter's value stands for.
@@ -120,6 +120,7 @@ mod tests {
             "tel:+1;ext=2",
             "-Confirm:$false",
             "-5",
+            "-a; b",
             "|",
             "Select-Object",
             "A B",
@@ -127,7 +128,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             read.text,
-            "Set-CsUser -Identity Ann O'Neil; $x -LineUri tel:+1;ext=2 -Confirm:$false -5 | Select-Object A B"
+            "Set-CsUser -Identity Ann O'Neil; $x -LineUri tel:+1;ext=2 -Confirm:$false -5 -a; b | Select-Object A B"
         );
         let [Element::Command(set), Element::Command(select)] = read.statement.pipeline.as_slice() else {
             panic!("two commands");
@@ -143,6 +144,7 @@ mod tests {
                 text("tel:+1;ext=2"),
                 Arg::Parameter { name: "Confirm".into(), value: Some(Expr::Literal(Value::Bool(false))) },
                 text("-5"),
+                text("-a; b"),
             ]
         );
         assert_eq!(

@@ -17,9 +17,10 @@ use crate::cli::Exec;
 use crate::commands::connect::{Among, Context, drawing};
 use crate::commands::session::{self, Endings};
 use crate::commands::{exit_code, last_used};
+use crate::credential;
 use crate::exit::Exit;
 use crate::platform::ShutdownSignals;
-use crate::profile::{Connections, CredentialSource, Profile, Selection, select};
+use crate::profile::{Connections, Profile, Selected, Selection, select};
 use crate::shell::console::{self, Console};
 use crate::shell::{Attached, Losses};
 
@@ -29,9 +30,15 @@ const LISTED: usize = 20;
 /// Runs a command in each selected profile. Returns the highest exit code.
 pub async fn run(context: &Context, options: &Exec, selection: &Selection, task: Task) -> miette::Result<u8> {
     let selected = select(&context.folders, selection)?;
+    let needs_console = |one: &Selected| matches!(&one.profile, Ok(profile) if profile.service.is_none());
+    if selected.iter().any(needs_console)
+        && let Err(refused) = task.input()
+    {
+        return Ok(refuse(refused, "PROFILE"));
+    }
     let mut signals = ShutdownSignals::catch().into_diagnostic()?;
     let stop = CancellationToken::new();
-    let folder = &context.folders.runtime;
+    let folder = &context.folders.cache;
     crate::platform::private_folder(folder).into_diagnostic()?;
     let (format, errors) = (options.output.data(), options.errors.into());
     let results = Results::new(format, errors, options.ordered, folder, stop.clone());
@@ -52,18 +59,13 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
             }
         }
     }
-    if profiles.iter().any(|profile| profile.service.is_none())
-        && let Err(refused) = task.input()
-    {
-        return Ok(refuse(refused, "PROFILE"));
-    }
     if options.fail_fast && tally.has_failed() {
         stop.cancel();
     }
     let mut schedule = Schedule::new(&profiles, usize::from(options.parallel));
     let mut among: Vec<_> = Among::all(&profiles).into_iter().map(Some).collect();
     let mut running = JoinSet::new();
-    let mut names = HashMap::new();
+    let mut tasks = HashMap::new();
     let mut interrupted = None;
     loop {
         let now = Instant::now();
@@ -71,17 +73,17 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
             && let Some(one) = schedule.next(now)
         {
             let output = results.of(&profiles[one].name);
-            names.insert(one, output.clone());
             let run = Run {
                 context: context.clone(),
                 among: among[one].take().unwrap_or_default().into_quiet(&profiles[one].name),
                 profile: profiles[one].clone(),
                 task: task.clone(),
-                output,
+                output: output.clone(),
                 deadline: options.timeout.map(|limit| tokio::time::Instant::now() + limit),
                 stop: stop.clone(),
             };
-            running.spawn(async move { (one, run.run().await) });
+            let task = running.spawn(run.run());
+            tasks.insert(task.id(), (one, output));
         }
         if stop.is_cancelled() {
             for one in schedule.cancel() {
@@ -101,14 +103,25 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
             }
         };
         tokio::select! {
-            Some(ended) = running.join_next() => {
-                let (one, code) = ended.into_diagnostic()?;
+            Some(ended) = running.join_next_with_id() => {
+                let (id, code) = match ended {
+                    Ok((id, code)) => (id, code),
+                    Err(error) => (error.id(), Exit::Failed.code()),
+                };
+                let Some((one, output)) = tasks.remove(&id) else { continue };
                 schedule.end(one);
-                if let Some(output) = names.remove(&one) {
-                    results.end(places[one], output, Some(code));
-                }
-                tally.add(places[one], &profiles[one].name, Some(code));
-                if options.fail_fast && code != 0 {
+                // The profile was stopped because another one failed.
+                let was_stopped =
+                    code == Exit::Interrupted.code() && interrupted.is_none() && stop.is_cancelled();
+                let code = if was_stopped {
+                    output.fail("stopped, because another profile failed", None);
+                    None
+                } else {
+                    Some(code)
+                };
+                results.end(places[one], output, code);
+                tally.add(places[one], &profiles[one].name, code);
+                if options.fail_fast && code.is_some_and(|code| code != 0) {
                     stop.cancel();
                 }
             }
@@ -134,7 +147,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
 /// Returns the profile, or the reason why it cannot run beside others.
 fn usable(profile: Result<Profile, crate::profile::StoreError>) -> miette::Result<Profile> {
     let profile = profile?;
-    if profile.credential == CredentialSource::Prompt {
+    if credential::needs_terminal(&profile) || credential::proxy_needs_terminal(&profile) {
         let help = format!("run it alone with `lyncsh exec {}`, or store its password", profile.name);
         return Err(crate::commands::usage::usage!(help = help, "the profile asks for its password"));
     }

@@ -6,11 +6,12 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miette::{Context as _, IntoDiagnostic as _};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::commands::connect::Context;
 use crate::commands::session::Endings;
+use crate::commands::shell::script_file;
 use crate::exit::Exit;
 use crate::line;
 use crate::psrp::clixml;
@@ -21,6 +22,8 @@ use crate::shell::console::exec::ExecOutput;
 /// Start of a line with an object, and of one with an error; Base64 of CLIXML follows.
 const OBJECT: &str = "lyncsh-object:";
 const ERROR: &str = "lyncsh-error:";
+/// The line before the output of the command.
+const OPEN: &str = "lyncsh-open";
 
 /// A line for PowerShell.
 #[derive(Clone, Debug)]
@@ -83,50 +86,83 @@ pub async fn run(
     output: &dyn ExecOutput,
     mut endings: Endings,
 ) -> miette::Result<u8> {
+    // A file: other users can read the arguments of a process.
+    let script = script_file(context, &script(line, output.takes_objects()))
+        .into_diagnostic()
+        .wrap_err("cannot save the command for PowerShell")?;
     let mut command = Command::new(&context.program);
     if let Some(folder) = &context.config_dir {
         command.arg("--config-dir").arg(folder);
     }
     command.args(vec!["-v"; usize::from(context.verbosity)]);
-    command.args([name, "--", "-NonInteractive", "-Command", &script(line, output.takes_objects())]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args([name, "--", "-NonInteractive", "-File"]).arg(script.as_os_str());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Otherwise its PowerShell would take the terminal, and Ctrl-C with it.
+    #[cfg(unix)]
+    command.process_group(0);
     let mut child = command.spawn().into_diagnostic().wrap_err("cannot start lyncsh for PowerShell")?;
     let (Some(objects), Some(messages)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(miette::miette!("cannot read the output of PowerShell"));
     };
-    let mut objects = BufReader::new(objects).lines();
-    let mut messages = BufReader::new(messages).lines();
-    let (mut has_objects, mut has_messages, mut lost) = (true, true, None);
+    let (mut objects, mut messages) = (Lines::new(objects), Lines::new(messages));
+    let (mut has_objects, mut has_messages) = (true, true);
+    // Messages before the first command of the line runs.
+    let (mut is_open, mut early) = (false, Vec::new());
     while has_objects || has_messages {
         tokio::select! {
-            line = objects.next_line(), if has_objects => match line.into_diagnostic()? {
+            line = objects.next(), if has_objects => match line {
+                Some(line) if line == OPEN => {
+                    is_open = true;
+                    early.drain(..).for_each(|line: String| output.message(&line));
+                }
                 Some(line) => {
                     if let Err(error) = pass(&line, output) {
-                        lost = Some(error);
-                        break;
+                        end(&mut child).await;
+                        if error.kind() == std::io::ErrorKind::BrokenPipe {
+                            return Ok(Exit::Unread.code());
+                        }
+                        return Err(miette::miette!("cannot write to standard output: {error}"));
                     }
                 }
                 None => has_objects = false,
             },
-            line = messages.next_line(), if has_messages => match line.into_diagnostic()? {
-                Some(line) => output.message(&line),
+            line = messages.next(), if has_messages => match line {
+                Some(line) if is_open => output.message(&line),
+                Some(line) => early.push(line),
                 None => has_messages = false,
             },
             over = endings.next(false) => {
                 end(&mut child).await;
-                return over.result(true);
+                return over.result(is_open);
             }
         }
     }
-    if let Some(error) = lost {
-        end(&mut child).await;
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            return Ok(Exit::Unread.code());
-        }
-        return Err(miette::miette!("cannot write to standard output: {error}"));
-    }
     let status = child.wait().await.into_diagnostic()?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Failed.code()))
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Failed.code());
+    if !early.is_empty() {
+        output.error(&early.join("\n"), None);
+    }
+    let failed = Exit::Failed.code();
+    Ok(if code == failed && !is_open { Exit::NotConnected.code() } else { code })
+}
+
+/// Lines of a stream in any encoding.
+struct Lines<R>(BufReader<R>);
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn new(stream: R) -> Self {
+        Self(BufReader::new(stream))
+    }
+
+    /// Returns the next line, or `None` at the end.
+    async fn next(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        // A stream that cannot be read has ended.
+        match self.0.read_until(b'\n', &mut line).await {
+            Ok(1..) => Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
+            _ => None,
+        }
+    }
 }
 
 /// Passes a line of PowerShell's output on: an object, an error, or text that a command wrote to the host.
@@ -146,29 +182,26 @@ fn pass(line: &str, output: &dyn ExecOutput) -> std::io::Result<()> {
     output.text(&format!("{line}\n"))
 }
 
-/// Returns the script that PowerShell runs. `is_data`: objects and errors are passed on as CLIXML.
+/// Returns the script that PowerShell runs. `is_data`: objects are passed on as CLIXML instead of being drawn.
 fn script(line: &Line, is_data: bool) -> String {
+    let object = if is_data { format!("& $lyncshWrite '{OBJECT}' $_") } else { "$_".to_owned() };
     let line = quote(&line.0);
-    if !is_data {
-        return format!(
-            "$lyncshErrors = $Error.Count; \
-             try {{ . ([ScriptBlock]::Create({line})) }} catch {{ Write-Error -ErrorRecord $_ }}; \
-             exit [int]($Error.Count -gt $lyncshErrors)"
-        );
-    }
     // Short names could be those of variables in the line.
     format!(
-        "$lyncshFailed = $false; \
+        "[Console]::OutputEncoding = [Text.UTF8Encoding]::new($false)\n\
+         [Console]::Out.WriteLine('{OPEN}')\n\
+         $lyncshFailed = $false\n\
          $lyncshWrite = {{ [Console]::Out.WriteLine($args[0] + [Convert]::ToBase64String([Text.Encoding]::UTF8.GetBytes(\
-         [System.Management.Automation.PSSerializer]::Serialize($args[1])))) }}; \
-         try {{ . ([ScriptBlock]::Create({line})) 2>&1 | ForEach-Object {{ \
+         [System.Management.Automation.PSSerializer]::Serialize($args[1])))) }}\n\
+         try {{ . ([ScriptBlock]::Create({line})) 2>&1 | ForEach-Object {{\n\
          if ($_ -is [System.Management.Automation.ErrorRecord]) {{ $lyncshFailed = $true; & $lyncshWrite '{ERROR}' $_ }} \
-         else {{ & $lyncshWrite '{OBJECT}' $_ }} }} }} \
-         catch {{ $lyncshFailed = $true; & $lyncshWrite '{ERROR}' $_ }}; \
-         exit [int]$lyncshFailed"
+         else {{ {object} }} }} | Out-Default }} \
+         catch {{ $lyncshFailed = $true; & $lyncshWrite '{ERROR}' $_ }}\n\
+         exit [int]$lyncshFailed\n"
     )
 }
 
+/// Ends the program and its PowerShell.
 async fn end(child: &mut Child) {
     if let Some(process) = child.id() {
         crate::platform::terminate(process);

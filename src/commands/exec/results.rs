@@ -15,7 +15,7 @@ use crate::output;
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 use crate::screen::{Colour, Stream, clean};
-use crate::shell::console::exec::{ErrorFormat, ExecOutput, error_json};
+use crate::shell::console::exec::{ErrorFormat, ExecOutput, error_json, failure_json};
 
 /// Size of a result that is kept in memory; a larger one is kept in a temporary file.
 const IN_MEMORY: usize = 64 * 1024;
@@ -65,6 +65,7 @@ struct Kept {
     encoder: Encoder,
     output: SpooledTempFile,
     is_empty: bool,
+    ends_line: bool,
     errors: Vec<serde_json::Value>,
     dropped_errors: usize,
 }
@@ -105,6 +106,7 @@ impl Results {
             encoder: Encoder::new(DataFormat::Json),
             output: tempfile::spooled_tempfile_in(IN_MEMORY, &self.folder),
             is_empty: true,
+            ends_line: true,
             errors: Vec::new(),
             dropped_errors: 0,
         };
@@ -152,6 +154,9 @@ impl Results {
             None => {
                 let blank = if inner.printed > 0 { "\n" } else { "" };
                 self.write(&format!("{blank}{name}:\n"))?;
+                if !kept.ends_line {
+                    kept.output.write_all(b"\n")?;
+                }
                 self.copy(&mut kept)?;
             }
             Some(DataFormat::Json) => {
@@ -227,10 +232,7 @@ impl Results {
 impl ProfileOutput {
     /// Reports an error that is not one of the command.
     pub fn fail(&self, text: &str, help: Option<&str>) {
-        let mut error = error_json(text, None);
-        if let (Some(help), Some(members)) = (help, error.as_object_mut()) {
-            members.insert("help".to_owned(), help.into());
-        }
+        let error = failure_json(text, help);
         let text = help.map_or_else(|| text.to_owned(), |help| format!("{text}\n  {help}"));
         self.error(error, &text);
     }
@@ -263,6 +265,9 @@ impl ProfileOutput {
     fn spool(&self, text: &str) -> io::Result<()> {
         let mut kept = locked(&self.kept);
         kept.is_empty &= text.is_empty();
+        if !text.is_empty() {
+            kept.ends_line = text.ends_with('\n');
+        }
         kept.output.write_all(text.as_bytes())
     }
 }
@@ -313,5 +318,9 @@ impl ExecOutput for ProfileOutput {
 
     fn finish(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn is_one_of_many(&self) -> bool {
+        true
     }
 }

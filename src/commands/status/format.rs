@@ -5,8 +5,11 @@ use crate::commands::usage::usage;
 use crate::profile::nearest;
 use crate::screen::{clean_line, format_seconds};
 
+/// Formats a field of an agent.
+type Value = fn(&Status) -> String;
+
 /// Fields and their values. A value that is not known is empty.
-const FIELDS: [(&str, fn(&Status) -> String); 16] = [
+const FIELDS: [(&str, Value); 16] = [
     ("name", |status| status.profile.clone()),
     ("shells", |status| status.shells.len().to_string()),
     ("state", |status| if status.open.is_some() { "open" } else { "connecting" }.to_owned()),
@@ -128,6 +131,7 @@ mod tests {
         let shell = Attached { program: None, process: None, attached: None, commands: Vec::new() };
         Status {
             profile: "work".into(),
+            version: None,
             process: 7,
             user: Some("a@b.c\u{1b}[2J".into()),
             endpoint: None,

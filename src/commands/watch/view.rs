@@ -256,11 +256,12 @@ mod tests {
         };
         let status = Status {
             profile: name.to_owned(),
+            version: None,
             process: 7,
             user: None,
             endpoint: None,
             session: None,
-            open: Some(Duration::from_secs(3600)),
+            open: Some(Duration::from_hours(1)),
             shells: vec![shell],
             used: None,
             allowed: Some(3),

@@ -128,6 +128,9 @@ impl Rows {
     pub fn header(&mut self, first: &Value, source: Option<(&str, &str)>) -> String {
         self.is_plain = !matches!(first.primitive(), Value::Object(_));
         self.names = if self.is_plain { vec![PLAIN.to_owned()] } else { columns(first) };
+        if let Some((source, _)) = source {
+            self.names.retain(|name| !name.eq_ignore_ascii_case(source));
+        }
         let form = Self::form();
         let names: Vec<String> =
             source.map(|(name, _)| name.to_owned()).into_iter().chain(self.names.iter().cloned()).collect();

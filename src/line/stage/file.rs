@@ -343,6 +343,6 @@ impl<L: Lines> Stage for Written<L> {
     }
 
     fn takes_lines(&self) -> bool {
-        self.lines.takes_lines()
+        self.lines.takes_lines() && self.file.line_ends
     }
 }

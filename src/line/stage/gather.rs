@@ -89,7 +89,7 @@ struct Measures {
     all: Vec<(Option<String>, Measure)>,
 }
 
-/// What was measured so far.
+/// The statistics of the values so far.
 struct Measure {
     count: usize,
     sum: Number,

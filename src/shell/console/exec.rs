@@ -20,7 +20,7 @@ pub trait ExecOutput: Send + Sync {
 
     fn object(&self, value: &Value) -> io::Result<()>;
 
-    /// Takes drawn objects, and what the endpoint writes for a person.
+    /// Takes drawn objects, and the host output of the endpoint.
     fn text(&self, text: &str) -> io::Result<()>;
 
     fn error(&self, text: &str, record: Option<&ErrorRecord>);
@@ -31,8 +31,13 @@ pub trait ExecOutput: Send + Sync {
     /// Writes buffered data.
     fn flush(&self) -> io::Result<()>;
 
-    /// Ends the data.
+    /// Ends the data. Has no effect the second time.
     fn finish(&self) -> io::Result<()>;
+
+    /// Returns whether other commands run in this process at the same time.
+    fn is_one_of_many(&self) -> bool {
+        false
+    }
 }
 
 /// Form of errors.
@@ -44,7 +49,7 @@ pub enum ErrorFormat {
     Json,
 }
 
-/// Returns an error as JSON: its text, and what its record says about it.
+/// Returns an error as JSON: its text and the fields of its record.
 pub fn error_json(text: &str, record: Option<&ErrorRecord>) -> serde_json::Value {
     let Some(record) = record else { return json!({ "message": text }) };
     json!({
@@ -57,6 +62,15 @@ pub fn error_json(text: &str, record: Option<&ErrorRecord>) -> serde_json::Value
     })
 }
 
+/// Returns an error that is not one of the command as JSON.
+pub fn failure_json(text: &str, help: Option<&str>) -> serde_json::Value {
+    let mut error = error_json(text, None);
+    if let (Some(help), Some(members)) = (help, error.as_object_mut()) {
+        members.insert("help".to_owned(), help.into());
+    }
+    error
+}
+
 /// The standard streams as the output of one command.
 pub struct Standard {
     data: Option<Mutex<Buffered>>,
@@ -66,13 +80,21 @@ pub struct Standard {
 struct Buffered {
     encoder: Encoder,
     text: String,
+    is_ended: bool,
 }
 
 impl Standard {
     /// `format`: the data to write; `None` draws objects as the console does.
     pub fn new(format: Option<DataFormat>, errors: ErrorFormat) -> Self {
-        let buffered = |format| Mutex::new(Buffered { encoder: Encoder::new(format), text: String::new() });
+        let buffered = |format| {
+            Mutex::new(Buffered { encoder: Encoder::new(format), text: String::new(), is_ended: false })
+        };
         Self { data: format.map(buffered), errors }
+    }
+
+    /// Reports an error that is not one of the command.
+    pub fn fail(&self, text: &str, help: Option<&str>) {
+        line_of(&failure_json(text, help));
     }
 
     fn with_data(&self, change: impl FnOnce(&mut Buffered) -> bool) -> io::Result<()> {
@@ -100,8 +122,12 @@ impl ExecOutput for Standard {
     }
 
     fn text(&self, text: &str) -> io::Result<()> {
-        // Beside data, text is for the user.
-        let stream = if self.data.is_some() { Stream::Error } else { Stream::Output };
+        if self.data.is_some() {
+            // A closed stream is not an error.
+            let _ = Stream::Error.write(&clean(text, Stream::Error.colour()));
+            return Ok(());
+        }
+        let stream = Stream::Output;
         if stream.is_terminal() {
             stream.write(&clean(text, stream.colour()))
         } else {
@@ -112,11 +138,7 @@ impl ExecOutput for Standard {
     fn error(&self, text: &str, record: Option<&ErrorRecord>) {
         match self.errors {
             ErrorFormat::Text => screen::write_message(&format!("\u{1b}[31;1m{text}{RESET}")),
-            ErrorFormat::Json => {
-                let line = format!("{}\n", error_json(text, record));
-                // A closed stream is not an error.
-                let _ = Stream::Error.write(&clean(&line, Colour::Drop));
-            }
+            ErrorFormat::Json => line_of(&error_json(text, record)),
         }
     }
 
@@ -130,10 +152,19 @@ impl ExecOutput for Standard {
 
     fn finish(&self) -> io::Result<()> {
         self.with_data(|data| {
+            if std::mem::replace(&mut data.is_ended, true) {
+                return false;
+            }
             let head = data.encoder.take_head();
             data.text.insert_str(0, &head);
             data.text.push_str(data.encoder.end());
             true
         })
     }
+}
+
+/// Writes JSON as one line to standard error.
+fn line_of(json: &serde_json::Value) {
+    // A closed stream is not an error.
+    let _ = Stream::Error.write(&clean(&format!("{json}\n"), Colour::Drop));
 }

@@ -317,6 +317,10 @@ impl Executor {
     /// Changes the folder of the console.
     fn move_to(&mut self, path: Option<&str>, is_literal: bool) -> Result<(), LineError> {
         const NAME: &str = "Set-Location";
+        if self.terminal.is_one_of_many() {
+            // The folder belongs to the whole process.
+            return Err(LineError(format!("{NAME}: cannot change the folder of several profiles.")));
+        }
         let target = match path {
             None => line::path::home()
                 .ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,

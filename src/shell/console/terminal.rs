@@ -116,6 +116,11 @@ impl Terminal {
         self.interactive && self.exec.is_none()
     }
 
+    /// Returns whether other commands run in this process at the same time.
+    pub fn is_one_of_many(&self) -> bool {
+        self.exec.as_ref().is_some_and(|exec| exec.is_one_of_many())
+    }
+
     /// Returns whether objects are written as data instead of being drawn.
     pub fn takes_objects(&self) -> bool {
         self.exec.as_ref().is_some_and(|exec| exec.takes_objects())
