@@ -85,12 +85,11 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
         (.., names) => (!names.is_empty()).then(|| Selection::Names(names.to_vec())),
     };
     let mut words = options.words.iter().cloned();
-    let place = match selection {
-        Some(selection) => Place::Many(selection),
-        None => {
-            let help = "name a profile, or pass --all, --tag or --profiles";
-            Place::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
-        }
+    let place = if let Some(selection) = selection {
+        Place::Many(selection)
+    } else {
+        let help = "name a profile, or pass --all, --tag or --profiles";
+        Place::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
     };
     let script = words.next();
     if let Some(word) = words.next() {

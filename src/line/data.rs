@@ -225,7 +225,7 @@ mod tests {
             "{\"profile\":\"lab\",\"output\":{\"A\":\"x\"}}\n{\"profile\":\"lab\",\"output\":1}\n"
         );
         assert_eq!(of(DataFormat::Csv), "\"Profile\",\"A\"\n\"lab\",\"x\"\n\"lab\",\n");
-        let read = clixml::read(&of(DataFormat::Clixml).lines().nth(1).unwrap()).unwrap();
+        let read = clixml::read(of(DataFormat::Clixml).lines().nth(1).unwrap()).unwrap();
         assert_eq!(read.property("Profile"), Some(&"lab".into()));
         assert_eq!(read.property("A"), Some(&"x".into()));
     }

@@ -274,7 +274,8 @@ fn json_and_csv_read_as_powershell_7_writes_them() {
     for (text, out) in [
         ("2.0 | ConvertTo-Json", "2.0"),
         ("1 | ConvertTo-Json -AsArray -Compress", "[1]"),
-        ("@{ a = 1,2; b = @{} } | ConvertTo-Json", "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": {}\n}"),
+        // On the screen, the lines of the text arrive one by one.
+        ("@{ a = 1,2; b = @{} } | ConvertTo-Json", "{|  \"a\": [|    1,|    2|  ],|  \"b\": {}|}"),
         (
             "@{ a = @{ b = @{ c = @{ d = 1 } } } } | ConvertTo-Json -Compress",
             "{\"a\":{\"b\":{\"c\":\"System.Collections.Hashtable\"}}}",
