@@ -7,7 +7,6 @@
 
 #[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod common;
-#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/suite/program.rs"]
 mod program;
 
@@ -88,7 +87,7 @@ fn waited(known: &serde_json::Value, folder: &Path) -> Result<f64, Failure> {
     let profile = profile.replace(&text(&known["url"]), &text(&quick["url"]));
     std::fs::write(other.path().join("profiles/t1.toml"), profile)?;
     let quick = median(|| run(other.path(), "t1"))?;
-    Ok(((slow - quick).as_secs_f64() / LATENCY.as_secs_f64()).round())
+    Ok((slow.saturating_sub(quick).as_secs_f64() / LATENCY.as_secs_f64()).round())
 }
 
 /// Runs the command in one tenant: cold, through an agent, and with pypsrp.

@@ -64,13 +64,20 @@ impl Kdc {
              acl_file = {folder}/acl\n  max_life = 1h\n }}\n\
              [logging]\n kdc = FILE:{folder}/kdc.log\n"
         );
-        std::fs::write(self.path("krb5.conf"), client).unwrap();
+        std::fs::write(self.path("krb5.conf"), &client).unwrap();
+        // A test may change the client's file; the KDC reads its own again.
+        std::fs::write(self.path("kdc-krb5.conf"), client).unwrap();
         std::fs::write(self.path("kdc.conf"), server).unwrap();
     }
 
     fn serve(&mut self) -> bool {
-        let child =
-            self.command("/usr/sbin/krb5kdc").arg("-n").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = self
+            .command("/usr/sbin/krb5kdc")
+            .env("KRB5_CONFIG", self.path("kdc-krb5.conf"))
+            .arg("-n")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         let mut child = child.unwrap_or_else(|error| panic!("krb5kdc: {error}; `tests/run` installs it"));
         let bound = Instant::now() + PATIENCE;
         while Instant::now() < bound {

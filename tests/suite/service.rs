@@ -169,6 +169,7 @@ fn a_service_profile_shows_only_valid_keys() {
         [
             "file",
             "kind",
+            "tags",
             "user",
             "certificate",
             "key",
