@@ -100,7 +100,8 @@ mod tests {
         };
         assert_eq!(read("").unwrap(), Vec::<PathBuf>::new());
         let shared = folders.config.join("shared");
-        assert_eq!(read("profiles = [\"shared\", \"/srv/p\"]").unwrap(), [shared, PathBuf::from("/srv/p")]);
+        let absolute = folders.config.join("/srv/p");
+        assert_eq!(read("profiles = [\"shared\", \"/srv/p\"]").unwrap(), [shared, absolute]);
         for (text, message) in [
             ("\nprofile = []", "in line 2: unknown key profile; did you mean profiles"),
             ("profiles = \"x\"", "in line 1: expected a list of folders in quotes"),
