@@ -100,8 +100,10 @@ mod tests {
         };
         assert_eq!(read("").unwrap(), Vec::<PathBuf>::new());
         let shared = folders.config.join("shared");
-        let absolute = folders.config.join("/srv/p");
-        assert_eq!(read("profiles = [\"shared\", \"/srv/p\"]").unwrap(), [shared, absolute]);
+        // The temporary folder is an absolute path on every system.
+        let absolute = temp.path().join("p");
+        let list = format!("profiles = [\"shared\", '{}']", absolute.display());
+        assert_eq!(read(&list).unwrap(), [shared, absolute]);
         for (text, message) in [
             ("\nprofile = []", "in line 2: unknown key profile; did you mean profiles"),
             ("profiles = \"x\"", "in line 1: expected a list of folders in quotes"),
