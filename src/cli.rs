@@ -372,10 +372,10 @@ pub struct Exec {
     pub output: ExecFormat,
     /// Pass standard input to the command: an array, one object in each line, a table, or text
     #[arg(long, value_enum, value_name = "FORMAT")]
-    pub input: Option<InputName>,
+    pub input: Option<InputFormat>,
     /// Print errors as text, or as one JSON object in each line
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub errors: ErrorName,
+    pub errors: ErrorFormat,
     /// Run in all profiles
     #[arg(long, group = "selection")]
     pub all: bool,
@@ -418,23 +418,6 @@ pub struct ExecFormat {
     /// Print CLIXML, for Import-Clixml
     #[arg(long)]
     pub clixml: bool,
-}
-
-/// Name of an input format.
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub enum InputName {
-    Json,
-    Jsonl,
-    Csv,
-    Lines,
-}
-
-/// Name of an error format.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ErrorName {
-    #[default]
-    Text,
-    Json,
 }
 
 /// Subcommands of `lyncsh hook`.

@@ -17,8 +17,8 @@ use super::connect::{Among, Context};
 use super::session::{self, Endings};
 use super::usage::{meant, usage};
 use super::{exit_code, last_used};
-use crate::cli::{ErrorName, Exec, ExecFormat, InputName};
-use crate::line::data::{DataFormat, InputFormat};
+use crate::cli::{Exec, ExecFormat};
+use crate::line::data::DataFormat;
 use crate::profile::{self, Selection};
 use crate::screen;
 use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
@@ -37,26 +37,6 @@ impl ExecFormat {
     }
 }
 
-impl From<InputName> for InputFormat {
-    fn from(name: InputName) -> Self {
-        match name {
-            InputName::Json => Self::Json,
-            InputName::Jsonl => Self::JsonLines,
-            InputName::Csv => Self::Csv,
-            InputName::Lines => Self::Lines,
-        }
-    }
-}
-
-impl From<ErrorName> for ErrorFormat {
-    fn from(name: ErrorName) -> Self {
-        match name {
-            ErrorName::Text => Self::Text,
-            ErrorName::Json => Self::Json,
-        }
-    }
-}
-
 /// Profiles of a command line.
 enum Place {
     One(String),
@@ -67,7 +47,7 @@ enum Place {
 pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
     let (place, script) = place(&options)?;
     let input = match options.input {
-        Some(format) => Some(task::input(format.into()).await?),
+        Some(format) => Some(task::input(format).await?),
         None => None,
     };
     let task = task::task(script.as_deref(), options.line.clone(), input).await?;
@@ -104,7 +84,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
     let connections = profile::connections(&context.folders, name).map_err(|error| meant(name, error))?;
     let connections = fleeting(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
-    let output = Arc::new(Standard::new(options.output.data(), options.errors.into()));
+    let output = Arc::new(Standard::new(options.output.data(), options.errors));
     let endings = Endings::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
     let result = if let [profile] = connections.profiles.as_slice()
         && profile.service.is_some()
@@ -124,7 +104,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
     // A reader that has ended is part of the result already.
     let finished = output.finish();
     match result {
-        Err(report) if options.errors == ErrorName::Json => {
+        Err(report) if options.errors == ErrorFormat::Json => {
             output.fail(&report.to_string(), report.help().map(|help| help.to_string()).as_deref());
             Ok(exit_code(&report).code())
         }

@@ -118,7 +118,7 @@ pub async fn run_until(
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<u8> {
     let given_up = CancellationToken::new();
-    let (results, ending) = {
+    let (results, mut ending) = {
         let all = connections.profiles.iter().zip(among);
         let connecting = join_all(all.map(|(profile, among)| {
             let over = async {
@@ -149,10 +149,8 @@ pub async fn run_until(
             (name, opened)
         }
     });
-    let mut ending = ending;
-    let opening = join_all(opening);
     let opened = tokio::select! {
-        opened = opening => opened,
+        opened = join_all(opening) => opened,
         // A dropped connection releases its agent.
         over = endings.next(false), if ending.is_none() => {
             ending = Some(over);

@@ -45,15 +45,20 @@ fn sweep(folder: &std::path::Path) {
     }
 }
 
-/// Writes standard input that is not a terminal to a script file: PowerShell itself would run it line by
-/// line, and stop in the middle of a statement without an error. Returns `None` if the input is empty.
-async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> {
+/// Reads standard input to its end, or to Ctrl-C.
+pub async fn standard_input() -> miette::Result<String> {
     let read = tokio::task::spawn_blocking(console::standard_input);
     let text = tokio::select! {
         text = read => text.into_diagnostic()?,
         _ = tokio::signal::ctrl_c() => return Err(ConnectError::Ended(Ending::Interrupt).into()),
     };
-    let text = text.map_err(|error| usage!("cannot read the input: {error}"))?;
+    text.map_err(|error| usage!("cannot read the input: {error}"))
+}
+
+/// Writes standard input that is not a terminal to a script file: PowerShell itself would run it line by
+/// line, and stop in the middle of a statement without an error. Returns `None` if the input is empty.
+async fn input(context: &Context) -> miette::Result<Option<tempfile::TempPath>> {
+    let text = standard_input().await?;
     if text.trim().is_empty() {
         return Ok(None);
     }

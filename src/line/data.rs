@@ -19,14 +19,15 @@ pub enum DataFormat {
 }
 
 /// A format of input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputFormat {
-    /// An array of objects, or one object.
+    #[value(help = "An array of objects, or one object")]
     Json,
-    /// One object in each line.
+    #[value(name = "jsonl", help = "One object in each line")]
     JsonLines,
+    #[value(help = "One object for each row, named by the first row")]
     Csv,
-    /// One string for each line.
+    #[value(help = "One string for each line")]
     Lines,
 }
 

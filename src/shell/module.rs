@@ -12,8 +12,8 @@ mod write;
 use std::path::{Path, PathBuf};
 
 pub use error::ModuleError;
-pub use render::ModuleCommand;
 use render::{Connect, Manifest, Script, Templates};
+pub use render::{Exec, ModuleCommand};
 pub use write::{WriteError, Written, kept, write};
 
 use crate::exports::{Exports, FORMAT};
@@ -182,6 +182,11 @@ pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), Modu
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ModuleError::Write { path, error }),
         _ => Ok(()),
     }
+}
+
+/// Returns the script that runs a line without a prompt, and writes its objects and errors as lines.
+pub fn exec_script(folders: &Folders, exec: Exec<'_>) -> Result<String, ModuleError> {
+    Templates::of(folders)?.exec(exec, env!("CARGO_PKG_VERSION"))
 }
 
 /// Returns the text for `-Command`: the connect script, then the user's command. On Windows it first sets

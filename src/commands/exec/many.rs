@@ -40,7 +40,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     let stop = CancellationToken::new();
     let folder = &context.folders.cache;
     crate::platform::private_folder(folder).into_diagnostic()?;
-    let (format, errors) = (options.output.data(), options.errors.into());
+    let (format, errors) = (options.output.data(), options.errors);
     let results = Results::new(format, errors, options.ordered, folder, stop.clone());
     let bar = bar(selected.len());
     let mut tally = Tally { codes: BTreeMap::new(), bar: &bar };

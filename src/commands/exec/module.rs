@@ -18,6 +18,7 @@ use crate::psrp::clixml;
 use crate::psrp::record::ErrorRecord;
 use crate::quote::powershell::quote;
 use crate::shell::console::exec::ExecOutput;
+use crate::shell::module;
 
 /// Start of a line with an object, and of one with an error; Base64 of CLIXML follows.
 const OBJECT: &str = "lyncsh-object:";
@@ -87,7 +88,14 @@ pub async fn run(
     mut endings: Endings,
 ) -> miette::Result<u8> {
     // A file: other users can read the arguments of a process.
-    let script = script_file(context, &script(line, output.takes_objects()))
+    let exec = module::Exec {
+        line: &line.0,
+        is_data: output.takes_objects(),
+        open: OPEN,
+        object: OBJECT,
+        error: ERROR,
+    };
+    let script = script_file(context, &module::exec_script(&context.folders, exec)?)
         .into_diagnostic()
         .wrap_err("cannot save the command for PowerShell")?;
     let mut command = Command::new(&context.program);
@@ -147,21 +155,23 @@ pub async fn run(
 }
 
 /// Lines of a stream in any encoding.
-struct Lines<R>(BufReader<R>);
+struct Lines<R> {
+    stream: BufReader<R>,
+    /// The beginning of the next line.
+    begun: Vec<u8>,
+}
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     fn new(stream: R) -> Self {
-        Self(BufReader::new(stream))
+        Self { stream: BufReader::new(stream), begun: Vec::new() }
     }
 
-    /// Returns the next line, or `None` at the end.
+    /// Returns the next line, or `None` at the end. Safe to cancel.
     async fn next(&mut self) -> Option<String> {
-        let mut line = Vec::new();
         // A stream that cannot be read has ended.
-        match self.0.read_until(b'\n', &mut line).await {
-            Ok(1..) => Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
-            _ => None,
-        }
+        let _ = self.stream.read_until(b'\n', &mut self.begun).await;
+        let line = std::mem::take(&mut self.begun);
+        (!line.is_empty()).then(|| String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
     }
 }
 
@@ -182,25 +192,6 @@ fn pass(line: &str, output: &dyn ExecOutput) -> std::io::Result<()> {
     output.text(&format!("{line}\n"))
 }
 
-/// Returns the script that PowerShell runs. `is_data`: objects are passed on as CLIXML instead of being drawn.
-fn script(line: &Line, is_data: bool) -> String {
-    let object = if is_data { format!("& $lyncshWrite '{OBJECT}' $_") } else { "$_".to_owned() };
-    let line = quote(&line.0);
-    // Short names could be those of variables in the line.
-    format!(
-        "[Console]::OutputEncoding = [Text.UTF8Encoding]::new($false)\n\
-         [Console]::Out.WriteLine('{OPEN}')\n\
-         $lyncshFailed = $false\n\
-         $lyncshWrite = {{ [Console]::Out.WriteLine($args[0] + [Convert]::ToBase64String([Text.Encoding]::UTF8.GetBytes(\
-         [System.Management.Automation.PSSerializer]::Serialize($args[1])))) }}\n\
-         try {{ . ([ScriptBlock]::Create({line})) 2>&1 | ForEach-Object {{\n\
-         if ($_ -is [System.Management.Automation.ErrorRecord]) {{ $lyncshFailed = $true; & $lyncshWrite '{ERROR}' $_ }} \
-         else {{ {object} }} }} | Out-Default }} \
-         catch {{ $lyncshFailed = $true; & $lyncshWrite '{ERROR}' $_ }}\n\
-         exit [int]$lyncshFailed\n"
-    )
-}
-
 /// Ends the program and its PowerShell.
 async fn end(child: &mut Child) {
     if let Some(process) = child.id() {
@@ -215,6 +206,23 @@ async fn end(child: &mut Child) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_cancelled_read_loses_nothing() {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut there, here) = tokio::io::duplex(64);
+        let mut lines = Lines::new(here);
+        there.write_all(b"a\xffb").await.unwrap();
+        let waiting = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(waiting, lines.next()).await.is_err());
+        there.write_all(b"c\r\n\nd").await.unwrap();
+        drop(there);
+        let mut read = Vec::new();
+        while let Some(line) = lines.next().await {
+            read.push(line);
+        }
+        assert_eq!(read, ["a\u{fffd}bc", "", "d"]);
+    }
 
     #[test]
     fn words_are_quoted_for_powershell() {

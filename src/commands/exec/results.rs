@@ -234,10 +234,10 @@ impl ProfileOutput {
     pub fn fail(&self, text: &str, help: Option<&str>) {
         let error = failure_json(text, help);
         let text = help.map_or_else(|| text.to_owned(), |help| format!("{text}\n  {help}"));
-        self.error(error, &text);
+        self.report(error, &text);
     }
 
-    fn error(&self, mut error: serde_json::Value, text: &str) {
+    fn report(&self, mut error: serde_json::Value, text: &str) {
         if self.results.format == Some(DataFormat::Json) {
             let mut kept = locked(&self.kept);
             if kept.errors.len() < MOST_ERRORS {
@@ -305,19 +305,11 @@ impl ExecOutput for ProfileOutput {
     }
 
     fn error(&self, text: &str, record: Option<&ErrorRecord>) {
-        self.error(error_json(text, record), text);
+        self.report(error_json(text, record), text);
     }
 
     fn message(&self, text: &str) {
         self.results.message(&format!("{}: {text}", self.name));
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn finish(&self) -> io::Result<()> {
-        Ok(())
     }
 
     fn is_one_of_many(&self) -> bool {

@@ -2,17 +2,14 @@
 
 use std::io::IsTerminal as _;
 
-use miette::IntoDiagnostic as _;
-
 use super::module::Line;
-use crate::commands::connect::ConnectError;
+use crate::commands::shell;
 use crate::commands::usage::usage;
 use crate::exit::Exit;
 use crate::line::data::{self, InputFormat};
-use crate::platform::Ending;
 use crate::profile::Connections;
 use crate::psrp::clixml::Value;
-use crate::shell::console::{self, Input, Refused, Script};
+use crate::shell::console::{Input, Refused, Script};
 
 /// A command to run, read before a session opens.
 #[derive(Clone)]
@@ -48,18 +45,12 @@ pub async fn input(format: InputFormat) -> miette::Result<Vec<Value>> {
         .map_err(|reason| usage!(help = "nothing was run", "cannot read the input: {reason}"))
 }
 
-/// Reads standard input to its end, or to Ctrl-C.
 async fn standard_input() -> miette::Result<String> {
     if std::io::stdin().is_terminal() {
         let help = "pass a command after `--`, a script, or redirect the input";
         return Err(usage!(help = help, "the input is a terminal"));
     }
-    let read = tokio::task::spawn_blocking(console::standard_input);
-    let text = tokio::select! {
-        text = read => text.into_diagnostic()?,
-        _ = tokio::signal::ctrl_c() => return Err(ConnectError::Ended(Ending::Interrupt).into()),
-    };
-    text.map_err(|error| usage!("cannot read the input: {error}"))
+    shell::standard_input().await
 }
 
 /// Reads and checks the command.

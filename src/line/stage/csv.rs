@@ -105,8 +105,8 @@ impl Columns {
 }
 
 /// Rows of the objects of a pipeline as ConvertTo-Csv writes them: the first object has the columns.
-#[derive(Default)]
 pub struct Rows {
+    form: Form,
     names: Vec<String>,
     /// Set if the first object is a string, a number or another primitive, which is the only column.
     is_plain: bool,
@@ -115,15 +115,20 @@ pub struct Rows {
 /// The column of primitives, in place of their .NET properties.
 const PLAIN: &str = "Value";
 
-impl Rows {
-    const FORM: Form = Form {
-        delimiter: String::new(),
-        quotes: Quotes::Always,
-        quoted_fields: None,
-        typed: false,
-        header: true,
-    };
+impl Default for Rows {
+    fn default() -> Self {
+        let form = Form {
+            delimiter: ",".to_owned(),
+            quotes: Quotes::Always,
+            quoted_fields: None,
+            typed: false,
+            header: true,
+        };
+        Self { form, names: Vec::new(), is_plain: false }
+    }
+}
 
+impl Rows {
     /// Returns the header for a first object. `source`: name and value of an additional first column.
     pub fn header(&mut self, first: &Value, source: Option<(&str, &str)>) -> String {
         self.is_plain = !matches!(first.primitive(), Value::Object(_));
@@ -131,29 +136,23 @@ impl Rows {
         if let Some((source, _)) = source {
             self.names.retain(|name| !name.eq_ignore_ascii_case(source));
         }
-        let form = Self::form();
         let names: Vec<String> =
             source.map(|(name, _)| name.to_owned()).into_iter().chain(self.names.iter().cloned()).collect();
-        form.header(&names)
+        self.form.header(&names)
     }
 
     /// Returns the row of an object.
     pub fn row(&self, value: &Value, source: Option<(&str, &str)>) -> String {
-        let form = Self::form();
         let row = if self.is_plain {
-            form.cell(PLAIN, &field_text(value.primitive()))
+            self.form.cell(PLAIN, &field_text(value.primitive()))
         } else {
-            form.row(&self.names, value)
+            self.form.row(&self.names, value)
         };
         match source {
-            Some((name, text)) if self.names.is_empty() => form.cell(name, text),
-            Some((name, text)) => format!("{},{row}", form.cell(name, text)),
+            Some((name, text)) if self.names.is_empty() => self.form.cell(name, text),
+            Some((name, text)) => format!("{},{row}", self.form.cell(name, text)),
             None => row,
         }
-    }
-
-    fn form() -> Form {
-        Form { delimiter: ",".to_owned(), ..Self::FORM }
     }
 }
 

@@ -29,10 +29,14 @@ pub trait ExecOutput: Send + Sync {
     fn message(&self, text: &str);
 
     /// Writes buffered data.
-    fn flush(&self) -> io::Result<()>;
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Ends the data. Has no effect the second time.
-    fn finish(&self) -> io::Result<()>;
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Returns whether other commands run in this process at the same time.
     fn is_one_of_many(&self) -> bool {
@@ -41,11 +45,12 @@ pub trait ExecOutput: Send + Sync {
 }
 
 /// Form of errors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorFormat {
     #[default]
+    #[value(help = "Text")]
     Text,
-    /// One JSON object in each line.
+    #[value(help = "One JSON object in each line")]
     Json,
 }
 

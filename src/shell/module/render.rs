@@ -15,7 +15,7 @@ use crate::quote::powershell::{ascii, quote};
 
 /// Names and built-in texts of the templates. A file of that name in the folder `templates` of the
 /// configuration folder overrides the built-in text.
-const OWN: [(&str, &str); 23] = [
+const OWN: [(&str, &str); 24] = [
     (SCRIPT, include_str!("../../../templates/powershell/module.psm1")),
     ("powershell/attach.ps1", include_str!("../../../templates/powershell/attach.ps1")),
     ("powershell/names.ps1", include_str!("../../../templates/powershell/names.ps1")),
@@ -39,6 +39,7 @@ const OWN: [(&str, &str); 23] = [
     (IMPORT, include_str!("../../../templates/powershell/import.ps1")),
     (CONNECT, include_str!("../../../templates/powershell/connect.ps1")),
     (COMMAND, include_str!("../../../templates/powershell/command.ps1")),
+    (EXEC, include_str!("../../../templates/powershell/exec.ps1")),
 ];
 const SCRIPT: &str = "powershell/module.psm1";
 const LIBRARY_SCRIPT: &str = "powershell/library.ps1";
@@ -52,6 +53,7 @@ const MANIFEST: &str = "powershell/module.psd1";
 const IMPORT: &str = "powershell/import.ps1";
 const CONNECT: &str = "powershell/connect.ps1";
 const COMMAND: &str = "powershell/command.ps1";
+const EXEC: &str = "powershell/exec.ps1";
 
 /// Values for a module.
 pub struct Script<'a> {
@@ -95,6 +97,20 @@ pub enum ModuleCommand<'a> {
     Text(&'a str),
     /// A script and its arguments as PowerShell source. PowerShell exits after it unless `stays` is set.
     Script { path: &'a str, arguments: &'a str, stays: bool },
+}
+
+/// Values for the script of a command line without a prompt.
+#[derive(Clone, Copy, Debug)]
+pub struct Exec<'a> {
+    /// PowerShell source.
+    pub line: &'a str,
+    /// Whether objects are written as CLIXML instead of being drawn.
+    pub is_data: bool,
+    /// The output line before the first command.
+    pub open: &'a str,
+    /// Start of an output line with an object, and of one with an error; Base64 of CLIXML follows.
+    pub object: &'a str,
+    pub error: &'a str,
 }
 
 /// Built-in templates with the user's overrides.
@@ -245,6 +261,11 @@ impl Templates {
         };
         let prompt = matches!(command, ModuleCommand::Prompt);
         self.render(COMMAND, context! { connect, prompt, text, script, arguments, stays, windows })
+    }
+
+    pub fn exec(&self, exec: Exec<'_>, version: &str) -> Result<String, ModuleError> {
+        let Exec { line, is_data, open, object, error } = exec;
+        self.render(EXEC, context! { version, line, is_data, open, object, error })
     }
 
     fn render(&self, name: &'static str, context: Value) -> Result<String, ModuleError> {
