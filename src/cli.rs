@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::builder::StyledStr;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::line::data::InputFormat;
 use crate::screen::{Colour, Shown, Stream};
+use crate::shell::console::exec::ErrorFormat;
 
 /// Indentation of continuation lines in usage and error messages.
 const HANG: usize = 4;
