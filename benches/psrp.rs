@@ -8,6 +8,7 @@ use base64::Engine as _;
 use lyncsh::psrp::clixml::{self, Value};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::message::Message;
+use quick_xml::events::Event;
 
 const TIME: Duration = Duration::from_secs(2);
 
@@ -16,6 +17,7 @@ fn main() {
         ["import", "large", "help"].into_iter().flat_map(recorded).map(|message| message.body).collect();
     let values: Vec<Value> = bodies.iter().filter_map(|body| clixml::read(body).ok()).collect();
     let size = bodies.iter().map(String::len).sum();
+    measure("bare quick-xml", size, || bodies.iter().map(|body| events(body)).sum());
     measure("read CLIXML", size, || bodies.iter().filter_map(|body| clixml::read(body).ok()).count());
     measure("write CLIXML", size, || values.iter().map(|value| clixml::write(value).len()).sum());
 
@@ -25,6 +27,12 @@ fn main() {
         let mut defragmenter = Defragmenter::default();
         stream.chunks(32_768).filter_map(|piece| defragmenter.push(piece).ok()).flatten().count()
     });
+}
+
+/// Returns the number of XML events, which are read without their attributes and entities.
+fn events(text: &str) -> usize {
+    let mut reader = quick_xml::Reader::from_str(text);
+    std::iter::from_fn(|| reader.read_event().ok().filter(|event| !matches!(event, Event::Eof))).count()
 }
 
 /// Returns the server's messages of a recording.

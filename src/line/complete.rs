@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::evaluate::{Scope, Variables, evaluate};
-use super::inspect::property_names;
 use super::members;
 use super::parse::parse;
 use super::stage::{self, Takes};
@@ -367,12 +366,7 @@ pub fn members_of_value(value: &Value) -> Vec<String> {
         let of_items = items.first().map(members_of_value).unwrap_or_default();
         return of_items.into_iter().chain(["Count", "Length"].map(str::to_owned)).collect();
     }
-    let named = property_names(value);
-    if named.is_empty() {
-        members::properties(value).into_iter().map(|(name, _)| name).collect()
-    } else {
-        named
-    }
+    members::properties(value).into_iter().map(|(name, _)| name.to_string()).collect()
 }
 
 /// Properties of the objects of local cmdlets.

@@ -109,13 +109,13 @@ impl Encoder {
 
 /// Adds the profile to an object as a property.
 fn labelled(value: &Value, source: &str) -> Value {
-    let property = (SOURCE.to_owned(), Value::from(source));
+    let property = (SOURCE.into(), Value::from(source));
     let mut object = match value {
         Value::Object(object) => (**object).clone(),
         primitive => Object { content: Content::Primitive(primitive.clone()), ..Object::default() },
     };
-    object.extended.retain(|(name, _)| name != SOURCE);
-    object.adapted.retain(|(name, _)| name != SOURCE);
+    object.extended.retain(|(name, _)| **name != *SOURCE);
+    object.adapted.retain(|(name, _)| **name != *SOURCE);
     object.extended.push(property);
     object.into()
 }

@@ -10,7 +10,7 @@ pub use table::Form;
 use text::{fit, wrap_text};
 
 use crate::line::inspect::property_names;
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{Name, Value};
 use crate::screen::width as columns_of;
 
 /// Maximum number of columns of a default table.
@@ -44,15 +44,20 @@ pub fn default_view(object: &Value) -> View {
     match names.len() {
         0 => View::Text,
         1..=4 => {
-            let column = |name: String| Column {
-                label: name.clone(),
+            let column = |name: Name| Column {
+                label: name.to_string(),
                 width: None,
                 alignment: Alignment::Undefined,
-                property: name,
+                property: name.to_string(),
             };
             View::Table { columns: names.into_iter().map(column).collect(), form: Form::default() }
         }
-        _ => View::List(names.into_iter().map(|name| Item { label: name.clone(), property: name }).collect()),
+        _ => View::List(
+            names
+                .into_iter()
+                .map(|name| Item { label: name.to_string(), property: name.to_string() })
+                .collect(),
+        ),
     }
 }
 
@@ -102,7 +107,7 @@ mod tests {
 
     fn object(properties: &[(&str, Value)]) -> Value {
         Value::Object(std::sync::Arc::new(crate::psrp::clixml::Object {
-            adapted: properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            adapted: properties.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
             ..Default::default()
         }))
     }

@@ -1,6 +1,6 @@
 //! Types and properties of values.
 
-use crate::psrp::clixml::{Content, Value};
+use crate::psrp::clixml::{Content, Name, Value};
 
 /// Returns whether a value is a number, but not an enum.
 pub fn is_number(value: &Value) -> bool {
@@ -37,17 +37,24 @@ pub fn member(value: &Value, name: &str) -> Option<Value> {
     })
 }
 
-/// Returns an object's property names, adapted ones first; none for primitives, lists and dictionaries.
-pub fn property_names(object: &Value) -> Vec<String> {
+/// Returns an object's properties, adapted ones first; none for primitives, lists and dictionaries. An extended
+/// property replaces an adapted one with its name.
+pub fn named(object: &Value) -> Vec<(&Name, &Value)> {
     let Value::Object(object) = object else { return Vec::new() };
     if object.content != Content::None {
         return Vec::new();
     }
-    let mut names: Vec<String> = Vec::new();
-    for (name, _) in object.adapted.iter().chain(&object.extended) {
-        if !names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
-            names.push(name.clone());
+    let mut all: Vec<(&Name, &Value)> = object.adapted.iter().map(|(name, one)| (name, one)).collect();
+    for (name, one) in &object.extended {
+        match all.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, known)) => *known = one,
+            None => all.push((name, one)),
         }
     }
-    names
+    all
+}
+
+/// Returns the names of [`named`].
+pub fn property_names(object: &Value) -> Vec<Name> {
+    named(object).into_iter().map(|(name, _)| Name::clone(name)).collect()
 }

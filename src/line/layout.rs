@@ -15,14 +15,14 @@ fn shaped(properties: &[Property], values: &[Value], variables: &Variables) -> (
         resolved.extend(
             names
                 .into_iter()
-                .map(|(name, _)| Property { label: Some(name.clone()), ..property.named(&name) }),
+                .map(|(name, _)| Property { label: Some(name.to_string()), ..property.named(&name) }),
         );
     }
     let rows = values
         .iter()
         .map(|value| {
             let there = resolved.iter().filter(|one| one.is_of(value));
-            let cells = there.map(|one| (one.title(), one.of(value, variables).unwrap_or_default()));
+            let cells = there.map(|one| (one.title().into(), one.of(value, variables).unwrap_or_default()));
             object(cells.collect())
         })
         .collect();

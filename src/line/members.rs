@@ -2,9 +2,9 @@
 
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
-use super::inspect::{is_enum, member, property_names};
+use super::inspect::{is_enum, named};
 use super::time::{self, DAY, SECOND};
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{Name, Value};
 
 type Members = Vec<(&'static str, Value)>;
 
@@ -17,17 +17,14 @@ pub fn well_known(value: &Value, name: &str) -> Option<Value> {
 }
 
 /// Returns every property of a value, serialized or of its type, with its value.
-pub fn properties(value: &Value) -> Vec<(String, Value)> {
-    let named = property_names(value);
+pub fn properties(value: &Value) -> Vec<(Name, Value)> {
+    let named = named(value);
     if !named.is_empty() {
-        return named
-            .into_iter()
-            .map(|name| (name.clone(), member(value, &name).unwrap_or_default()))
-            .collect();
+        return named.into_iter().map(|(name, one)| (Name::clone(name), one.clone())).collect();
     }
     let added = value.as_object().map(|object| object.properties()).into_iter().flatten();
-    let added = added.map(|(name, one)| (name.to_owned(), one.clone()));
-    added.chain(of_type(value).into_iter().map(|(name, one)| (name.to_owned(), one))).collect()
+    let added = added.map(|(name, one)| (name.into(), one.clone()));
+    added.chain(of_type(value).into_iter().map(|(name, one)| (name.into(), one))).collect()
 }
 
 /// Returns the members of a value's type, in .NET's order.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::inspect::{is_number, member};
 use super::members::well_known;
 use super::number::Number;
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Name, Object, Value, type_names};
 
 /// Evaluates `.Name`: a property, Count and Length of any value, or the property of each item of a list. A
 /// missing property is null, as in PowerShell.
@@ -60,18 +60,14 @@ fn at<T>(items: &[T], index: i64) -> Option<&T> {
 }
 
 /// Returns a new object with these properties, as Select-Object does.
-pub fn object(properties: Vec<(String, Value)>) -> Value {
+pub fn object(properties: Vec<(Name, Value)>) -> Value {
     typed_object("Selected.System.Management.Automation.PSCustomObject", properties)
 }
 
 /// Returns a new custom object with a type name.
-pub fn typed_object(type_name: &str, properties: Vec<(String, Value)>) -> Value {
+pub fn typed_object(type_name: &str, properties: Vec<(Name, Value)>) -> Value {
     Value::Object(Arc::new(Object {
-        type_names: vec![
-            type_name.to_owned(),
-            "System.Management.Automation.PSCustomObject".into(),
-            "System.Object".into(),
-        ],
+        type_names: type_names([type_name, "System.Management.Automation.PSCustomObject", "System.Object"]),
         extended: properties,
         ..Object::default()
     }))

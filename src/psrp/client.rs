@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::Missing;
-use super::clixml::Value;
+use super::clixml::{Names, Value};
 use super::host::{HostCall, HostInfo, HostResponse};
 use super::key::{KeyError, KeyPair, SessionKey};
 use super::message::{Destination, Message, MessageType};
@@ -80,6 +80,8 @@ pub struct ClientPool {
     /// Pipelines that were started and not forgotten.
     pipelines: HashMap<Uuid, PipelineState>,
     outbox: Outbox,
+    /// Names of the received values.
+    names: Names,
     next_call: i64,
     pair: Option<KeyPair>,
     key: Option<SessionKey>,
@@ -99,6 +101,7 @@ impl ClientPool {
             state: PoolState::BeforeOpen,
             pipelines: HashMap::new(),
             outbox: Outbox::default(),
+            names: Names::default(),
             next_call: 1,
             pair: None,
             key: None,

@@ -3,12 +3,14 @@
 mod access;
 mod display;
 mod escape;
+mod names;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use read::{Limits, ReadError, read, read_with};
+pub use names::{Name, Names, TypeNames, type_names};
+pub use read::{Limits, ReadError, read, read_shared, read_with};
 pub use write::{Document, write};
 
 use std::sync::Arc;
@@ -102,11 +104,11 @@ impl PartialEq for Secure {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object {
     /// Most derived first; empty if the object has no `<TN>`.
-    pub type_names: Vec<String>,
+    pub type_names: TypeNames,
     pub to_string: Option<String>,
     pub content: Content,
-    pub adapted: Vec<(String, Value)>,
-    pub extended: Vec<(String, Value)>,
+    pub adapted: Vec<(Name, Value)>,
+    pub extended: Vec<(Name, Value)>,
 }
 
 /// The content of an object besides its properties.

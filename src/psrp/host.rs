@@ -2,7 +2,7 @@
 //! 2.2.3.17).
 
 use super::Missing;
-use super::clixml::{Content, Object, Value};
+use super::clixml::{Content, Object, Value, type_names};
 use super::numbered::numbered;
 use super::record::ErrorRecord;
 
@@ -327,10 +327,10 @@ impl HostResponse {
 pub fn credential(user: &str, password: secrecy::SecretString) -> Value {
     let type_name = "System.Management.Automation.PSCredential";
     Object {
-        type_names: vec![type_name.to_owned(), "System.Object".to_owned()],
+        type_names: type_names([type_name, "System.Object"]),
         to_string: Some(type_name.to_owned()),
         content: Content::None,
-        adapted: vec![("UserName".to_owned(), user.into()), ("Password".to_owned(), Value::secure(password))],
+        adapted: vec![("UserName".into(), user.into()), ("Password".into(), Value::secure(password))],
         extended: Vec::new(),
     }
     .into()

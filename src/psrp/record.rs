@@ -5,7 +5,7 @@ mod error;
 pub use error::SESSION_FAILED;
 
 use super::Missing;
-use super::clixml::{Object, Value};
+use super::clixml::{Object, Value, type_names};
 use super::message::MessageType;
 use super::numbered::numbered;
 
@@ -148,11 +148,11 @@ impl TextRecord {
             _ => "DebugRecord",
         };
         Object {
-            type_names: vec![
+            type_names: type_names([
                 format!("System.Management.Automation.{name}"),
                 "System.Management.Automation.InformationalRecord".to_owned(),
                 "System.Object".to_owned(),
-            ],
+            ]),
             to_string: Some(self.message.clone()),
             ..Object::with_properties([
                 ("InformationalRecord_Message", self.message.as_str().into()),

@@ -155,7 +155,7 @@ impl ServerPool {
             && object.property("PSMessageDetails").is_none()
         {
             let mut object = Object::clone(object);
-            object.extended.push(("PSMessageDetails".to_owned(), Value::Null));
+            object.extended.push(("PSMessageDetails".into(), Value::Null));
             value = object.into();
         }
         self.push(MessageType::ErrorRecord, pipeline, &value);

@@ -8,6 +8,7 @@
 
 mod driver;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,8 +35,10 @@ pub struct Session {
 pub struct Running {
     pub id: Uuid,
     commands: mpsc::UnboundedSender<DriverCommand>,
-    output: mpsc::UnboundedReceiver<QueuedEvent>,
-    /// Bytes in `output`.
+    output: mpsc::UnboundedReceiver<Vec<QueuedEvent>>,
+    /// Events that were received together and not read yet.
+    received: VecDeque<QueuedEvent>,
+    /// Bytes in `output` and `received`.
     waiting: Arc<AtomicUsize>,
     ended: bool,
 }
@@ -80,7 +83,14 @@ impl Session {
         let (reply, started) = oneshot::channel();
         self.commands.send(command(reply)).map_err(|_| Error::Closed)?;
         let driver::Started { id, output, waiting } = started.await.map_err(|_| Error::Closed)??;
-        Ok(Running { id, commands: self.commands.clone(), output, waiting, ended: false })
+        Ok(Running {
+            id,
+            commands: self.commands.clone(),
+            output,
+            received: VecDeque::new(),
+            waiting,
+            ended: false,
+        })
     }
 
     pub async fn respond_pool(&self, response: &HostResponse) -> Result<(), Error> {
@@ -98,7 +108,14 @@ impl Session {
 impl Running {
     /// Returns the next event of the pipeline; `None` after its final state or final error. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<PipelineEvent, Error>> {
-        let Some(QueuedEvent { size, event }) = self.output.recv().await else {
+        let next = match self.received.pop_front() {
+            Some(next) => Some(next),
+            None => {
+                self.received.extend(self.output.recv().await.into_iter().flatten());
+                self.received.pop_front()
+            }
+        };
+        let Some(QueuedEvent { size, event }) = next else {
             self.ended = true;
             return None;
         };
@@ -111,7 +128,7 @@ impl Running {
 
     /// Returns whether [`Running::next`] has an event already.
     pub fn has_event(&self) -> bool {
-        !self.output.is_empty()
+        !self.received.is_empty() || !self.output.is_empty()
     }
 
     /// Sends one input object, and waits until the peer has it in order or the pipeline has ended;

@@ -197,10 +197,32 @@ fn local_stages_process_values() {
         ("1,2,3 | select -Skip 1", vec!["2", "3"]),
         ("1,2,3 | Measure-Object -Sum | % Sum", vec!["6"]),
         ("'b','a','b' | group | sort Count -Descending | % Name", vec!["b", "a"]),
+        ("'b','a','b' | group | % Name", vec!["a", "b"]),
+        ("2,'b',1 | group | % Name", vec!["2", "b", "1"]),
+        ("1,2,3,4 | measure -StandardDeviation | % StandardDeviation", vec!["1.29099444873581"]),
+        ("'3','','5' | measure -Sum | % Sum", vec!["8"]),
         ("'it''s', \"a`tb\"", vec!["it's", "a\tb"]),
         ("'abc' | where Length -eq 3 | measure | % Count", vec!["1"]),
     ] {
         assert_eq!(local(text), out, "{text}");
+    }
+}
+
+/// The outputs are those of PowerShell 7.6.9.
+#[test]
+fn missing_properties_are_last_and_grouped_with_null() {
+    let objects = r#"'[{"N":"x","V":3},{"N":"b"},{"N":"c","V":1},{"N":"d","V":null}]' | ConvertFrom-Json"#;
+    for (stages, out) in [
+        ("Sort-Object V | % N", "d|c|x|b"),
+        ("Sort-Object V -Descending | % N", "x|c|d|b"),
+        ("Sort-Object Nope, N -Descending | % N", "x|d|c|b"),
+        ("Group-Object V | % { \"$($_.Name):$($_.Count)$($_.Group[0].N)\" }", ":2d|1:1c|3:1x"),
+        ("Group-Object Nope | % Count", "4"),
+        ("Measure-Object V -Sum -Minimum | % { $_.Count, $_.Sum, $_.Minimum }", "3|4|"),
+        ("Measure-Object Nope -Sum", ""),
+        ("Measure-Object V -Average | % Average", "1.33333333333333"),
+    ] {
+        assert_eq!(local(&format!("{objects} | {stages}")).join("|"), out, "{stages}");
     }
 }
 

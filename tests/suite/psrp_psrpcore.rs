@@ -7,7 +7,7 @@ use std::process::{ChildStdin, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lyncsh::psrp::clixml::{Content, Object, Secure, Value};
+use lyncsh::psrp::clixml::{Content, Object, Secure, Value, type_names};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
 use lyncsh::psrp::message::Message;
 use lyncsh::psrp::record::PipelineState;
@@ -68,12 +68,7 @@ pub fn values() -> Vec<Value> {
 }
 
 pub fn object(content: Content, type_name: &str) -> Value {
-    Object {
-        type_names: vec![type_name.to_owned(), "System.Object".to_owned()],
-        content,
-        ..Object::default()
-    }
-    .into()
+    Object { type_names: type_names([type_name, "System.Object"]), content, ..Object::default() }.into()
 }
 
 /// Returns whether two values are equal except for type names, `ToString`, and the kind of their properties.

@@ -38,7 +38,7 @@ pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
         Value::Object(object) if uses_pool_host || background => {
             let mut object = Object::clone(&object);
             // Private property between lyncsh and its agent.
-            object.extended.retain(|(name, _)| name != BACKGROUND);
+            object.extended.retain(|(name, _)| **name != *BACKGROUND);
             write(&if uses_pool_host { with_host(object, host) } else { object.into() })
         }
         _ => body,
@@ -48,7 +48,7 @@ pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
 
 fn with_host(mut object: Object, host: &Value) -> Value {
     for (name, value) in &mut object.extended {
-        if name == "HostInfo" {
+        if **name == *"HostInfo" {
             *value = host.clone();
         }
     }

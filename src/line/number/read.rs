@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Object, Value, type_names};
 
 /// Multipliers of literals.
 const UNITS: [(&str, i64); 5] =
@@ -94,9 +94,7 @@ fn whole_of(whole: i128, suffix: &str) -> Option<Value> {
 /// Returns a BigInteger, which has no CLIXML primitive.
 fn big(whole: i128) -> Value {
     Object {
-        type_names: ["System.Numerics.BigInteger", "System.ValueType", "System.Object"]
-            .map(str::to_owned)
-            .to_vec(),
+        type_names: type_names(["System.Numerics.BigInteger", "System.ValueType", "System.Object"]),
         to_string: Some(whole.to_string()),
         content: Content::None,
         ..Object::default()

@@ -168,7 +168,7 @@ fn field_text(value: &Value) -> String {
 fn columns(first: &Value) -> Vec<String> {
     match first.entries() {
         Some(entries) => entries.iter().map(|(key, _)| key.display_text()).collect(),
-        None => properties(first).into_iter().map(|(name, _)| name).collect(),
+        None => properties(first).into_iter().map(|(name, _)| name.to_string()).collect(),
     }
 }
 

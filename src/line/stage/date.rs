@@ -9,7 +9,7 @@ use super::each::{Each, Stage};
 use crate::line::composite::date_text;
 use crate::line::error::LineError;
 use crate::line::time;
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
     ("Date", Takes::Position),
@@ -207,7 +207,7 @@ fn hinted(bound: &Bound, moment: &Moment) -> Result<Value, LineError> {
     let name = HINTS.iter().find(|(_, known)| *known == number).map_or("DateTime", |(name, _)| name);
     let hint = Value::enumeration("Microsoft.PowerShell.Commands.DisplayHintType", name, number);
     Ok(Object {
-        type_names: ["System.DateTime", "System.ValueType", "System.Object"].map(str::to_owned).to_vec(),
+        type_names: type_names(["System.DateTime", "System.ValueType", "System.Object"]),
         content: Content::Primitive(Value::DateTime(moment.wire())),
         extended: vec![("DisplayHint".into(), hint)],
         ..Object::default()

@@ -9,7 +9,7 @@ use super::input::Sourced;
 use super::kinds::{FILE, FOLDER};
 use super::path::{self, PROVIDER, absolute, check_drive, is_pattern, located, missing};
 use crate::line::error::LineError;
-use crate::psrp::clixml::{Object, Value};
+use crate::psrp::clixml::{Name, Object, Value, type_names};
 use crate::wildcard::like;
 
 pub const CHILDREN: [Parameter; 12] = [
@@ -271,7 +271,7 @@ fn unix_mode(metadata: &Metadata) -> String {
 
 /// Returns the properties that only Unix has.
 #[cfg(unix)]
-fn of_system(item: &Item) -> Vec<(String, Value)> {
+fn of_system(item: &Item) -> Vec<(Name, Value)> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = &item.metadata;
     let name = |known: Option<String>, id: u32| Value::String(known.unwrap_or_else(|| id.to_string()));
@@ -285,7 +285,7 @@ fn of_system(item: &Item) -> Vec<(String, Value)> {
 }
 
 #[cfg(windows)]
-fn of_system(_: &Item) -> Vec<(String, Value)> {
+fn of_system(_: &Item) -> Vec<(Name, Value)> {
     Vec::new()
 }
 
@@ -305,7 +305,7 @@ fn object(item: &Item) -> Value {
     let target = || target.clone().map_or(Value::Null, Value::String);
     let link = if metadata.is_symlink() { "SymbolicLink".into() } else { Value::Null };
     let time = |time: std::io::Result<std::time::SystemTime>| time.map_or(Value::Null, file_time);
-    let mut properties: Vec<(String, Value)> = vec![
+    let mut properties: Vec<(Name, Value)> = vec![
         ("PSPath".into(), format!("{PROVIDER}::{full}").into()),
         ("PSParentPath".into(), format!("{PROVIDER}::{parent}").into()),
         ("PSChildName".into(), item.name.as_str().into()),
@@ -313,7 +313,7 @@ fn object(item: &Item) -> Value {
         ("PSIsContainer".into(), Value::Bool(is_folder)),
     ];
     properties.extend(of_system(item));
-    let mut add = |name: &str, value: Value| properties.push((name.to_owned(), value));
+    let mut add = |name: &str, value: Value| properties.push((name.into(), value));
     add("Mode", mode(item).into());
     add("BaseName", base.into());
     add("Target", target());
@@ -337,9 +337,13 @@ fn object(item: &Item) -> Value {
     let (own, base) =
         if is_folder { (FOLDER, "System.IO.DirectoryInfo") } else { (FILE, "System.IO.FileInfo") };
     Object {
-        type_names: [own, base, "System.IO.FileSystemInfo", "System.MarshalByRefObject", "System.Object"]
-            .map(str::to_owned)
-            .to_vec(),
+        type_names: type_names([
+            own,
+            base,
+            "System.IO.FileSystemInfo",
+            "System.MarshalByRefObject",
+            "System.Object",
+        ]),
         to_string: Some(full),
         adapted: properties,
         ..Object::default()

@@ -78,10 +78,10 @@ fn drawn(
 
 /// Returns all properties of an object, or the first few for a default table.
 fn everything(first: &Value, is_list: bool) -> Vec<Property> {
-    let mut names: Vec<String> = members::properties(first).into_iter().map(|(name, _)| name).collect();
+    let mut names: Vec<_> = members::properties(first).into_iter().map(|(name, _)| name).collect();
     // The list of a date ends with its long form.
     if is_list && matches!(first.primitive(), Value::DateTime(_)) {
-        names.sort_by_key(|name| name == "DateTime");
+        names.sort_by_key(|name| **name == *"DateTime");
         return names.iter().map(|name| Property::everything().named(name)).collect();
     }
     if is_list || names.len() <= draw::MOST_COLUMNS {

@@ -14,18 +14,26 @@ use crate::line::number::Number;
 use crate::line::value::typed_object;
 use crate::psrp::clixml::Value;
 
-/// Returns the values by which an object is sorted or grouped; the object itself if no property is named.
-fn keys(properties: &[Property], value: &Value, variables: &Variables) -> Vec<Value> {
+/// A value by which objects are sorted or grouped; `None` if the object does not have the property.
+type Key = Option<Value>;
+
+/// Returns the keys of an object; the object itself if no property is named.
+fn keys(properties: &[Property], value: &Value, variables: &Variables) -> Vec<Key> {
     if properties.is_empty() {
-        return vec![value.clone()];
+        return vec![Some(value.clone())];
     }
-    properties.iter().map(|property| property.of(value, variables).unwrap_or_default()).collect()
+    let key = |property: &Property| {
+        property.is_of(value).then(|| property.of(value, variables).unwrap_or_default())
+    };
+    properties.iter().map(key).collect()
 }
 
-fn in_order(a: &[Value], b: &[Value], sensitive: bool, descending: impl Fn(usize) -> bool) -> Ordering {
-    let orders = a.iter().zip(b).enumerate().map(|(index, (a, b))| {
-        let order = order(a, b, sensitive);
-        if descending(index) { order.reverse() } else { order }
+/// Objects without the property are last in both directions.
+fn in_order(a: &[Key], b: &[Key], sensitive: bool, descending: impl Fn(usize) -> bool) -> Ordering {
+    let orders = a.iter().zip(b).enumerate().map(|(index, (a, b))| match (a, b) {
+        (Some(a), Some(b)) if descending(index) => order(b, a, sensitive),
+        (Some(a), Some(b)) => order(a, b, sensitive),
+        (a, b) => a.is_none().cmp(&b.is_none()),
     });
     orders.fold(Ordering::Equal, Ordering::then)
 }
@@ -38,7 +46,7 @@ pub fn sort(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     let (top, bottom) = (bound.count("Top")?, bound.count("Bottom")?);
     Ok(all(move |values: Vec<Value>| {
         let descending = |index: usize| properties.get(index).and_then(|one| one.descending).unwrap_or(down);
-        let mut keyed: Vec<(Vec<Value>, Value)> =
+        let mut keyed: Vec<(Vec<Key>, Value)> =
             values.into_iter().map(|value| (keys(&properties, &value, &variables), value)).collect();
         keyed.sort_by(|(a, _), (b, _)| in_order(a, b, sensitive, descending));
         if unique {
@@ -50,31 +58,29 @@ pub fn sort(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     }))
 }
 
+/// The objects with the same keys.
+struct Group {
+    /// Position of the first one in the input.
+    first: usize,
+    /// A property that they do not have is null.
+    key: Vec<Key>,
+    members: Vec<Value>,
+}
+
 pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     let properties = Property::all(bound, "Property")?;
     let variables = bound.variables.clone();
     let (bare, sensitive) = (bound.switch("NoElement"), bound.switch("CaseSensitive"));
     Ok(all(move |values: Vec<Value>| {
-        let mut groups: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
-        for value in values {
-            let key = keys(&properties, &value, &variables);
-            let same = |(known, _): &&mut (Vec<Value>, Vec<Value>)| {
-                in_order(known, &key, sensitive, |_| false).is_eq()
-            };
-            match groups.iter_mut().find(same) {
-                Some((_, members)) => members.push(value),
-                None => groups.push((key, vec![value])),
-            }
-        }
-        groups.sort_by(|(a, _), (b, _)| in_order(a, b, sensitive, |_| false));
-        let shown = groups.into_iter().map(|(key, members)| {
-            let count = i32::try_from(members.len()).unwrap_or(i32::MAX);
-            let named = key.iter().filter(|part| !part.is_null());
+        let shown = grouped(values, sensitive, |value| keys(&properties, value, &variables));
+        let shown = shown.into_iter().map(|group| {
+            let count = i32::try_from(group.members.len()).unwrap_or(i32::MAX);
+            let named = group.key.iter().flatten().filter(|part| !part.is_null());
             let name = named.map(Value::display_text).collect::<Vec<_>>().join(", ");
             let mut properties =
-                vec![("Count".to_owned(), Value::I32(count)), ("Name".to_owned(), Value::String(name))];
+                vec![("Count".into(), Value::I32(count)), ("Name".into(), Value::String(name))];
             if !bare {
-                properties.push(("Group".to_owned(), Value::array(members)));
+                properties.push(("Group".into(), Value::array(group.members)));
             }
             let kind = if bare { "GroupInfoNoElement" } else { "GroupInfo" };
             typed_object(&format!("Microsoft.PowerShell.Commands.{kind}"), properties)
@@ -83,42 +89,90 @@ pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     }))
 }
 
+/// Returns the groups in the order of their keys; in the order of the input if a property has values of
+/// several types, as in PowerShell.
+fn grouped(values: Vec<Value>, sensitive: bool, keys: impl Fn(&Value) -> Vec<Key>) -> Vec<Group> {
+    let mut keyed: Vec<(usize, Vec<Key>, Value)> =
+        values.into_iter().enumerate().map(|(at, value)| (at, keys(&value), value)).collect();
+    let is_mixed = is_mixed(&keyed);
+    keyed.sort_by(|(_, a, _), (_, b, _)| in_order(a, b, sensitive, |_| false));
+    let mut groups: Vec<Group> = Vec::new();
+    for (first, mut key, value) in keyed {
+        let lacks_some = key.iter().any(Option::is_none);
+        for part in &mut key {
+            part.get_or_insert_default();
+        }
+        let same = |group: &&mut Group| in_order(&group.key, &key, sensitive, |_| false).is_eq();
+        let known = if lacks_some { groups.iter_mut().find(same) } else { groups.last_mut().filter(same) };
+        match known {
+            Some(group) => {
+                group.first = group.first.min(first);
+                group.members.push(value);
+            }
+            None => groups.push(Group { first, key, members: vec![value] }),
+        }
+    }
+    if is_mixed {
+        groups.sort_by_key(|group| group.first);
+    }
+    groups
+}
+
+/// Returns whether the values of a property have several types.
+fn is_mixed(keyed: &[(usize, Vec<Key>, Value)]) -> bool {
+    let count = keyed.first().map_or(0, |(_, key, _)| key.len());
+    (0..count).any(|index| {
+        let present = keyed.iter().filter_map(|(_, key, _)| key.get(index)?.as_ref());
+        let mut types = present.filter_map(|value| value.type_names().first().copied());
+        types.next().is_some_and(|first| types.any(|other| other != first))
+    })
+}
+
 /// Measure-Object: a running measure of the objects, or of each property.
 struct Measures {
     bound: Bound,
+    wanted: Wanted,
     all: Vec<(Option<String>, Measure)>,
 }
 
+/// The wanted statistics.
+#[derive(Clone, Copy)]
+struct Wanted {
+    sum: bool,
+    average: bool,
+    deviation: bool,
+    maximum: bool,
+    minimum: bool,
+}
+
 /// The statistics of the values so far.
+#[derive(Default)]
 struct Measure {
     count: usize,
-    sum: Number,
+    sum: Option<Number>,
     /// Numbers for the standard deviation, if it is wanted.
     numbers: Vec<f64>,
     numeric: usize,
-    /// The first value that is not a number.
-    odd: Option<Value>,
     largest: Option<Value>,
     smallest: Option<Value>,
 }
 
 pub fn measure(bound: Bound) -> Box<dyn Stage> {
+    let wanted = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
+    let wanted = Wanted {
+        sum: wanted("Sum"),
+        average: wanted("Average"),
+        deviation: wanted("StandardDeviation"),
+        maximum: wanted("Maximum"),
+        minimum: wanted("Minimum"),
+    };
     let names = bound.names("Property");
-    let new = || Measure {
-        count: 0,
-        sum: Number::Int32(0),
-        numbers: Vec::new(),
-        numeric: 0,
-        odd: None,
-        largest: None,
-        smallest: None,
-    };
     let all = if names.is_empty() {
-        vec![(None, new())]
+        vec![(None, Measure::default())]
     } else {
-        names.into_iter().map(|name| (Some(name), new())).collect()
+        names.into_iter().map(|name| (Some(name), Measure::default())).collect()
     };
-    Box::new(Measures { bound, all })
+    Box::new(Measures { bound, wanted, all })
 }
 
 impl Stage for Measures {
@@ -126,108 +180,104 @@ impl Stage for Measures {
         if value.is_null() {
             return Ok(());
         }
-        let Self { bound, all } = self;
-        let asked = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
-        for (name, measure) in all {
-            match name {
-                None => measure.add(&asked, value.clone()),
-                Some(name) => {
-                    let of = member(&value, name).or_else(|| well_known(&value, name));
-                    of.filter(|of| *of != Value::Null).into_iter().for_each(|of| measure.add(&asked, of));
-                }
+        let mut odd = None;
+        for (name, measure) in &mut self.all {
+            let of = match name {
+                None => Some(value.clone()),
+                Some(name) => member(&value, name).or_else(|| well_known(&value, name)),
+            };
+            if let Some(of) = of
+                && !measure.add(self.wanted, &of)
+            {
+                odd.get_or_insert(of);
             }
         }
-        Ok(())
+        match odd {
+            None => Ok(()),
+            Some(odd) => {
+                let text = odd.display_text();
+                Err(self.bound.wrong(&format!("Input object \"{text}\" is not numeric.")))
+            }
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
-        for (name, measure) in std::mem::take(&mut self.all) {
-            if let Some(name) = &name
-                && measure.count == 0
-            {
-                return Err(self.bound.wrong(&format!(
-                    "The property \"{name}\" cannot be found in the input for any objects."
-                )));
-            }
-            out.push(measure.result(&self.bound, name)?);
-        }
+        // PowerShell outputs nothing about a property that no object has.
+        let all = std::mem::take(&mut self.all).into_iter();
+        let found = all.filter(|(name, measure)| name.is_none() || measure.count > 0);
+        out.extend(found.map(|(name, measure)| measure.result(self.wanted, name)));
         Ok(())
+    }
+
+    fn continues_after_error(&self) -> bool {
+        true
     }
 }
 
 impl Measure {
-    fn add(&mut self, asked: &dyn Fn(&str) -> bool, value: Value) {
+    /// Adds a value. Null and an empty text are zero. Returns `false` if a number is wanted and the value is
+    /// none.
+    fn add(&mut self, wanted: Wanted, value: &Value) -> bool {
         self.count += 1;
-        if asked("Sum")
-            || asked("Average")
-            || asked("StandardDeviation")
-            || asked("Maximum")
-            || asked("Minimum")
-        {
-            match numeric(&value) {
-                Some(number) => {
-                    self.numeric += 1;
-                    self.sum = plus(self.sum, number);
-                    if asked("StandardDeviation") {
-                        self.numbers.push(number.as_f64());
-                    }
-                }
-                None => drop(self.odd.get_or_insert_with(|| value.clone())),
+        let needs_numbers = wanted.sum || wanted.average || wanted.deviation;
+        if !(needs_numbers || wanted.maximum || wanted.minimum) {
+            return true;
+        }
+        let number = numeric(value);
+        if let Some(number) = number {
+            self.numeric += 1;
+            self.sum = Some(self.sum.map_or(number, |sum| plus(sum, number)));
+            if wanted.deviation {
+                self.numbers.push(number.as_f64());
             }
         }
-        // Maximum and minimum may be texts or dates.
+        // Maximum and minimum may be texts or dates. In PowerShell, null is the minimum until the next value.
         let is_beyond = |best: &Option<Value>, wanted: Ordering| {
-            best.as_ref().is_none_or(|best| order(&value, best, false) == wanted)
+            let best = best.as_ref().filter(|best| !best.is_null());
+            best.is_none_or(|best| order(value, best, false) == wanted)
         };
-        if asked("Maximum") && is_beyond(&self.largest, Ordering::Greater) {
+        if wanted.maximum && is_beyond(&self.largest, Ordering::Greater) {
             self.largest = Some(value.clone());
         }
-        if asked("Minimum") && is_beyond(&self.smallest, Ordering::Less) {
-            self.smallest = Some(value);
+        if wanted.minimum && is_beyond(&self.smallest, Ordering::Less) {
+            self.smallest = Some(value.clone());
         }
+        number.is_some() || !needs_numbers
     }
 
-    fn result(self, bound: &Bound, property: Option<String>) -> Result<Value, LineError> {
-        let asked = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
-        if (asked("Sum") || asked("Average") || asked("StandardDeviation"))
-            && let Some(odd) = &self.odd
-        {
-            let text = odd.display_text();
-            return Err(bound.wrong(&format!("Input object \"{text}\" is not numeric.")));
-        }
+    fn result(self, wanted: Wanted, property: Option<String>) -> Value {
+        let sum = self.sum.unwrap_or(Number::Int32(0));
+        let is_numeric = self.numeric == self.count;
         let count = self.numeric.max(1) as f64;
-        let mean = self.sum.as_f64() / count;
+        let mean = sum.as_f64() / count;
         let squares: f64 = self.numbers.iter().map(|number| (number - mean).powi(2)).sum();
         let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
-        let some = |switch: &str, value: Value| {
-            if asked(switch) && !(self.count == 0 && switch != "Sum") { value } else { Value::Null }
-        };
-        let end = |best: &Option<Value>| {
-            let best = best.clone().unwrap_or_default();
-            match numeric(&best) {
-                Some(number) if self.numeric == self.count => statistic(number),
-                _ => best,
-            }
+        let some = |is_wanted: bool, value: Value| if is_wanted && is_numeric { value } else { Value::Null };
+        let end = |best: Option<Value>| {
+            let best = best.unwrap_or_default();
+            numeric(&best).filter(|_| is_numeric && !best.is_null()).map_or(best, statistic)
         };
         let whole = i32::try_from(self.count).unwrap_or(i32::MAX);
-        Ok(typed_object(
+        typed_object(
             "Microsoft.PowerShell.Commands.GenericMeasureInfo",
             vec![
                 ("Count".into(), Value::I32(whole)),
-                ("Average".into(), some("Average", Value::Double(mean))),
-                ("Sum".into(), some("Sum", statistic(self.sum))),
-                ("Maximum".into(), end(&self.largest)),
-                ("Minimum".into(), end(&self.smallest)),
-                ("StandardDeviation".into(), some("StandardDeviation", Value::Double(deviation))),
+                ("Average".into(), some(wanted.average && self.count > 0, Value::Double(mean))),
+                ("Sum".into(), some(wanted.sum, statistic(sum))),
+                ("Maximum".into(), end(self.largest)),
+                ("Minimum".into(), end(self.smallest)),
+                ("StandardDeviation".into(), some(wanted.deviation, Value::Double(deviation))),
                 ("Property".into(), property.map_or(Value::Null, Value::String)),
             ],
-        ))
+        )
     }
 }
 
+/// Returns the number of a value; null and an empty text are zero.
 fn numeric(value: &Value) -> Option<Number> {
     match value.primitive() {
-        Value::String(text) if text.trim().is_empty() => None,
+        Value::Null => Some(Number::Int32(0)),
+        Value::String(text) if text.trim().is_empty() => Some(Number::Int32(0)),
         other => Number::convert(other),
     }
 }

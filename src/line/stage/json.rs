@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::bind::Bound;
 use super::each::Stage;
 use crate::line::error::LineError;
-use crate::line::inspect::{is_enum, is_number, property_names};
+use crate::line::inspect::{is_enum, is_number, named};
 use crate::line::members::properties;
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{Name, Value};
 
 /// PowerShell's maximum depth.
 const MAX_DEPTH: usize = 100;
@@ -163,8 +163,8 @@ impl Writer {
             Value::Object(_) => self.object(value, level),
             Value::Duration(_) | Value::Version(_) => {
                 let members = properties(value);
-                let members: Vec<(String, &Value)> =
-                    members.iter().map(|(name, one)| (name.clone(), one)).collect();
+                let members: Vec<(Name, &Value)> =
+                    members.iter().map(|(name, one)| (Name::clone(name), one)).collect();
                 self.nested(level, |writer| writer.members(&members, level), value);
             }
             other => self.string(&other.display_text()),
@@ -175,12 +175,9 @@ impl Writer {
         if let Some(items) = value.items() {
             return self.nested(level, |writer| writer.array(items, level), value);
         }
-        let entries: Vec<(String, &Value)> = match value.entries() {
-            Some(entries) => entries.iter().map(|(key, one)| (key.display_text(), one)).collect(),
-            None => property_names(value)
-                .into_iter()
-                .filter_map(|name| value.property(&name).map(|one| (name, one)))
-                .collect(),
+        let entries: Vec<(Name, &Value)> = match value.entries() {
+            Some(entries) => entries.iter().map(|(key, one)| (key.display_text().into(), one)).collect(),
+            None => named(value).into_iter().map(|(name, one)| (Name::clone(name), one)).collect(),
         };
         if entries.is_empty() && value.entries().is_none() && !value.display_text().is_empty() {
             return self.string(&value.display_text());
@@ -206,7 +203,7 @@ impl Writer {
         self.close(']', items.is_empty(), level);
     }
 
-    fn members(&mut self, entries: &[(String, &Value)], level: usize) {
+    fn members(&mut self, entries: &[(Name, &Value)], level: usize) {
         self.text.push('{');
         for (index, (name, value)) in entries.iter().enumerate() {
             self.next(index, level);

@@ -93,7 +93,7 @@ fn members_of(value: &Value) -> Vec<Member> {
         } else {
             ("Property", format!("{} {name} {{get;}}", short(&of)))
         };
-        all.push(Member { name, kind, definition });
+        all.push(Member { name: name.to_string(), kind, definition });
     }
     all.sort_by_key(|member| (member.kind, member.name.to_lowercase()));
     all

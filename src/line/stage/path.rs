@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::line::error::LineError;
-use crate::psrp::clixml::{Object, Value};
+use crate::psrp::clixml::{Object, Value, type_names};
 use crate::wildcard::like;
 
 /// Name of PowerShell's provider for files.
@@ -118,7 +118,7 @@ pub fn path_info(folder: &Path) -> Value {
         _ => "/".to_owned(),
     };
     Object {
-        type_names: vec!["System.Management.Automation.PathInfo".into(), "System.Object".into()],
+        type_names: type_names(["System.Management.Automation.PathInfo", "System.Object"]),
         to_string: Some(path.clone()),
         adapted: vec![
             ("Drive".into(), drive.into()),

@@ -7,11 +7,11 @@ use crate::line::column::Script;
 use crate::line::draw::Alignment;
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
-use crate::line::inspect::member;
+use crate::line::inspect::{member, named};
 use crate::line::members::{properties, well_known};
 use crate::line::syntax::Expr;
 use crate::line::value::{access, truth};
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{Name, Value};
 use crate::wildcard::like;
 
 /// Source of a property's value.
@@ -152,17 +152,24 @@ impl Property {
 
     /// Returns the matching properties of an object with their values. A script that fails gives null, as in
     /// PowerShell.
-    pub fn pairs(&self, value: &Value, variables: &Variables) -> Vec<(String, Value)> {
+    pub fn pairs(&self, value: &Value, variables: &Variables) -> Vec<(Name, Value)> {
         if let Source::Named(pattern) = &self.source
             && self.label.is_none()
         {
             if pattern.contains(['*', '?', '[']) {
                 return properties(value).into_iter().filter(|(name, _)| like(pattern, name)).collect();
             }
-            let known = properties(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
-            return vec![known.unwrap_or_else(|| (pattern.clone(), access(value, pattern)))];
+            let known = named(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
+            return match known {
+                Some((name, one)) => vec![(Name::clone(name), one.clone())],
+                None => {
+                    let own =
+                        properties(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
+                    vec![own.unwrap_or_else(|| (pattern.as_str().into(), access(value, pattern)))]
+                }
+            };
         }
         let of = self.of(value, variables).unwrap_or_default();
-        vec![(self.title(), of)]
+        vec![(self.title().into(), of)]
     }
 }

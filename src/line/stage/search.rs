@@ -10,7 +10,7 @@ use super::kinds::{MATCH, is_local_file};
 use super::path;
 use crate::line::error::LineError;
 use crate::line::operate::pattern;
-use crate::psrp::clixml::{Object, Value};
+use crate::psrp::clixml::{Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
     ("Pattern", Takes::Position),
@@ -79,7 +79,7 @@ impl Search {
         let stream = || "InputStream".to_owned();
         Some(
             Object {
-                type_names: vec![MATCH.into(), "System.Object".into()],
+                type_names: type_names([MATCH, "System.Object"]),
                 to_string: Some(shown),
                 adapted: vec![
                     ("IgnoreCase".into(), Value::Bool(!self.case_sensitive)),
@@ -109,7 +109,7 @@ impl Search {
 fn part(line: &str, at: usize, text: &str) -> Value {
     let count = |text: &str| Value::I32(i32::try_from(text.encode_utf16().count()).unwrap_or(i32::MAX));
     Object {
-        type_names: vec!["System.Text.RegularExpressions.Match".into(), "System.Object".into()],
+        type_names: type_names(["System.Text.RegularExpressions.Match", "System.Object"]),
         to_string: Some(text.to_owned()),
         adapted: vec![
             ("Success".into(), Value::Bool(true)),

@@ -11,7 +11,7 @@ use crate::line::evaluate::Variables;
 use crate::line::inspect::member;
 use crate::line::members::{properties, well_known};
 use crate::line::value::{access, object};
-use crate::psrp::clixml::Value;
+use crate::psrp::clixml::{Name, Value};
 use crate::wildcard::like;
 
 struct Select {
@@ -61,12 +61,12 @@ impl Select {
     }
 
     fn picked(&self, value: &Value) -> Value {
-        let pairs: Vec<(String, Value)> = if self.properties.is_empty() {
+        let pairs: Vec<(Name, Value)> = if self.properties.is_empty() {
             properties(value)
         } else {
             self.properties.iter().flat_map(|property| property.pairs(value, &self.variables)).collect()
         };
-        let mut chosen: Vec<(String, Value)> = Vec::new();
+        let mut chosen: Vec<(Name, Value)> = Vec::new();
         for (name, of) in pairs {
             let excluded = self.excluded.iter().any(|pattern| like(pattern, &name));
             if !excluded && !chosen.iter().any(|(has, _)| has.eq_ignore_ascii_case(&name)) {

@@ -102,12 +102,12 @@ impl ClientPool {
         Ok(vec![ClientEvent::Pipeline(pipeline, event)])
     }
 
-    fn body(&self, message: &Message) -> Result<Value, ProtocolError> {
+    fn body(&mut self, message: &Message) -> Result<Value, ProtocolError> {
         // .NET's message serializer writes null as an empty body (RemotingDataObject.cs).
         if message.body.is_empty() {
             return Ok(Value::Null);
         }
-        let value = clixml::read(&message.body)?;
+        let value = clixml::read_shared(&message.body, &mut self.names)?;
         match seal(self.protocol, self.key.as_ref()) {
             Some(seal) if secrets::has_sealed(&value) => Ok(seal.open(&value)?),
             _ => Ok(value),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Content, Object, Secure, Value};
+use super::{Content, Name, Object, Secure, Value, type_names};
 
 impl Value {
     pub fn string(text: impl Into<String>) -> Self {
@@ -15,12 +15,12 @@ impl Value {
     }
 
     /// Returns an array or collection (`<LST>`), most derived type name first.
-    pub fn list<T: Into<String>>(
-        type_names: impl IntoIterator<Item = T>,
+    pub fn list<T: Into<Name>>(
+        names: impl IntoIterator<Item = T>,
         items: impl IntoIterator<Item = Value>,
     ) -> Self {
         Object {
-            type_names: type_names.into_iter().map(Into::into).collect(),
+            type_names: type_names(names),
             content: Content::List(items.into_iter().collect()),
             ..Object::default()
         }
@@ -55,12 +55,12 @@ impl Value {
     }
 
     /// Returns a dictionary (`<DCT>`) with the given type names.
-    pub fn typed_dictionary<T: Into<String>>(
-        type_names: impl IntoIterator<Item = T>,
+    pub fn typed_dictionary<T: Into<Name>>(
+        names: impl IntoIterator<Item = T>,
         entries: impl IntoIterator<Item = (Value, Value)>,
     ) -> Self {
         Object {
-            type_names: type_names.into_iter().map(Into::into).collect(),
+            type_names: type_names(names),
             content: Content::Dictionary(entries.into_iter().collect()),
             ..Object::default()
         }
@@ -70,12 +70,7 @@ impl Value {
     /// Returns a value of an enum over Int32: `name` is PowerShell's text for it.
     pub fn enumeration(type_name: &str, name: &str, number: i32) -> Self {
         Object {
-            type_names: vec![
-                type_name.to_owned(),
-                "System.Enum".to_owned(),
-                "System.ValueType".to_owned(),
-                "System.Object".to_owned(),
-            ],
+            type_names: type_names([type_name, "System.Enum", "System.ValueType", "System.Object"]),
             to_string: Some(name.to_owned()),
             content: Content::Primitive(Value::I32(number)),
             ..Object::default()
@@ -84,17 +79,14 @@ impl Value {
     }
 
     /// Returns an object that has only extended properties.
-    pub fn with_properties<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
+    pub fn with_properties<N: Into<Name>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
         Object::with_properties(properties).into()
     }
 
     /// Returns a `PSCustomObject` with these properties.
-    pub fn custom_object<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
+    pub fn custom_object<N: Into<Name>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
         Object {
-            type_names: vec![
-                "System.Management.Automation.PSCustomObject".to_owned(),
-                "System.Object".to_owned(),
-            ],
+            type_names: type_names(["System.Management.Automation.PSCustomObject", "System.Object"]),
             ..Object::with_properties(properties)
         }
         .into()
@@ -203,7 +195,7 @@ impl Value {
     /// Returns the type names, most derived first; for a bare primitive its .NET name.
     pub fn type_names(&self) -> Vec<&str> {
         match self {
-            Self::Object(object) => object.type_names.iter().map(String::as_str).collect(),
+            Self::Object(object) => object.type_names.iter().map(AsRef::as_ref).collect(),
             primitive => primitive.primitive_type().into_iter().collect(),
         }
     }
@@ -279,7 +271,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 impl Object {
     /// Returns an object that has only extended properties.
-    pub fn with_properties<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
+    pub fn with_properties<N: Into<Name>>(properties: impl IntoIterator<Item = (N, Value)>) -> Self {
         Self {
             extended: properties.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             ..Self::default()
@@ -293,6 +285,6 @@ impl Object {
 
     /// Returns all properties, extended ones first.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.extended.iter().chain(&self.adapted).map(|(name, value)| (name.as_str(), value))
+        self.extended.iter().chain(&self.adapted).map(|(name, value)| (name.as_ref(), value))
     }
 }

@@ -89,7 +89,7 @@ fn is_custom(object: &Object) -> bool {
 }
 
 fn type_name(object: &Object) -> Option<&str> {
-    object.type_names.first().map(String::as_str)
+    object.type_names.first().map(AsRef::as_ref)
 }
 
 fn joined(texts: impl Iterator<Item = String>) -> String {

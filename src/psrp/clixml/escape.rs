@@ -30,7 +30,7 @@ pub(super) fn encode(text: &str) -> Cow<'_, str> {
 /// Returns text without escapes. An escaped surrogate pair is one character; a lone surrogate, which no Rust
 /// string can contain, is U+FFFD, as in .NET's UTF-8 encoder.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains("_x") && !text.contains("_X") {
+    if !text.contains('_') {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

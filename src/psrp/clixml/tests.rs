@@ -50,7 +50,7 @@ fn every_primitive_round_trips() {
 fn objects_round_trip_completely() {
     reads_back(
         &Object {
-            type_names: vec!["Deserialized.A".into(), "System.Object".into()],
+            type_names: type_names(["Deserialized.A", "System.Object"]),
             to_string: Some("an _x A".into()),
             content: Content::Stack(vec![
                 Value::array([Value::enumeration("System.ConsoleColor", "Red", 12)]),
@@ -59,7 +59,7 @@ fn objects_round_trip_completely() {
                 Object { content: Content::Enumerable(vec![Value::Null]), ..Object::default() }.into(),
             ]),
             adapted: vec![("a \"quoted\" & <odd>\n name".into(), Value::I32(1))],
-            extended: vec![(String::new(), "b".into())],
+            extended: vec![("".into(), "b".into())],
         }
         .into(),
     );
@@ -155,8 +155,11 @@ fn excessive_references_are_refused() {
     let limits = Limits { size: 4000, ..Limits::default() };
     let names = format!("<Obj><TN RefId=\"0\"><T>{}</T></TN></Obj>", "a".repeat(1000));
     let repeats = format!("<Obj><LST>{names}{}</LST></Obj>", "<Obj><TNRef RefId=\"0\"/></Obj>".repeat(50));
-    assert!(matches!(read_with(&repeats, limits), Err(ReadError::TooLarge(4000))));
-    assert!(matches!(read_with(&"a".repeat(5000), limits), Err(ReadError::TooLarge(4000))));
+    assert!(matches!(read_with(&repeats, limits, &mut Names::default()), Err(ReadError::TooLarge(4000))));
+    assert!(matches!(
+        read_with(&"a".repeat(5000), limits, &mut Names::default()),
+        Err(ReadError::TooLarge(4000))
+    ));
 }
 
 #[test]
@@ -213,7 +216,7 @@ fn primitive() -> impl Strategy<Value = Value> {
 fn value() -> impl Strategy<Value = Value> {
     primitive().prop_recursive(4, 40, 4, |inner| {
         let items = || prop::collection::vec(inner.clone(), 0..4);
-        let named = || prop::collection::vec((text(), inner.clone()), 0..3);
+        let named = || prop::collection::vec((text().prop_map(Name::from), inner.clone()), 0..3);
         let content = prop_oneof![
             Just(Content::None),
             inner.clone().prop_map(Content::Primitive),
@@ -223,11 +226,16 @@ fn value() -> impl Strategy<Value = Value> {
             items().prop_map(Content::Queue),
             prop::collection::vec((inner.clone(), inner.clone()), 0..3).prop_map(Content::Dictionary),
         ];
-        (prop::collection::vec(text(), 0..3), prop::option::of(text()), content, named(), named()).prop_map(
-            |(type_names, to_string, content, adapted, extended)| {
-                Object { type_names, to_string, content, adapted, extended }.into()
-            },
+        (
+            prop::collection::vec(text(), 0..3).prop_map(type_names),
+            prop::option::of(text()),
+            content,
+            named(),
+            named(),
         )
+            .prop_map(|(type_names, to_string, content, adapted, extended)| {
+                Object { type_names, to_string, content, adapted, extended }.into()
+            })
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Content, Object, Secure, Value, escape};
+use super::{Content, Name, Object, Secure, Value, escape};
 
 /// Values nested deeper are written as text, as PowerShell does beyond its own depth, so that no value can
 /// exhaust the stack. Deeper than [`super::read`] accepts.
@@ -53,7 +53,7 @@ struct Writer<'a> {
     first_type_name: usize,
     /// Objects written so far, by address: they live as long as the value being written.
     objects: HashMap<*const Object, usize>,
-    type_names: HashMap<&'a [String], usize>,
+    type_names: HashMap<&'a [Name], usize>,
 }
 
 impl<'a> Writer<'a> {
@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
         self.out.push_str("</Obj>");
     }
 
-    fn type_names(&mut self, names: &'a [String]) {
+    fn type_names(&mut self, names: &'a [Name]) {
         if names.is_empty() {
             return;
         }
@@ -162,7 +162,7 @@ impl<'a> Writer<'a> {
         self.close("DCT");
     }
 
-    fn properties(&mut self, tag: &str, properties: &'a [(String, Value)], depth: usize) {
+    fn properties(&mut self, tag: &str, properties: &'a [(Name, Value)], depth: usize) {
         if properties.is_empty() {
             return;
         }

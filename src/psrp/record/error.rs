@@ -1,7 +1,7 @@
 //! Conversion of ErrorRecords to and from PowerShell's form (MS-PSRP 2.2.3.15).
 
 use super::ErrorRecord;
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Name, Object, TypeNames, Value, type_names};
 
 /// Names of ErrorCategory, by number.
 const CATEGORIES: [&str; 32] = [
@@ -175,10 +175,7 @@ impl ErrorRecord {
         }
         properties.push(("SerializeExtendedInfo", false.into()));
         Object {
-            type_names: vec![
-                "System.Management.Automation.ErrorRecord".to_owned(),
-                "System.Object".to_owned(),
-            ],
+            type_names: type_names(["System.Management.Automation.ErrorRecord", "System.Object"]),
             to_string: Some(self.display_text().to_owned()),
             ..Object::with_properties(properties)
         }
@@ -186,9 +183,9 @@ impl ErrorRecord {
     }
 
     fn exception(&self) -> Value {
-        let type_names = exception_types(&self.exception_type);
+        let names = exception_types(&self.exception_type);
         let mut properties: Vec<(&str, Value)> = Vec::with_capacity(10);
-        if type_names.iter().any(|name| name == RUNTIME_EXCEPTION) {
+        if names.iter().any(|name| **name == *RUNTIME_EXCEPTION) {
             properties.push(("ErrorRecord", self.message.as_str().into()));
             properties.push(("WasThrownFromThrowStatement", false.into()));
         }
@@ -205,8 +202,8 @@ impl ErrorRecord {
             ("StackTrace", Value::Null),
         ]);
         Object {
-            to_string: Some(format!("{}: {}", type_names[0], self.message)),
-            type_names,
+            to_string: Some(format!("{}: {}", names[0], self.message)),
+            type_names: names,
             content: Content::None,
             adapted: owned(properties),
             extended: Vec::new(),
@@ -243,7 +240,7 @@ impl ErrorRecord {
         ];
         let type_name = "System.Management.Automation.InvocationInfo";
         Object {
-            type_names: vec![type_name.to_owned(), "System.Object".to_owned()],
+            type_names: type_names([type_name, "System.Object"]),
             to_string: Some(type_name.to_owned()),
             content: Content::None,
             adapted: owned(properties),
@@ -260,13 +257,13 @@ const BOUND_PARAMETERS: &str = "System.Collections.Generic.Dictionary`2[[System.
 const UNBOUND_ARGUMENTS: &str = "System.Collections.Generic.List`1[[System.Object, mscorlib, \
      Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089]]";
 
-fn owned(properties: Vec<(&str, Value)>) -> Vec<(String, Value)> {
-    properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+fn owned(properties: Vec<(&str, Value)>) -> Vec<(Name, Value)> {
+    properties.into_iter().map(|(name, value)| (name.into(), value)).collect()
 }
 
 /// Returns an exception's type and base types. PowerShell's own types are RuntimeExceptions except
 /// Write-Error's.
-fn exception_types(name: &str) -> Vec<String> {
+fn exception_types(name: &str) -> TypeNames {
     let name = if name.is_empty() { "System.Exception" } else { name };
     let mut chain = vec![name];
     if name == "System.Management.Automation.ParameterBindingValidationException" {
@@ -280,5 +277,5 @@ fn exception_types(name: &str) -> Vec<String> {
         chain = vec![name, "System.Object"];
     }
     chain.dedup();
-    chain.into_iter().map(str::to_owned).collect()
+    type_names(chain)
 }

@@ -12,7 +12,7 @@ use crate::line::help::{self, Topic};
 use crate::line::{
     self, Action, Arg, CommandLine, Element, Expr, Gathered, HostCommand, HostPart, LineError, Statement,
 };
-use crate::psrp::clixml::{Object, Value};
+use crate::psrp::clixml::{Object, Value, type_names};
 use crate::wildcard::like;
 
 /// Outcome of a cmdlet of the console.
@@ -437,13 +437,11 @@ fn set_folder(cmdlet: &str, folder: &Path) -> Result<(), LineError> {
 /// Returns the CmdletInfo of a cmdlet of the console.
 fn cmdlet_info(name: &str) -> Value {
     Object {
-        type_names: [
+        type_names: type_names([
             "System.Management.Automation.CmdletInfo",
             "System.Management.Automation.CommandInfo",
             "System.Object",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
+        ]),
         to_string: Some(name.to_owned()),
         adapted: vec![
             ("Name".into(), name.into()),

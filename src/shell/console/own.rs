@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Local};
 
 use crate::line;
-use crate::psrp::clixml::{Object, Value};
+use crate::psrp::clixml::{Object, Value, type_names};
 
 /// Maximum number of lines that Get-History lists ($MaximumHistoryCount).
 const MAX_LINES: usize = 4096;
@@ -40,7 +40,7 @@ impl Entry {
         let spent = (self.to - self.from).to_std().unwrap_or_default();
         let duration = format!("PT{}.{:06}S", spent.as_secs(), spent.subsec_micros());
         Object {
-            type_names: vec![line::HISTORY_INFO.into(), "System.Object".into()],
+            type_names: type_names([line::HISTORY_INFO, "System.Object"]),
             to_string: Some(self.text.clone()),
             adapted: vec![
                 ("Id".into(), Value::I64(i64::try_from(self.id).unwrap_or(i64::MAX))),

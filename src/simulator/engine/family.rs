@@ -97,7 +97,7 @@ impl Family {
                     Initial::Bool(_) if unrestricted => Value::Bool(false),
                     other => other.value(),
                 };
-                ((*name).to_owned(), value)
+                ((*name).into(), value)
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 //! 7.6).
 
 use super::value::{self, CORE, adapted, properties, text};
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Object, Value, type_names};
 use crate::psrp::record::ErrorRecord;
 use std::sync::Arc;
 
@@ -288,7 +288,7 @@ impl Parts {
             ]));
         }
         Value::Object(Arc::new(Object {
-            type_names: vec!["System.Management.Automation.ErrorRecord".into(), "System.Object".into()],
+            type_names: type_names(["System.Management.Automation.ErrorRecord", "System.Object"]),
             to_string: Some(self.message.clone()),
             content: Content::None,
             adapted: Vec::new(),

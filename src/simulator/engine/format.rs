@@ -4,7 +4,7 @@ use super::help;
 use super::stage::{Call, StopReason};
 use super::value::{CORE, SMA, adapted, all_properties, custom, list, properties, text};
 use crate::line::draw::{self, Alignment, Column, Form, View};
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Object, Value, type_names};
 use crate::psrp::host::HostMethod;
 use crate::wildcard::like;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ fn definition(view: &TypeView) -> Value {
         ]),
     );
     let view_definition = Value::Object(Arc::new(Object {
-        type_names: vec!["System.Management.Automation.FormatViewDefinition".into(), "System.Object".into()],
+        type_names: type_names(["System.Management.Automation.FormatViewDefinition", "System.Object"]),
         to_string: Some("System.Management.Automation.FormatViewDefinition".into()),
         adapted: properties([("Name", text(view.name)), ("Control", control)]),
         extended: properties([("InstanceId", Value::Guid(uuid::Uuid::new_v4()))]),
@@ -280,7 +280,7 @@ fn with_computed(value: &Value) -> Value {
     let address = address.display_text();
     let bare = address.strip_prefix("sip:").unwrap_or(&address);
     let mut all: Vec<_> =
-        all_properties(value).into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        all_properties(value).into_iter().map(|(name, value)| (name.into(), value.clone())).collect();
     all.push(("SIP".into(), text(bare)));
     custom("", all)
 }

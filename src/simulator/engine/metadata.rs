@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::spec::{CommandKind, CommandSpec, Kind, ParameterSpec, Validate};
 use super::stage::Executable;
 use super::value::{CORE, SMA, adapted, dictionary, extended, list, properties, text};
-use crate::psrp::clixml::{Object, Value};
+use crate::psrp::clixml::{Object, Value, type_names};
 use crate::wildcard::like;
 
 /// Returns the commands with the given names (all without names) and CommandTypes bits.
@@ -161,9 +161,11 @@ pub fn info(spec: &CommandSpec) -> Value {
         ("ParameterSets", list(&[&sets], syntaxes(spec).into_iter().map(text).collect())),
     ]));
     Value::Object(Arc::new(Object {
-        type_names: [info_type(spec.kind), "System.Management.Automation.CommandInfo", "System.Object"]
-            .map(str::to_owned)
-            .to_vec(),
+        type_names: type_names([
+            info_type(spec.kind),
+            "System.Management.Automation.CommandInfo",
+            "System.Object",
+        ]),
         to_string: Some(spec.name.clone()),
         adapted: all,
         extended: properties([("Namespace", text(spec.module)), ("HelpUri", text(spec.help_uri))]),

@@ -212,19 +212,19 @@ impl User {
 
     /// Overrides a property.
     pub fn change(&mut self, name: &str, value: Value) {
-        match self.changed.iter_mut().find(|(changed, _)| changed == name) {
+        match self.changed.iter_mut().find(|(changed, _)| **changed == *name) {
             Some((_, old)) => *old = value,
-            None => self.changed.push((name.to_owned(), value)),
+            None => self.changed.push((name.into(), value)),
         }
     }
 
     pub fn forget(&mut self, name: &str) {
-        self.changed.retain(|(changed, _)| changed != name);
+        self.changed.retain(|(changed, _)| **changed != *name);
     }
 
     /// Returns an overridden property.
     pub fn changed(&self, name: &str) -> Option<&Value> {
-        self.changed.iter().find(|(changed, _)| changed == name).map(|(_, value)| value)
+        self.changed.iter().find(|(changed, _)| **changed == *name).map(|(_, value)| value)
     }
 
     /// Returns the object of Get-CsOnlineUser and Get-CsMeetingRoom.
@@ -261,7 +261,7 @@ impl User {
             ("AcpInfo", strings(Vec::<String>::new())),
         ]);
         for family in FAMILIES.iter().filter(|family| family.grants()) {
-            all.push((family.granted_as().to_owned(), Value::Null));
+            all.push((family.granted_as().into(), Value::Null));
         }
         for (name, value) in &self.changed {
             match all.iter_mut().find(|(known, _)| known == name) {

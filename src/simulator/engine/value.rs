@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Name, Object, TypeNames, Value};
 
 /// Assembly name of .NET's types in generic type names of PowerShell 7.6.
 pub const CORE: &str =
@@ -12,7 +12,7 @@ pub const SMA: &str =
     "System.Management.Automation, Version=7.6.5.0, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
 
 /// Properties in order.
-pub type Properties = Vec<(String, Value)>;
+pub type Properties = Vec<(Name, Value)>;
 
 pub fn text(value: impl Into<String>) -> Value {
     Value::String(value.into())
@@ -20,11 +20,11 @@ pub fn text(value: impl Into<String>) -> Value {
 
 /// Converts name and value pairs to properties.
 pub fn properties<const N: usize>(pairs: [(&str, Value); N]) -> Properties {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    pairs.into_iter().map(|(name, value)| (name.into(), value)).collect()
 }
 
-fn type_names(names: &[&str]) -> Vec<String> {
-    names.iter().copied().chain(["System.Object"]).map(str::to_owned).collect()
+fn type_names(names: &[&str]) -> TypeNames {
+    names.iter().copied().chain(["System.Object"]).map(Name::from).collect()
 }
 
 /// Returns a custom object (`[pscustomobject]`) with extended properties.
@@ -50,7 +50,7 @@ pub fn adapted(types: &[&str], to_string: &str, properties: Properties) -> Value
 /// Returns an object with only extended properties and type names that are not .NET types.
 pub fn extended(types: &[&str], extended: Properties) -> Value {
     Value::Object(Arc::new(Object {
-        type_names: types.iter().map(|&name| name.to_owned()).collect(),
+        type_names: types.iter().map(|&name| Name::from(name)).collect(),
         extended,
         ..Object::default()
     }))
@@ -86,7 +86,7 @@ pub fn dictionary(types: &[&str], entries: Vec<(Value, Value)>) -> Value {
 /// Returns every property in order, adapted ones first.
 pub fn all_properties(value: &Value) -> Vec<(&str, &Value)> {
     let Value::Object(object) = value else { return Vec::new() };
-    object.adapted.iter().chain(&object.extended).map(|(name, value)| (name.as_str(), value)).collect()
+    object.adapted.iter().chain(&object.extended).map(|(name, value)| (name.as_ref(), value)).collect()
 }
 
 /// Returns the items of a list, or the single value; nothing for null.

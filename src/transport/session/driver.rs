@@ -20,6 +20,10 @@ use crate::transport::error::Error;
 /// Maximum number of queued events of the pool; further ones are dropped.
 const POOL_EVENTS: usize = 256;
 
+/// Maximum number of events that are processed in one step and passed on together: a wake-up for each object
+/// would take longer than the object.
+const BATCH: usize = 64;
+
 /// Request of a session's owners.
 pub enum DriverCommand {
     Invoke(Box<Pipeline>, oneshot::Sender<Result<Started, Error>>),
@@ -38,7 +42,7 @@ pub enum DriverCommand {
 /// The reading end of a pipeline.
 pub struct Started {
     pub id: Uuid,
-    pub output: mpsc::UnboundedReceiver<QueuedEvent>,
+    pub output: mpsc::UnboundedReceiver<Vec<QueuedEvent>>,
     pub waiting: Arc<AtomicUsize>,
 }
 
@@ -49,13 +53,29 @@ pub struct QueuedEvent {
 }
 
 struct Entry {
-    output: mpsc::UnboundedSender<QueuedEvent>,
+    output: mpsc::UnboundedSender<Vec<QueuedEvent>>,
+    /// Events of this step, which are not sent yet.
+    ready: Vec<QueuedEvent>,
     waiting: Arc<AtomicUsize>,
     backlog: Backlog,
     /// The reader was dropped or is too slow: output is discarded until the end.
     ignored: bool,
     /// Senders of input waiting for its acknowledgement, oldest first.
     inputs: VecDeque<oneshot::Sender<()>>,
+}
+
+impl Entry {
+    fn send_ready(&mut self) {
+        if !self.ready.is_empty() {
+            let _ = self.output.send(std::mem::take(&mut self.ready));
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.send_ready();
+    }
 }
 
 /// The task of one session: it owns the pool's state machine, the connection and the senders of the
@@ -78,7 +98,8 @@ struct Driver {
 /// Input of one step of the task.
 enum DriverInput {
     Writable(Option<mpsc::OwnedPermit<ConnectionRequest>>),
-    Event(Option<connection::ConnectionEvent>),
+    /// The number of new events; none: the connection has ended.
+    Events(usize),
     Command(Option<DriverCommand>),
 }
 
@@ -117,10 +138,13 @@ impl Driver {
             }
         };
         let reads = self.reads();
+        let mut events = Vec::new();
         let turn = tokio::select! {
             permit = self.connection.requests.clone().reserve_owned(), if !self.outbox.is_empty() =>
                 DriverInput::Writable(permit.ok()),
-            event = self.connection.events.recv(), if reads => DriverInput::Event(event),
+            count = self.connection.events.recv_many(&mut events, BATCH), if reads => {
+                DriverInput::Events(count)
+            }
             command = command => DriverInput::Command(command),
         };
         match turn {
@@ -131,11 +155,12 @@ impl Driver {
             }
             // The connection's last event contains the reason.
             DriverInput::Writable(None) => self.outbox.clear(),
-            DriverInput::Event(Some(event)) => self.event(event),
-            DriverInput::Event(None) => self.end(Error::Ended("the peer has disconnected".into())),
+            DriverInput::Events(1..) => events.into_iter().for_each(|event| self.event(event)),
+            DriverInput::Events(0) => self.end(Error::Ended("the peer has disconnected".into())),
             DriverInput::Command(Some(command)) => self.command(command),
             DriverInput::Command(None) => return false,
         }
+        self.pipelines.values_mut().for_each(Entry::send_ready);
         self.collect();
         true
     }
@@ -204,6 +229,7 @@ impl Driver {
         let waiting = Arc::new(AtomicUsize::new(0));
         let entry = Entry {
             output: given,
+            ready: Vec::new(),
             waiting: waiting.clone(),
             backlog: Backlog::default(),
             ignored: false,
@@ -262,7 +288,7 @@ impl Driver {
         if !entry.ignored {
             let size = size + size_of::<QueuedEvent>();
             let waiting = entry.waiting.fetch_add(size, Ordering::Relaxed) + size;
-            let _ = entry.output.send(QueuedEvent { size, event: Ok(event) });
+            entry.ready.push(QueuedEvent { size, event: Ok(event) });
             let pressure = if is_final { Pressure::Unchanged } else { entry.backlog.note(waiting) };
             match pressure {
                 Pressure::Unchanged => {}
@@ -272,7 +298,7 @@ impl Driver {
                 Pressure::Lost => {
                     let text =
                         format!("the pipeline's output was not read; {} MiB were queued", ABORT_AT >> 20);
-                    let _ = entry.output.send(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
+                    entry.ready.push(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
                     self.ignore(id);
                 }
             }
@@ -300,9 +326,9 @@ impl Driver {
     }
 
     fn fail(&mut self, id: Uuid, error: Error) {
-        if let Some(entry) = self.pipelines.remove(&id) {
+        if let Some(mut entry) = self.pipelines.remove(&id) {
             self.pool.forget(id);
-            let _ = entry.output.send(QueuedEvent { size: 0, event: Err(error) });
+            entry.ready.push(QueuedEvent { size: 0, event: Err(error) });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::limits::{Limits, ReadError};
 use super::primitive;
 use super::source::{Node, Source, Tag};
-use crate::psrp::clixml::{Content, Object, Value};
+use crate::psrp::clixml::{Content, Name, Object, TypeNames, Value};
 
 /// A value, and its size with all references followed.
 struct Measured {
@@ -40,8 +40,8 @@ enum Referred {
 pub(super) struct Reader<'a> {
     source: Source<'a>,
     limits: Limits,
-    objects: HashMap<String, Referred>,
-    type_names: HashMap<String, Vec<String>>,
+    objects: HashMap<Box<str>, Referred>,
+    type_names: HashMap<Box<str>, TypeNames>,
     /// Bytes of type names that references may still repeat.
     repeatable: usize,
 }
@@ -56,14 +56,14 @@ impl<'a> Reader<'a> {
         let Node::Open(mut tag) = self.source.node()? else {
             return Err(ReadError::malformed("the text is empty"));
         };
-        let enveloped = tag.name == "Objs" && !tag.empty;
+        let enveloped = tag.name() == "Objs" && !tag.empty;
         if enveloped {
             match self.source.node()? {
                 Node::Open(inner) => tag = inner,
                 _ => return Err(ReadError::malformed("<Objs> is empty")),
             }
         }
-        let value = self.value(&tag, 1)?.value;
+        let value = self.value(&mut tag, 1)?.value;
         if enveloped && !matches!(self.source.node()?, Node::Close) {
             return Err(ReadError::malformed("<Objs> contains more than one value"));
         }
@@ -73,16 +73,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
+    fn value(&mut self, tag: &mut Tag<'a>, depth: usize) -> Result<Measured, ReadError> {
         if depth > self.limits.depth {
             return Err(ReadError::TooDeep(self.limits.depth));
         }
-        match tag.name.as_str() {
+        match tag.name() {
             "Obj" => self.object(tag, depth),
             "Ref" => self.reference(tag, depth),
             _ => match primitive::read(&mut self.source, tag)? {
                 Some(value) => Ok(Measured { value, extent: Extent::ONE }),
-                None => Err(ReadError::Malformed(format!("<{}> is not a value", tag.name))),
+                None => Err(ReadError::Malformed(format!("<{}> is not a value", tag.name()))),
             },
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
     /// A `<Ref>` to an object that is still open, a cycle, is read as null. PowerShell writes cycles for
     /// objects that contain themselves (a child's `Parent`): the rest of the object is useful, and a value of
     /// shared, immutable parts cannot contain itself.
-    fn reference(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
+    fn reference(&mut self, tag: &Tag<'a>, depth: usize) -> Result<Measured, ReadError> {
         self.source.skip(tag)?;
         let id = tag.ref_id.as_deref().ok_or_else(|| ReadError::malformed("<Ref> has no RefId"))?;
         match self.objects.get(id) {
@@ -114,21 +114,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn object(&mut self, tag: &Tag, depth: usize) -> Result<Measured, ReadError> {
+    fn object(&mut self, tag: &mut Tag<'a>, depth: usize) -> Result<Measured, ReadError> {
         if let Some(id) = &tag.ref_id {
             self.objects.insert(id.clone(), Referred::Open);
         }
         let mut object = Object::default();
         let mut extent = Extent::ONE;
         if !tag.empty {
-            while let Some(child) = self.child()? {
-                self.part(&child, &mut object, &mut extent, depth)?;
+            while let Some(mut child) = self.child()? {
+                self.part(&mut child, &mut object, &mut extent, depth)?;
             }
         }
         self.check(extent, depth)?;
         let object = Arc::new(object);
-        if let Some(id) = &tag.ref_id {
-            self.objects.insert(id.clone(), Referred::Whole(Arc::clone(&object), extent));
+        if let Some(id) = tag.ref_id.take() {
+            self.objects.insert(id, Referred::Whole(Arc::clone(&object), extent));
         }
         Ok(Measured { value: Value::Object(object), extent })
     }
@@ -136,12 +136,12 @@ impl<'a> Reader<'a> {
     /// Reads one child of an `<Obj>`.
     fn part(
         &mut self,
-        tag: &Tag,
+        tag: &mut Tag<'a>,
         object: &mut Object,
         extent: &mut Extent,
         depth: usize,
     ) -> Result<(), ReadError> {
-        let content = match tag.name.as_str() {
+        let content = match tag.name() {
             "TN" => {
                 object.type_names = self.names(tag)?;
                 return Ok(());
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             "ToString" => {
-                object.to_string = Some(self.source.text(tag)?);
+                object.to_string = Some(self.source.text(tag)?.into_owned());
                 return Ok(());
             }
             "Props" => return self.properties(tag, &mut object.adapted, extent, depth),
@@ -174,38 +174,39 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn names(&mut self, tag: &Tag) -> Result<Vec<String>, ReadError> {
+    fn names(&mut self, tag: &mut Tag<'a>) -> Result<TypeNames, ReadError> {
         let mut names = Vec::new();
         if !tag.empty {
             while let Some(child) = self.child()? {
-                if child.name != "T" {
-                    return Err(ReadError::Malformed(format!("<TN> contains <{}>", child.name)));
+                if child.name() != "T" {
+                    return Err(ReadError::Malformed(format!("<TN> contains <{}>", child.name())));
                 }
-                names.push(self.source.text(&child)?);
+                names.push(self.source.name(&child)?);
             }
         }
-        if let Some(id) = &tag.ref_id {
-            self.type_names.insert(id.clone(), names.clone());
+        let names = self.source.names.list(&names);
+        if let Some(id) = tag.ref_id.take() {
+            self.type_names.insert(id, Arc::clone(&names));
         }
         Ok(names)
     }
 
-    fn repeated_names(&mut self, tag: &Tag) -> Result<Vec<String>, ReadError> {
+    fn repeated_names(&mut self, tag: &Tag<'a>) -> Result<TypeNames, ReadError> {
         self.source.skip(tag)?;
         let names = tag
             .ref_id
             .as_ref()
             .and_then(|id| self.type_names.get(id))
             .ok_or_else(|| ReadError::malformed("<TNRef> to unknown type names"))?;
-        let bytes: usize = names.iter().map(|name| name.len() + size_of::<String>()).sum();
+        let bytes: usize = names.iter().map(|name| name.len() + size_of::<Name>()).sum();
         self.repeatable = self.repeatable.checked_sub(bytes).ok_or(ReadError::TooLarge(self.limits.size))?;
-        Ok(names.clone())
+        Ok(Arc::clone(names))
     }
 
     fn properties(
         &mut self,
-        tag: &Tag,
-        into: &mut Vec<(String, Value)>,
+        tag: &Tag<'a>,
+        into: &mut Vec<(Name, Value)>,
         extent: &mut Extent,
         depth: usize,
     ) -> Result<(), ReadError> {
@@ -214,18 +215,19 @@ impl<'a> Reader<'a> {
         }
         while let Some(mut child) = self.child()? {
             let name = child.property.take().ok_or_else(|| ReadError::malformed("a property has no name"))?;
-            let inner = self.value(&child, depth + 1)?;
+            let inner = self.value(&mut child, depth + 1)?;
             extent.hold(inner.extent);
             into.push((name, inner.value));
         }
+        into.shrink_to_fit();
         Ok(())
     }
 
-    fn list(&mut self, tag: &Tag, extent: &mut Extent, depth: usize) -> Result<Vec<Value>, ReadError> {
+    fn list(&mut self, tag: &Tag<'a>, extent: &mut Extent, depth: usize) -> Result<Vec<Value>, ReadError> {
         let mut items = Vec::new();
         if !tag.empty {
-            while let Some(child) = self.child()? {
-                let inner = self.value(&child, depth + 1)?;
+            while let Some(mut child) = self.child()? {
+                let inner = self.value(&mut child, depth + 1)?;
                 extent.hold(inner.extent);
                 items.push(inner.value);
             }
@@ -235,7 +237,7 @@ impl<'a> Reader<'a> {
 
     fn dictionary(
         &mut self,
-        tag: &Tag,
+        tag: &Tag<'a>,
         extent: &mut Extent,
         depth: usize,
     ) -> Result<Vec<(Value, Value)>, ReadError> {
@@ -244,17 +246,17 @@ impl<'a> Reader<'a> {
             return Ok(entries);
         }
         while let Some(entry) = self.child()? {
-            if entry.name != "En" || entry.empty {
+            if entry.name() != "En" || entry.empty {
                 return Err(ReadError::malformed("<DCT> contains an element other than <En>"));
             }
             let (mut key, mut value) = (None, None);
-            while let Some(child) = self.child()? {
+            while let Some(mut child) = self.child()? {
                 let slot = match child.property.as_deref() {
                     Some("Key") => &mut key,
                     Some("Value") => &mut value,
                     _ => return Err(ReadError::malformed("<En> contains neither Key nor Value")),
                 };
-                let inner = self.value(&child, depth + 1)?;
+                let inner = self.value(&mut child, depth + 1)?;
                 extent.hold(inner.extent);
                 *slot = Some(inner.value);
             }
@@ -267,7 +269,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the next child of the open element, or `None` at its end.
-    fn child(&mut self) -> Result<Option<Tag>, ReadError> {
+    fn child(&mut self) -> Result<Option<Tag<'a>>, ReadError> {
         match self.source.node()? {
             Node::Open(tag) => Ok(Some(tag)),
             Node::Close => Ok(None),

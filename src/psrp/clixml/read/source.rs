@@ -1,24 +1,32 @@
 //! XML events reduced to CLIXML's: elements with attributes, and text.
 
+use std::borrow::Cow;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::limits::ReadError;
-use crate::psrp::clixml::escape;
+use crate::psrp::clixml::{Name, Names, escape};
 
 /// An opening tag.
-pub(super) struct Tag {
-    pub name: String,
+pub(super) struct Tag<'a> {
+    start: BytesStart<'a>,
     /// Attribute `N` without escapes.
-    pub property: Option<String>,
-    pub ref_id: Option<String>,
+    pub property: Option<Name>,
+    pub ref_id: Option<Box<str>>,
     /// `<x/>`: no closing tag follows.
     pub empty: bool,
 }
 
+impl Tag<'_> {
+    pub fn name(&self) -> &str {
+        self.start.local_name().into_inner()
+    }
+}
+
 /// Child node of an element.
-pub(super) enum Node {
-    Open(Tag),
+pub(super) enum Node<'a> {
+    Open(Tag<'a>),
     /// The element's closing tag.
     Close,
     /// End of the text, outside of all elements.
@@ -27,19 +35,20 @@ pub(super) enum Node {
 
 pub(super) struct Source<'a> {
     reader: Reader<&'a [u8]>,
+    pub names: &'a mut Names,
 }
 
 impl<'a> Source<'a> {
-    pub fn new(text: &'a str) -> Self {
-        Self { reader: Reader::from_str(text) }
+    pub fn new(text: &'a str, names: &'a mut Names) -> Self {
+        Self { reader: Reader::from_str(text), names }
     }
 
     /// Returns the next tag; text between tags must be blank.
-    pub fn node(&mut self) -> Result<Node, ReadError> {
+    pub fn node(&mut self) -> Result<Node<'a>, ReadError> {
         loop {
             match self.event()? {
-                Event::Start(tag) => return Ok(Node::Open(read_tag(&tag, false)?)),
-                Event::Empty(tag) => return Ok(Node::Open(read_tag(&tag, true)?)),
+                Event::Start(start) => return Ok(Node::Open(self.tag(start, false)?)),
+                Event::Empty(start) => return Ok(Node::Open(self.tag(start, true)?)),
                 Event::End(_) => return Ok(Node::Close),
                 Event::Eof => return Ok(Node::End),
                 Event::Text(text) if text.trim_ascii().is_empty() => {}
@@ -55,43 +64,52 @@ impl<'a> Source<'a> {
 
     /// Returns the text up to the closing tag of `tag`, with XML entities resolved and CLIXML escapes
     /// unchanged.
-    pub fn raw_text(&mut self, tag: &Tag) -> Result<String, ReadError> {
-        let mut out = String::new();
+    pub fn raw_text(&mut self, tag: &Tag<'a>) -> Result<Cow<'a, str>, ReadError> {
+        let mut out = Cow::Borrowed("");
         if tag.empty {
             return Ok(out);
         }
         loop {
-            match self.event()? {
-                Event::Text(text) => out.push_str(&text.xml10_content()),
-                Event::CData(text) => out.push_str(&text.xml10_content()),
-                Event::GeneralRef(reference) => {
-                    if let Some(c) = reference.resolve_char_ref().map_err(malformed)? {
-                        out.push(c);
-                    } else {
-                        out.push_str(
-                            quick_xml::escape::resolve_predefined_entity(&reference)
-                                .ok_or_else(|| ReadError::malformed("unknown entity"))?,
-                        );
-                    }
-                }
-                Event::Comment(_) | Event::PI(_) => {}
+            let part = match self.event()? {
+                Event::Text(text) => text.xml10_content(),
+                Event::CData(text) => text.xml10_content(),
+                Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(malformed)? {
+                    Some(c) => Cow::Owned(c.to_string()),
+                    None => quick_xml::escape::resolve_predefined_entity(&reference)
+                        .ok_or_else(|| ReadError::malformed("unknown entity"))?
+                        .into(),
+                },
+                Event::Comment(_) | Event::PI(_) => continue,
                 Event::End(_) => return Ok(out),
-                _ => return Err(ReadError::malformed(format!("<{}> contains more than text", tag.name))),
+                _ => return Err(ReadError::malformed(format!("<{}> contains more than text", tag.name()))),
+            };
+            if out.is_empty() {
+                out = part;
+            } else {
+                out.to_mut().push_str(&part);
             }
         }
     }
 
     /// Returns the text up to the closing tag of `tag`, with all escapes resolved.
-    pub fn text(&mut self, tag: &Tag) -> Result<String, ReadError> {
-        let raw = self.raw_text(tag)?;
-        Ok(match escape::decode(&raw) {
-            std::borrow::Cow::Borrowed(_) => raw,
-            std::borrow::Cow::Owned(text) => text,
+    pub fn text(&mut self, tag: &Tag<'a>) -> Result<Cow<'a, str>, ReadError> {
+        Ok(match self.raw_text(tag)? {
+            Cow::Borrowed(raw) => escape::decode(raw),
+            Cow::Owned(raw) => match escape::decode(&raw) {
+                Cow::Borrowed(_) => Cow::Owned(raw),
+                Cow::Owned(text) => Cow::Owned(text),
+            },
         })
     }
 
+    /// Returns the text up to the closing tag of `tag`, as a shared name.
+    pub fn name(&mut self, tag: &Tag<'a>) -> Result<Name, ReadError> {
+        let text = self.text(tag)?;
+        Ok(self.names.name(&text))
+    }
+
     /// Skips the rest of `tag`, with all elements and text in it.
-    pub fn skip(&mut self, tag: &Tag) -> Result<(), ReadError> {
+    pub fn skip(&mut self, tag: &Tag<'a>) -> Result<(), ReadError> {
         let mut open = usize::from(!tag.empty);
         while open > 0 {
             match self.event()? {
@@ -107,24 +125,24 @@ impl<'a> Source<'a> {
     fn event(&mut self) -> Result<Event<'a>, ReadError> {
         self.reader.read_event().map_err(malformed)
     }
+
+    /// An attribute that is there twice counts with its last value.
+    fn tag(&mut self, start: BytesStart<'a>, empty: bool) -> Result<Tag<'a>, ReadError> {
+        let mut property = None;
+        let mut ref_id = None;
+        for attribute in start.attributes().with_checks(false) {
+            let attribute = attribute.map_err(malformed)?;
+            let value = || attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(malformed);
+            match attribute.key.local_name().as_ref() {
+                "N" => property = Some(self.names.name(&escape::decode(&value()?))),
+                "RefId" => ref_id = Some(Box::from(escape::decode(&value()?).as_ref())),
+                _ => {}
+            }
+        }
+        Ok(Tag { start, property, ref_id, empty })
+    }
 }
 
 fn malformed(error: impl std::fmt::Display) -> ReadError {
     ReadError::Malformed(error.to_string())
-}
-
-fn read_tag(tag: &BytesStart<'_>, empty: bool) -> Result<Tag, ReadError> {
-    let mut property = None;
-    let mut ref_id = None;
-    for attribute in tag.attributes() {
-        let attribute = attribute.map_err(malformed)?;
-        let slot = match attribute.key.local_name().as_ref() {
-            "N" => &mut property,
-            "RefId" => &mut ref_id,
-            _ => continue,
-        };
-        let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(malformed)?;
-        *slot = Some(escape::decode(&value).into_owned());
-    }
-    Ok(Tag { name: tag.local_name().as_ref().to_owned(), property, ref_id, empty })
 }

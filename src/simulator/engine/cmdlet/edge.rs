@@ -88,7 +88,7 @@ fn set_provider<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             };
             for setting in tenant.settings(family) {
                 for (name, value) in &mut setting.values {
-                    *value = match name.as_str() {
+                    *value = match name.as_ref() {
                         "ProviderSet" => text(providers.join(",")),
                         "DomainPICStatus" => text(status),
                         _ => Value::clone(value),

@@ -220,8 +220,8 @@ fn select<'a>(call: &'a mut Call<'_>) -> Running<'a> {
                     .into_iter()
                     .find(|(known, _)| known.eq_ignore_ascii_case(name));
                 match known {
-                    Some((known, value)) => (known.to_owned(), value.clone()),
-                    None => (name.clone(), Value::Null),
+                    Some((known, value)) => (known.into(), value.clone()),
+                    None => (name.as_str().into(), Value::Null),
                 }
             })
             .collect();

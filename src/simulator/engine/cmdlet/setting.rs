@@ -143,12 +143,13 @@ fn get<'a>(call: &'a mut Call<'_>) -> Running<'a> {
 /// Returns the given properties of the family.
 fn given(call: &Call<'_>, family: &Family) -> Properties {
     let known = |name: &str| family.properties.iter().any(|(known, _)| *known == name);
-    let bound = call.bound.values().iter().filter(|(name, _)| known(name)).cloned();
+    let bound = call.bound.values().iter().filter(|(name, _)| known(name));
+    let bound = bound.map(|(name, value)| (name.as_str().into(), value.clone()));
     let from_instance = call.bound.get("Instance").into_iter().flat_map(|instance| {
         family
             .properties
             .iter()
-            .filter_map(|(name, _)| instance.property(name).map(|value| ((*name).to_owned(), value.clone())))
+            .filter_map(|(name, _)| instance.property(name).map(|value| ((*name).into(), value.clone())))
     });
     from_instance.chain(bound).collect()
 }

@@ -137,7 +137,7 @@ fn shown_error(error: &ErrorRecord) -> String {
 /// Removes values that differ between runs.
 fn plain(value: &Value) -> Value {
     let Value::Object(object) = value else { return value.clone() };
-    let keep = |(name, value): &(String, Value)| match name.as_str() {
+    let keep = |(name, value): &(clixml::Name, Value)| match name.as_ref() {
         "InstanceId" | "ScriptBlock" | "Definition" => None,
         _ => Some((name.clone(), plain(value))),
     };
@@ -245,7 +245,7 @@ fn shape(value: &Value) -> String {
             other => format!("{:?}", std::mem::discriminant(other)),
         };
     };
-    let named = |(name, value): &(String, Value)| format!("{name}: {}", shape(value));
+    let named = |(name, value): &(clixml::Name, Value)| format!("{name}: {}", shape(value));
     let properties = object.adapted.iter().chain(&object.extended).map(named).collect::<Vec<_>>();
     let content = match &object.content {
         clixml::Content::Dictionary(entries) => {
