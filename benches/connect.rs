@@ -6,7 +6,6 @@
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(unix)]
 
-#[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod common;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/suite/kdc.rs"]

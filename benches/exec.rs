@@ -5,10 +5,7 @@
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod common;
-#[path = "../tests/suite/program.rs"]
-mod program;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -95,7 +92,7 @@ fn one() -> Result<(), Failure> {
     let (_endpoint, known) = common::endpoint(&[])?;
     let folder = common::folder(&known, Path::new("console"), "")?;
     let cold = median(|| run(folder.path(), "work"))?;
-    let other = median(|| pypsrp(&known))?;
+    let other = median(|| Ok(common::pypsrp(&known, LINE)?.1))?;
     let mut shell = Command::new(LYNCSH);
     shell.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", folder.path());
     let mut shell = common::Ended(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
@@ -125,15 +122,6 @@ fn run(folder: &Path, profile: &str) -> Result<Duration, Failure> {
     let mut command = Command::new(LYNCSH);
     command.args(["exec", profile, "--jsonl", "--", LINE]).env("LYNCSH_CONFIG_DIR", folder);
     timed(command.stderr(Stdio::inherit()))
-}
-
-fn pypsrp(known: &serde_json::Value) -> Result<Duration, Failure> {
-    let script = "import json, sys\nfrom urllib.parse import urlsplit\nfrom pypsrp.powershell import PowerShell, RunspacePool\n\
-        from pypsrp.wsman import WSMan\nknown = json.loads(sys.argv[1])\nat = urlsplit(known['url'])\n\
-        with WSMan(at.hostname, port=at.port, path=at.path.lstrip('/'), ssl=False, auth='basic', username=known['user'],\n\
-        \u{20}          password=known['password'], encryption='never', no_proxy=True) as server, RunspacePool(server) as pool:\n\
-        \u{20}   shell = PowerShell(pool)\n    shell.add_cmdlet('Get-CsTenant')\n    print(len(shell.invoke()))\n";
-    timed(Command::new(program::python()).args(["-c", script, &known.to_string()]))
 }
 
 fn timed(command: &mut Command) -> Result<Duration, Failure> {

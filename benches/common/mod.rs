@@ -1,8 +1,13 @@
 //! Setup for benchmarks with processes: an endpoint, and a user's folder with the profile `work`.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
+#[path = "../../tests/suite/program.rs"]
+mod program;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 pub const LYNCSH: &str = env!("CARGO_BIN_EXE_lyncsh");
 
@@ -51,4 +56,32 @@ pub fn folder(endpoint: &serde_json::Value, shell: &Path, more: &str) -> Result<
     std::fs::create_dir_all(folder.path().join("profiles"))?;
     std::fs::write(folder.path().join("profiles/work.toml"), profile)?;
     Ok(folder)
+}
+
+/// Runs a command with pypsrp in a session of its own. Returns the time of the call, and the time of all with the start
+/// of Python.
+pub fn pypsrp(endpoint: &serde_json::Value, cmdlet: &str) -> Result<(Duration, Duration), Failure> {
+    const SCRIPT: &str = "\
+import json, sys, time
+from urllib.parse import urlsplit
+from pypsrp.powershell import PowerShell, RunspacePool
+from pypsrp.wsman import WSMan
+known, cmdlet = json.loads(sys.argv[1]), sys.argv[2]
+at = urlsplit(known['url'])
+with WSMan(at.hostname, port=at.port, path=at.path.lstrip('/'), ssl=False, auth='basic', username=known['user'],
+           password=known['password'], encryption='never', no_proxy=True) as server, RunspacePool(server) as pool:
+    shell = PowerShell(pool)
+    shell.add_cmdlet(cmdlet)
+    begun = time.monotonic()
+    assert shell.invoke()
+    took = time.monotonic() - begun
+print(took)
+";
+    let begun = Instant::now();
+    let mut command = Command::new(program::python());
+    let output = command.args(["-c", SCRIPT, &endpoint.to_string(), cmdlet]).stdin(Stdio::null()).output()?;
+    let whole = begun.elapsed();
+    let text = String::from_utf8(output.stdout)?;
+    let call = text.trim().parse().map_err(|_| format!("pypsrp ended with {}", output.status))?;
+    Ok((Duration::from_secs_f64(call), whole))
 }

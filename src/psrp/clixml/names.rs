@@ -1,0 +1,50 @@
+//! Names that many objects have in common.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A name of a type or of a property; clones share its text.
+pub type Name = Arc<str>;
+
+/// Type names, most derived first; clones share them.
+pub type TypeNames = Arc<[Name]>;
+
+/// Names and lists of type names, each held once: thousands of objects of a pipeline have the same ones.
+#[derive(Debug, Default)]
+pub struct Names {
+    names: HashSet<Name>,
+    lists: HashSet<TypeNames>,
+}
+
+impl Names {
+    /// Number of names, and of lists, that are held. An endpoint that sends more gets its own copies of the
+    /// others.
+    const MAX: usize = 4096;
+
+    pub(super) fn name(&mut self, text: &str) -> Name {
+        if let Some(name) = self.names.get(text) {
+            return Arc::clone(name);
+        }
+        let name = Name::from(text);
+        if self.names.len() < Self::MAX {
+            self.names.insert(Arc::clone(&name));
+        }
+        name
+    }
+
+    pub(super) fn list(&mut self, names: &[Name]) -> TypeNames {
+        if let Some(list) = self.lists.get(names) {
+            return Arc::clone(list);
+        }
+        let list = TypeNames::from(names);
+        if self.lists.len() < Self::MAX {
+            self.lists.insert(Arc::clone(&list));
+        }
+        list
+    }
+}
+
+/// Returns a list of type names, most derived first.
+pub fn type_names<T: Into<Name>>(names: impl IntoIterator<Item = T>) -> TypeNames {
+    names.into_iter().map(Into::into).collect()
+}
