@@ -10,6 +10,7 @@ mod prompt;
 
 use secrecy::SecretString;
 
+use crate::folders::Folders;
 use crate::net;
 use crate::profile::service::SignIn;
 use crate::profile::{Authentication, CredentialSource, Profile, TokenFlow};
@@ -113,19 +114,26 @@ pub fn keeps_refresh_token(profile: &Profile) -> bool {
     profile.token_flow.needs_user() && profile.keyring_entry().is_some()
 }
 
-/// Copies the secret and the refresh token of a keyring entry to another entry. Returns whether there was a secret.
+/// Copies the secret and the refresh token of a keyring entry to another entry, which replaces it.
+pub async fn copy_all(folders: &Folders, from: &str, to: &str) -> Result<(), oauth::TokenError> {
+    oauth::copy(folders, from, to).await?;
+    copy(from, to).await?;
+    Ok(())
+}
+
+/// Copies the secret of a keyring entry to another entry. Returns whether there was a secret.
 pub async fn copy(from: &str, to: &str) -> Result<bool, CredentialError> {
-    oauth::copy(from, to).await?;
     let Some(secret) = keyring::find(from).await? else { return Ok(false) };
     keyring::store(to, secret).await?;
     Ok(true)
 }
 
 /// Removes the secret and the refresh token of a keyring entry. Returns whether there was a secret.
-pub async fn delete_all(entry: &str) -> Result<bool, CredentialError> {
-    // Fails like the deletion of the secret.
-    let _ = oauth::forget(entry).await;
-    keyring::delete(entry).await
+pub async fn delete_all(folders: &Folders, entry: &str) -> Result<bool, oauth::TokenError> {
+    let forgotten = oauth::forget(folders, entry).await;
+    let had_secret = keyring::delete(entry).await?;
+    forgotten?;
+    Ok(had_secret)
 }
 
 pub use error::CredentialError;

@@ -4,12 +4,14 @@
 mod known;
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures_util::future::maybe_done;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, LOCATION, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, LOCATION, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -18,8 +20,8 @@ use url::Url;
 use crate::folders::Folders;
 use crate::net::answered::{self, Unread};
 use crate::net::{
-    AGENT, Cause, Connector, HostRefusal, Hosts, HttpClient, Proxies, ProxyError, Trust, display, innermost,
-    is_late, permit, proxy_error, refused_certificate, sources,
+    AGENT, Cause, Connector, HostRefusal, Hosts, HttpClient, IDENTITY, Proxies, ProxyError, Trust, display,
+    innermost, is_late, permit, proxy_error, refused_certificate, sources,
 };
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
@@ -35,6 +37,8 @@ const MAX_REDIRECTS: usize = 5;
 /// Maximum size of a discovery document, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 const REMOTE_POWERSHELL: &str = "External/RemotePowerShell";
+/// Time for which the first name may still answer when the second one has led to an endpoint.
+const PREFERENCE: Duration = Duration::from_secs(2);
 /// Path of the endpoint for tokens, on the host of the endpoint for passwords.
 const OAUTH_PATH: &str = "/OcsPowershellOAuth";
 
@@ -68,8 +72,10 @@ pub enum DiscoveryError {
 
 /// Reason why a document is missing.
 enum Missing {
-    /// The host name or the document does not exist.
+    /// The host name does not exist.
     Name(String),
+    /// The document does not exist.
+    Document(String),
     /// The connection failed or the certificate is not trusted: the next scheme may work.
     Unreachable(String),
     /// The response is not the document.
@@ -152,21 +158,73 @@ async fn walked(
     proxies: &Proxies,
 ) -> Result<(Url, Url), DiscoveryError> {
     let limit = profile.limits.discovery;
-    let client = Connector::new(trust.of_others(), proxies.clone(), profile.limits.connect).client();
-    let walk = async {
-        let mut failure = None;
-        for start in starts {
-            match walk(&client, domain, start.clone(), &profile.hosts()).await {
-                Ok(uri) => return Ok((start, uri)),
-                Err(WalkError::NotStarted(error)) => failure = Some(clearer(failure, error)),
-                Err(WalkError::Failed(error)) => return Err(error),
-            }
-        }
-        Err(failure.unwrap_or(DiscoveryError::NoDomain))
-    };
+    let connect = profile.limits.connect;
+    // A host that does not answer leaves time for the other scheme.
+    let connect = if starts.len() > 1 { connect.min(limit / 3) } else { connect };
+    let client = Connector::new(trust.of_others(), proxies.clone(), connect).client();
+    let hosts = profile.hosts();
+    let mut names = starts.chunk_by(|one, next| one.host() == next.host());
+    let (first, second) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+    let walk = either(of_name(&client, domain, first, &hosts), of_name(&client, domain, second, &hosts));
     tokio::time::timeout(limit, walk)
         .await
         .map_err(|_| DiscoveryError::Timeout { domain: domain.to_owned(), limit })?
+        .map_err(WalkError::into_error)
+}
+
+/// Follows the documents of both names at the same time: a first name that does not answer would use up the time of the
+/// second one. The first one counts, unless it has no document.
+async fn either<T>(
+    first: impl Future<Output = Result<T, WalkError>>,
+    second: impl Future<Output = Result<T, WalkError>>,
+) -> Result<T, WalkError> {
+    let mut second = pin!(maybe_done(second));
+    let found = {
+        let alone = async {
+            second.as_mut().await;
+            match second.as_mut().output_mut() {
+                Some(Ok(_)) => tokio::time::sleep(PREFERENCE).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            found = first => found.map_err(Some),
+            () = alone => Err(None),
+        }
+    };
+    let failure = match found {
+        Ok(found) => return Ok(found),
+        Err(Some(WalkError::Failed(error))) => return Err(WalkError::Failed(error)),
+        Err(failure) => failure,
+    };
+    second.as_mut().await;
+    match (failure, second.as_mut().take_output()) {
+        (None, Some(result)) | (_, Some(result @ (Ok(_) | Err(WalkError::Failed(_))))) => result,
+        (Some(first), Some(Err(second))) => {
+            let error = clearer(Some(first.into_error()), second.into_error());
+            Err(WalkError::NotStarted(error))
+        }
+        (failure, None) => Err(failure.unwrap_or(WalkError::NotStarted(DiscoveryError::NoDomain))),
+    }
+}
+
+/// Follows the documents of one name, from its first URIs. Returns the one that answered, and the endpoint.
+async fn of_name(
+    client: &HttpClient,
+    domain: &str,
+    starts: &[Url],
+    hosts: &Hosts,
+) -> Result<(Url, Url), WalkError> {
+    let mut failure = None;
+    for start in starts {
+        match walk(client, domain, start.clone(), hosts).await {
+            Ok(uri) => return Ok((start.clone(), uri)),
+            Err(WalkError::NotStarted(error)) => failure = Some(clearer(failure, error)),
+            // The server was reached: over plain http, anyone on the network could give another answer.
+            Err(error) => return Err(error),
+        }
+    }
+    Err(WalkError::NotStarted(failure.unwrap_or(DiscoveryError::NoDomain)))
 }
 
 /// Returns the endpoint for the authentication of a profile.
@@ -180,8 +238,12 @@ fn flavoured(uri: Url, profile: &Profile) -> Url {
 /// Returns the error of the first URIs that says more: most domains lack some of the names.
 fn clearer(earlier: Option<DiscoveryError>, error: DiscoveryError) -> DiscoveryError {
     match earlier {
-        Some(earlier) if !matches!(earlier, DiscoveryError::NotFound { .. }) => earlier,
-        Some(earlier) if matches!(error, DiscoveryError::NotFound { .. }) => earlier,
+        Some(earlier) if !matches!(earlier, DiscoveryError::NotFound { .. } | DiscoveryError::NoDomain) => {
+            earlier
+        }
+        Some(earlier) if matches!(error, DiscoveryError::NotFound { .. } | DiscoveryError::NoDomain) => {
+            earlier
+        }
         _ => error,
     }
 }
@@ -192,7 +254,7 @@ fn token_flavour(mut uri: Url) -> Url {
     uri
 }
 
-/// Returns the first URIs of discovery. The request has no secret: plain HTTP is documented for it, and the
+/// Returns the first URIs of discovery, those of one name together. The request has no secret: plain HTTP is documented for it, and the
 /// endpoint must use HTTPS. The second name exists in the network of a server on premises only (MS-OCDISCWS).
 fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     let bases = match base {
@@ -213,8 +275,24 @@ fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
 enum WalkError {
     /// The first URI does not answer: the next one may.
     NotStarted(DiscoveryError),
+    /// The first URI answers, and not with a document: another name may.
+    NoDocument(DiscoveryError),
     /// The tenant's documents are invalid: another first URI leads to the same documents.
     Failed(DiscoveryError),
+}
+
+impl WalkError {
+    fn into_error(self) -> DiscoveryError {
+        match self {
+            Self::NotStarted(error) | Self::NoDocument(error) | Self::Failed(error) => error,
+        }
+    }
+}
+
+/// Returns whether discovery may continue from one address at another. Once it has https, it keeps it: anyone on the
+/// network can write the answers over plain http.
+fn keeps_https(from: &Url, to: &Url) -> bool {
+    from.scheme() != "https" || to.scheme() == "https"
 }
 
 /// Follows the links from a first URI.
@@ -227,11 +305,12 @@ async fn walk(client: &HttpClient, domain: &str, start: Url, hosts: &Hosts) -> R
         if !seen.insert(next.clone()) {
             return Err(failed("failed: the links form a loop".into()));
         }
-        let document = match fetch(client, &next).await {
-            Ok(document) => document,
-            Err(Missing::Name(reason)) if hop == 0 => {
-                let error = DiscoveryError::NotFound { domain: domain.to_owned(), reason };
-                return Err(WalkError::NotStarted(error));
+        let not_found = |reason| DiscoveryError::NotFound { domain: domain.to_owned(), reason };
+        let (at, document) = match fetch(client, &next).await {
+            Ok(found) => found,
+            Err(Missing::Name(reason)) if hop == 0 => return Err(WalkError::NotStarted(not_found(reason))),
+            Err(Missing::Document(reason)) if hop == 0 => {
+                return Err(WalkError::NoDocument(not_found(reason)));
             }
             Err(Missing::Unreachable(reason)) if hop == 0 => {
                 return Err(WalkError::NotStarted(error(reason)));
@@ -241,18 +320,24 @@ async fn walk(client: &HttpClient, domain: &str, start: Url, hosts: &Hosts) -> R
                 return Err(WalkError::NotStarted(DiscoveryError::Proxy(error)));
             }
             Err(Missing::Proxy(error)) => return Err(WalkError::Failed(DiscoveryError::Proxy(error))),
-            Err(Missing::Name(reason) | Missing::Unreachable(reason) | Missing::Answer(reason)) => {
-                return Err(failed(reason));
-            }
+            Err(Missing::Answer(reason)) if hop == 0 => return Err(WalkError::NoDocument(error(reason))),
+            Err(
+                Missing::Name(reason)
+                | Missing::Document(reason)
+                | Missing::Unreachable(reason)
+                | Missing::Answer(reason),
+            ) => return Err(failed(reason)),
         };
-        let links = links(&document)
-            .map_err(|error| failed(format!("returned an invalid discovery document: {error}")))?;
+        let links = links(&document).map_err(|invalid| {
+            let invalid = error(format!("returned an invalid discovery document: {invalid}"));
+            if hop == 0 { WalkError::NoDocument(invalid) } else { WalkError::Failed(invalid) }
+        })?;
         let link = |wanted: &str| links.iter().find(|(token, _)| token.eq_ignore_ascii_case(wanted));
         let (wanted, target) = [REMOTE_POWERSHELL, "Redirect", "Domain", "Hybrid"]
             .into_iter()
             .find_map(link)
             .ok_or_else(|| failed(format!("returned no link to PowerShell for {domain}")))?;
-        let target = next
+        let target = at
             .join(target)
             .map_err(|error| failed(format!("returned the invalid link {target}: {error}")))?;
         if wanted == REMOTE_POWERSHELL {
@@ -268,18 +353,22 @@ async fn walk(client: &HttpClient, domain: &str, start: Url, hosts: &Hosts) -> R
                 })),
             };
         }
+        if !keeps_https(&at, &target) {
+            return Err(failed(format!("returned the link {}, which is not HTTPS", display(&target))));
+        }
         next = target;
     }
     let reason = format!("needs more than {MAX_HOPS} hops");
     Err(WalkError::Failed(DiscoveryError::Failed { uri: display(&next), reason }))
 }
 
-async fn fetch(client: &HttpClient, url: &Url) -> Result<String, Missing> {
-    let response = get(client, url).await?;
+/// Requests a document. Returns also its address after redirects.
+async fn fetch(client: &HttpClient, url: &Url) -> Result<(Url, String), Missing> {
+    let (at, response) = get(client, url).await?;
     match response.status() {
         status if status.is_success() => {}
         status @ StatusCode::NOT_FOUND => {
-            return Err(Missing::Name(format!("{} answered {status}", display(url))));
+            return Err(Missing::Document(format!("{} answered {status}", display(&at))));
         }
         status => return Err(Missing::Answer(format!("answered {status}"))),
     }
@@ -289,22 +378,29 @@ async fn fetch(client: &HttpClient, url: &Url) -> Result<String, Missing> {
         Unread::TooLarge(limit) => Missing::Answer(format!("answered with more than {limit} bytes")),
         unread => Missing::Answer(format!("failed: {unread}")),
     })?;
-    String::from_utf8(body).map_err(|_| Missing::Answer("answered with text that is not UTF-8".into()))
+    let document = String::from_utf8(body);
+    let document = document.map_err(|_| Missing::Answer("answered with text that is not UTF-8".into()))?;
+    Ok((at, document))
 }
 
 /// Requests a document, and follows redirects.
-async fn get(client: &HttpClient, url: &Url) -> Result<Response<Incoming>, Missing> {
+async fn get(client: &HttpClient, url: &Url) -> Result<(Url, Response<Incoming>), Missing> {
     let invalid = |error: hyper::http::Error| Missing::Answer(format!("failed: {error}"));
     let mut at = url.clone();
     for _ in 0..=MAX_REDIRECTS {
         at.set_fragment(None);
         let request = Request::get(at.as_str()).header(ACCEPT, MEDIA_TYPE).header(USER_AGENT, AGENT);
+        let request = request.header(ACCEPT_ENCODING, IDENTITY);
         let request = request.body(Full::<Bytes>::default()).map_err(invalid)?;
         let response = client.request(request).await.map_err(|error| missing(&error))?;
         let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
         match target.filter(|_| is_redirect(response.status())).map(|target| at.join(target)) {
+            Some(Ok(target)) if !keeps_https(&at, &target) => {
+                let target = display(&target);
+                return Err(Missing::Answer(format!("redirected to {target}, which is not HTTPS")));
+            }
             Some(Ok(target)) if matches!(target.scheme(), "http" | "https") => at = target,
-            _ => return Ok(response),
+            _ => return Ok((at, response)),
         }
     }
     Err(Missing::Answer("failed: too many redirects".to_owned()))
@@ -386,34 +482,4 @@ fn links(document: &str) -> Result<Vec<(String, String)>, DocumentError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn discovery_starts_at_both_names_with_https_first() {
-        let starts = starts(None, "litwareinc.com");
-        let starts: Vec<&str> = starts.iter().map(Url::as_str).collect();
-        assert_eq!(
-            starts,
-            [
-                "https://lyncdiscover.litwareinc.com/?Domain=litwareinc.com",
-                "http://lyncdiscover.litwareinc.com/?Domain=litwareinc.com",
-                "https://lyncdiscoverinternal.litwareinc.com/?Domain=litwareinc.com",
-                "http://lyncdiscoverinternal.litwareinc.com/?Domain=litwareinc.com",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_missing_name_is_reported_only_if_all_are_missing() {
-        let not_found = |reason: &str| DiscoveryError::NotFound { domain: "d".into(), reason: reason.into() };
-        let failed = |reason: &str| DiscoveryError::Failed { uri: "u".into(), reason: reason.into() };
-        let last = |errors: Vec<DiscoveryError>| {
-            let clearest = errors.into_iter().fold(None, |earlier, error| Some(clearer(earlier, error)));
-            clearest.unwrap().to_string()
-        };
-        assert!(last(vec![not_found("a"), not_found("b")]).ends_with(": a"));
-        assert!(last(vec![not_found("a"), failed("b"), not_found("c")]).ends_with(" b"));
-        assert!(last(vec![failed("a"), failed("b")]).ends_with(" a"));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lyncsh::cli::{Cli, Command};
-use lyncsh::{commands, screen};
+use lyncsh::{commands, credential, screen};
 
 fn main() -> ExitCode {
     // For the scripts of `lyncsh completions`.
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         lyncsh::errln!("lyncsh: cannot write to standard output: {error}");
         code = ExitCode::FAILURE;
     }
+    runtime.block_on(credential::oauth::settle());
     // A thread that waits for a key or the keyring must not delay the exit.
     runtime.shutdown_background();
     code

@@ -34,6 +34,9 @@ pub use trust::{TlsLibrary, Trust, TrustError};
 /// User agent.
 pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
+/// `Accept-Encoding` of requests: a compressed answer saves little on a local network, and delays the first byte.
+pub const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
 /// Returns whether a URI's host is a loopback address: only there a credential may be sent without TLS.
 pub fn is_loopback(uri: &Url) -> bool {
     match uri.host() {

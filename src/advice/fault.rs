@@ -1,7 +1,7 @@
 //! Advice for WSMan faults, by their codes (`wsmerror.h`) and texts.
 
 use super::lines::Lines;
-use crate::transport::wsman::fault::{Fault, code};
+use crate::transport::wsman::fault::{Fault, LOST_AFFINITY, code};
 
 /// A row of the table: the faults of one symptom, and its causes.
 pub(super) struct Row {
@@ -44,7 +44,7 @@ pub(super) const ROWS: &[Row] = &[
     // techcommunity.microsoft.com/blog/exchange/…/604504, ODS invalidshellid-error-in-rps.md.
     Row {
         codes: &[],
-        texts: &["WSMan-InvalidShellID", "has lost the affinity"],
+        texts: &["WSMan-InvalidShellID", LOST_AFFINITY],
         advice: &[
             OPEN_AGAIN,
             "Set uri in the profile to the name of one server, or have the load balancer keep a client on one server: \
@@ -158,6 +158,16 @@ pub(super) const ROWS: &[Row] = &[
         texts: &[],
         advice: &[
             "Open the session again: the server has ended it, for example after its idle time or a restart.",
+            MAY_HAVE_RUN,
+        ],
+    },
+    // microsoft/PowerShell-DSC-for-Linux#7: the text names a firewall, and the cause was an operation of 30 s.
+    Row {
+        codes: &[2_150_859_046],
+        texts: &[],
+        advice: &[
+            "Check the name and the port of uri, and whether a firewall permits the port, if it occurs at the start.",
+            "Try again, if it occurs during a command that writes nothing for 30 seconds.",
             MAY_HAVE_RUN,
         ],
     },

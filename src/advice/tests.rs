@@ -112,6 +112,8 @@ fn windows_server_faults_have_their_advice() {
         (2_150_858_793, "may have run"),
         (2_150_859_180, "AllowRemoteShellAccess"),
         (2_150_859_161, "redirects"),
+        (2_150_859_046, "firewall"),
+        (2_150_859_046, "may have run"),
         (995, "may have run"),
         (1223, "may have run"),
         (2_150_859_204, "may have run"),

@@ -240,12 +240,7 @@ impl Owner {
         loop {
             match self.try_open(guard).await {
                 Ok(opened) => return Attempt::Opened(Box::new(opened)),
-                // The endpoint is discovered again.
-                Err(error)
-                    if error.misses_endpoint() && self.access.forget_discovery() && guard.is_none() =>
-                {
-                    tracing::debug!("the endpoint may have moved: {error}");
-                }
+                Err(error) if self.access.discovers_again(&error) && guard.is_none() => {}
                 Err(error) => return Attempt::Failed(error),
             }
         }

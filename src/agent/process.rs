@@ -197,7 +197,7 @@ pub fn rename_log(folders: &Folders, old: &str, new: &str) -> io::Result<()> {
     move_file(&log_file(&folders.state, old), &log_file(&folders.state, new))
 }
 
-/// Returns the log of a profile's agent, which every agent writes anew.
+/// Returns the log of a profile's agent. Each agent replaces it.
 pub fn log_file(state: &Path, profile: &str) -> PathBuf {
     state.join("log").join(format!("{profile}.log"))
 }

@@ -122,12 +122,19 @@ impl SessionError {
     }
 
     /// Returns whether the endpoint may have moved: it is not reachable, or another server answers.
-    pub fn misses_endpoint(&self) -> bool {
+    fn misses_endpoint(&self) -> bool {
         use transport::Error::{Certificate, Cut, Handshake, Http, Protocol, Redirect, Timeout, Unreachable};
         match self {
             Self::Token(
-                TokenError::Endpoint { .. } | TokenError::NoChallenge { .. } | TokenError::Answered { .. },
+                TokenError::Endpoint { .. }
+                | TokenError::EndpointTimeout { .. }
+                | TokenError::NoChallenge { .. }
+                | TokenError::Answered { .. },
             ) => true,
+            // The token service may be what the proxy did not reach. Nothing was sent to it.
+            Self::Token(TokenError::Proxy(error)) | Self::Transport(transport::Error::Proxy(error)) => {
+                error.misses_target()
+            }
             Self::Transport(Timeout { operation, .. } | Cut { operation, .. }) => {
                 *operation == transport::Operation::Connect
             }
@@ -329,14 +336,37 @@ impl EndpointResolver {
         Ok(secret)
     }
 
-    /// Resolves an endpoint on which a session can be opened.
+    /// Resolves an endpoint on which a session can be opened. An endpoint that an earlier connection discovered, and
+    /// that has moved since, is discovered again.
     pub async fn endpoint(&mut self, report: &Report) -> Result<Endpoint, SessionError> {
         let proxies = self.proxies().await?;
         let trust = trust(&self.profile).await?;
-        let found = discovery::endpoint(&self.folders, &self.profile, &trust, &proxies, report).await?;
-        self.is_earlier = found.is_earlier;
-        let configuration = self.profile.configuration.clone();
-        self.at(found.uri, configuration, report).await
+        loop {
+            let found = discovery::endpoint(&self.folders, &self.profile, &trust, &proxies, report).await?;
+            self.is_earlier = found.is_earlier;
+            let configuration = self.profile.configuration.clone();
+            match self.at(found.uri, configuration, report).await {
+                Err(error) if self.discovers_again(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Drops the discovered endpoint if it may have moved. Returns whether another attempt would discover it again.
+    pub fn discovers_again(&mut self, error: &SessionError) -> bool {
+        let is_due = error.misses_endpoint() && self.forget_discovery();
+        if is_due {
+            tracing::debug!("the endpoint may have moved: {error}");
+        }
+        is_due
+    }
+
+    /// Returns the reason why the refresh token of the last sign-in is not in the keyring.
+    pub async fn unstored(&self) -> Option<String> {
+        match &self.sign_in {
+            Some(sign_in) => sign_in.unstored().await,
+            None => None,
+        }
     }
 
     /// Drops the discovered endpoint, so that the next connection discovers it again. Returns whether an earlier
@@ -586,6 +616,39 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::net::{ProxyProblem, ProxyStep};
+
+    #[test]
+    fn an_endpoint_that_a_proxy_does_not_reach_may_have_moved() {
+        let limit = Duration::from_secs(1);
+        let (target, reason) = ("host:443".to_owned(), "no route".to_owned());
+        for (problem, expected) in [
+            (ProxyProblem::NoConnection { target: target.clone(), reason: reason.clone() }, true),
+            (
+                ProxyProblem::Answered {
+                    target: target.clone(),
+                    status: 502,
+                    reason: "Bad Gateway",
+                    said: None,
+                },
+                true,
+            ),
+            (ProxyProblem::Late { step: ProxyStep::EndpointTls, limit }, true),
+            (ProxyProblem::Answered { target, status: 403, reason: "Forbidden", said: None }, false),
+            (ProxyProblem::Late { step: ProxyStep::Tcp, limit }, false),
+            (ProxyProblem::Unreachable(reason), false),
+        ] {
+            let error = ProxyError::Failed { proxy: "p".to_owned(), problem: Box::new(problem) };
+            let of_token = SessionError::Token(TokenError::Proxy(error.clone()));
+            assert_eq!(of_token.misses_endpoint(), expected, "{error}");
+            let of_session = SessionError::Transport(transport::Error::Proxy(error));
+            assert_eq!(of_session.misses_endpoint(), expected, "{of_session}");
+        }
+        let endpoint = "https://host/".to_owned();
+        assert!(SessionError::Token(TokenError::EndpointTimeout { endpoint, limit }).misses_endpoint());
+        let authority = "https://login.example/".to_owned();
+        assert!(!SessionError::Token(TokenError::Timeout { authority, limit }).misses_endpoint());
+    }
 
     #[tokio::test]
     async fn another_secret_replaces_the_sign_in() {

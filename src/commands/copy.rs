@@ -8,7 +8,8 @@ use crate::files::replace::{New, create_new};
 use crate::folders::Folders;
 use crate::profile::{self, Settings, StoreError};
 
-/// Copies the profile's file and its entries in the keyring. History, caches and shortcuts are not copied.
+/// Copies the profile's file and its passwords in the keyring. History, caches and shortcuts are not copied, nor a
+/// user's sign-in: a token service may accept its refresh token only once.
 pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> {
     // An invalid profile can be copied.
     let profile = match profile::load(folders, old) {
@@ -32,9 +33,11 @@ pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> 
         .wrap_err_with(|| format!("cannot write the profile to {}", to.display()))?;
     crate::outln!("The profile '{old}' is copied to {}.", to.display());
     let Some(profile) = profile else { return Ok(()) };
+    let keeps_sign_in = credential::keeps_refresh_token(&profile);
+    let main = profile.keyring_entry().map(str::to_owned).filter(|_| !keeps_sign_in);
     let proxy = profile.proxy_entry().filter(|_| profile.proxy_user.is_some());
     let entries = [
-        (profile.keyring_entry().map(str::to_owned), old.to_owned(), new.to_owned(), ""),
+        (main, old.to_owned(), new.to_owned(), ""),
         (proxy, format!("{old}/proxy"), format!("{new}/proxy"), " --proxy"),
     ];
     for (entry, from, to, option) in entries {
@@ -46,6 +49,9 @@ pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> 
                 "Its password was not copied ({error}). If it has one, store it with `lyncsh login {new}{option}`."
             );
         }
+    }
+    if keeps_sign_in && profile.keyring_entry() == Some(old) {
+        crate::outln!("Its sign-in was not copied. Sign in with `lyncsh login {new}`.");
     }
     crate::outln!("Change its settings with: lyncsh edit {new}");
     Ok(())

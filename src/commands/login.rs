@@ -81,14 +81,16 @@ pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Re
 /// Replaces the stored sign-in of a user.
 async fn renew(folders: &Folders, profile: Profile, browser: bool) -> miette::Result<()> {
     let (name, entry) = (profile.name.clone(), profile.keyring_entry().unwrap_or(&profile.name).to_owned());
-    match credential::oauth::forget(&entry).await {
+    match credential::oauth::forget(folders, &entry).await {
         Err(TokenError::Credential(CredentialError::Keyring { reason })) => {
             return Err(keyring::unusable(&name, &reason));
         }
         result => result?,
     };
-    sign_in::run(folders, profile, browser).await?;
-    if credential::oauth::is_stored(&entry).await? {
+    let unstored = sign_in::run(folders, profile, browser).await?;
+    if let Some(reason) = unstored {
+        crate::outln!("The sign-in of '{name}' is not stored: {reason}.");
+    } else if credential::oauth::is_stored(&entry).await? {
         crate::outln!("The sign-in of '{name}' is stored.");
     } else {
         crate::outln!("The sign-in of '{name}' is not stored: the token service sent no refresh token.");

@@ -11,6 +11,7 @@ use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential;
+use crate::credential::oauth::TokenError;
 use crate::desktop::startup;
 use crate::discovery::LastDiscovery;
 use crate::folders::Folders;
@@ -47,8 +48,7 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
         );
         return discard(context, config, name, profile.as_ref()).await;
     }
-    // Fails like the deletion of the password, which is reported.
-    let _ = credential::oauth::forget(entry).await;
+    let forgotten = credential::oauth::forget(folders, entry).await;
     match credential::delete(entry).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
@@ -60,6 +60,10 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
                 "The profile '{name}' is removed. Its password may still be in the keyring: {error}"
             );
         }
+    }
+    // Other errors are those of the deletion of the password.
+    if let Err(error @ TokenError::Lock(_)) = forgotten {
+        crate::outln!("Its sign-in may still be in the keyring: {error}");
     }
     discard(context, config, name, profile.as_ref()).await
 }

@@ -12,7 +12,8 @@ use super::{last_used, names, remove, shortcut, unverified};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
-use crate::credential::{self, CredentialError};
+use crate::credential;
+use crate::credential::oauth::TokenError;
 use crate::discovery::LastDiscovery;
 use crate::exports::Exports;
 use crate::files::lock;
@@ -41,8 +42,8 @@ pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str)
     let entries = if is_group { Vec::new() } else { entries(profile.as_ref(), old, new) };
     let mut lines = Vec::new();
     for (from, to) in &entries {
-        match credential::copy(from, to).await {
-            Ok(_) => {}
+        match credential::copy_all(folders, from, to).await {
+            Ok(()) => {}
             // Without a usable keyring, there is probably no password in it.
             Err(error) => lines.push(unmoved(&error, new)),
         }
@@ -54,7 +55,7 @@ pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str)
         for (from, _) in &entries {
             // Another profile may name the entry.
             if names::sharing(folders, from).is_empty()
-                && let Err(error) = credential::delete_all(from).await
+                && let Err(error) = credential::delete_all(folders, from).await
             {
                 lines.push(format!("A copy of its password is still in the keyring under '{from}': {error}"));
             }
@@ -105,7 +106,7 @@ fn entries(profile: Option<&Profile>, old: &str, new: &str) -> Vec<(String, Stri
 }
 
 /// Returns the message about a password that stays under the old name.
-fn unmoved(error: &CredentialError, new: &str) -> String {
+fn unmoved(error: &TokenError, new: &str) -> String {
     format!("Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}`.")
 }
 

@@ -22,8 +22,9 @@ pub fn invite(profile: &Profile, uri: &str, code: Option<&str>) -> String {
     }
 }
 
-/// Lets the user sign in, and stores the refresh token. `opens`: also open the page for a code in the browser.
-pub async fn run(folders: &Folders, profile: Profile, opens: bool) -> miette::Result<()> {
+/// Lets the user sign in, and stores the refresh token. `opens`: also open the page for a code in the browser. Returns
+/// the reason why a refresh token is not stored.
+pub async fn run(folders: &Folders, profile: Profile, opens: bool) -> miette::Result<Option<String>> {
     let mut access = EndpointResolver::new(folders, profile, None);
     access.set_interactive(true);
     let profile = access.profile.clone();
@@ -38,8 +39,11 @@ pub async fn run(folders: &Folders, profile: Profile, opens: bool) -> miette::Re
             }
         }
     };
-    let resolving = async move { access.endpoint(&report).await };
-    let (endpoint, ()) = tokio::join!(resolving, inviting);
-    endpoint.map_err(|error| error.failure())?;
-    Ok(())
+    let resolving = async move {
+        let endpoint = access.endpoint(&report).await;
+        endpoint.map(|_| access)
+    };
+    let (resolved, ()) = tokio::join!(resolving, inviting);
+    let access = resolved.map_err(|error| error.failure())?;
+    Ok(access.unstored().await)
 }

@@ -13,23 +13,23 @@ mod service;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use oauth2::Scope;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use self::application::Proof;
 use self::authority::Client;
 use self::granted::Granted;
-use self::refresh::Kept;
+use self::refresh::{Kept, LOCK_TIMEOUT, SILENT_LOCK_TIMEOUT};
 use self::service::Service;
 use super::{command, file};
-use crate::files::lock::{LockError, lock};
+use crate::files::lock::LockError;
 use crate::folders::Folders;
-use crate::platform;
 use crate::profile::{CredentialSource, Profile, TokenFlow};
 use crate::step::Report;
 
@@ -38,8 +38,11 @@ pub use self::granted::Token;
 pub use self::http::Network;
 pub use self::refresh::{copy, forget, is_stored};
 
-/// Maximum time for which another process is expected to renew a token: its request, and a keyring that asks the user.
-const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
+/// Time limit at the exit of the process for renewals that were begun.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The renewals of this process between their request and the storing of the next refresh token.
+static RENEWALS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// The sign-in of a profile to one endpoint. It renews its tokens.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub struct SignIn {
     redeeming: Mutex<()>,
     /// Locked by the process that does so; `None` without an entry in the keyring.
     lock: Option<PathBuf>,
+    renewals: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +68,8 @@ struct State {
     token: Option<Token>,
     /// The refresh token of a profile that does not use the keyring.
     kept: Option<Kept>,
+    /// The reason why the last refresh token is not in the keyring.
+    unstored: Option<String>,
 }
 
 impl SignIn {
@@ -75,9 +81,7 @@ impl SignIn {
         secret: SecretString,
         folders: &Folders,
     ) -> Self {
-        // The name of an entry can contain characters that no file has.
-        let file = |entry: &str| format!("refresh-token-{:016x}.entry", platform::hash(entry.as_bytes()));
-        let lock = profile.keyring_entry().map(|entry| folders.runtime.join(file(entry)));
+        let lock = profile.keyring_entry().map(|entry| refresh::lock_file(folders, entry));
         Self {
             profile,
             endpoint,
@@ -87,11 +91,17 @@ impl SignIn {
             requesting: Mutex::default(),
             redeeming: Mutex::default(),
             lock,
+            renewals: RENEWALS.clone(),
         }
     }
 
     pub fn endpoint(&self) -> &Url {
         &self.endpoint
+    }
+
+    /// Returns the reason why the refresh token of the last answer is not in the keyring.
+    pub async fn unstored(&self) -> Option<String> {
+        self.state.lock().await.unstored.clone()
     }
 
     /// Returns a token. With `user`, a page to sign in may be reported to the user.
@@ -134,8 +144,7 @@ impl SignIn {
                 return self.user_token(Arc::new(service), user).await;
             }
         };
-        let token = granted.tokens().map_err(|reason| service.failed(Operation::Application, reason))?;
-        Ok(token.0)
+        granted.token().map_err(|reason| service.failed(Operation::Application, reason))
     }
 
     async fn service(&self) -> Result<Service, TokenError> {
@@ -189,7 +198,8 @@ impl SignIn {
         let accepted = async move {
             let _redeeming = this.redeeming.lock().await;
             // The user has signed in: another process does not prevent that.
-            let _lock = this.lock().await.inspect_err(|error| tracing::info!("{error}")).ok();
+            let _lock = this.lock(LOCK_TIMEOUT).await.inspect_err(|error| tracing::info!("{error}")).ok();
+            let _renewal = this.renewals.token();
             this.accept(&own, operation, granted).await
         };
         completed(&service, operation, accepted).await
@@ -199,22 +209,25 @@ impl SignIn {
     /// in.
     async fn redeem(&self, service: &Service, has_user: bool) -> Result<Option<Token>, TokenError> {
         let _redeeming = self.redeeming.lock().await;
-        let _lock = self.lock().await?;
+        let _lock = self.lock(if has_user { LOCK_TIMEOUT } else { SILENT_LOCK_TIMEOUT }).await?;
         let Some(kept) = self.kept(has_user).await?.filter(|kept| kept.is_of(&service.client)) else {
             return Ok(None);
         };
+        let _renewal = self.renewals.token();
+        if self.renewals.is_closed() {
+            // Without a request, the stored refresh token stays valid.
+            return Err(service.failed(Operation::Renewal, "lyncsh is exiting"));
+        }
         let Some(granted) = refresh::renew(service, &kept).await? else { return Ok(None) };
         self.accept(service, Operation::Renewal, granted).await.map(Some)
     }
 
     /// Waits until no other process uses the refresh token of the keyring's entry.
-    async fn lock(&self) -> Result<Option<File>, LockError> {
-        let Some(path) = &self.lock else { return Ok(None) };
-        if let Some(folder) = path.parent() {
-            let failed = |error| LockError::Io { path: path.clone(), error };
-            platform::private_folder(folder).map_err(failed)?;
+    async fn lock(&self, limit: Duration) -> Result<Option<File>, LockError> {
+        match &self.lock {
+            Some(path) => refresh::hold(path, limit).await.map(Some),
+            None => Ok(None),
         }
-        lock(path, LOCK_TIMEOUT).await.map(Some)
     }
 
     /// Keeps the refresh token of an answer, and returns the token.
@@ -222,13 +235,13 @@ impl SignIn {
         &self,
         service: &Service,
         operation: Operation,
-        granted: Granted,
+        mut granted: Granted,
     ) -> Result<Token, TokenError> {
-        let (token, refresh) = granted.tokens().map_err(|reason| service.failed(operation, reason))?;
-        if let Some(refresh) = refresh {
+        // First, even if the token cannot be used: the earlier refresh token may be invalid now.
+        if let Some(refresh) = granted.take_refresh_token() {
             self.keep(&service.client, refresh).await;
         }
-        Ok(token)
+        granted.token().map_err(|reason| service.failed(operation, reason))
     }
 
     /// Returns the refresh token. A user can sign in without a usable keyring.
@@ -258,8 +271,23 @@ impl SignIn {
         if let Some(reason) = &reason {
             tracing::info!("the refresh token is kept in memory only: {reason}");
         }
-        self.state.lock().await.kept = reason.map(|_| kept);
+        let mut state = self.state.lock().await;
+        state.kept = reason.is_some().then_some(kept);
+        state.unstored = reason;
     }
+}
+
+/// Prevents further renewals, and waits until those that were begun have stored the next refresh token. Called before
+/// the process exits: a service may accept a refresh token only once.
+pub async fn settle() {
+    if !settled(&RENEWALS, SETTLE_TIMEOUT).await {
+        tracing::warn!("the next refresh token may be lost: the token service or the keyring did not answer");
+    }
+}
+
+async fn settled(renewals: &TaskTracker, limit: Duration) -> bool {
+    renewals.close();
+    tokio::time::timeout(limit, renewals.wait()).await.is_ok()
 }
 
 /// Runs work to its end, even if the caller is cancelled: between a request and the storing of its refresh token, the

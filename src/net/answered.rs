@@ -8,6 +8,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderMap, SERVER, VIA};
 
+/// Initial capacity for a decompressed body.
+const CAPACITY: usize = 1 << 20;
+
 /// The reason why a body is not readable.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
@@ -33,20 +36,23 @@ pub async fn read(headers: &HeaderMap, mut rest: Incoming, limit: usize) -> Resu
         }
         body.extend_from_slice(&chunk);
     }
-    let encoding = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    decoded(body, encoding.as_deref().unwrap_or_default(), limit)
+    Ok(decompressed(headers, &body, limit)?.unwrap_or(body))
 }
 
-fn decoded(body: Vec<u8>, encoding: &str, limit: usize) -> Result<Vec<u8>, Unread> {
+/// Returns the content of a compressed body, of at most `limit` bytes; `None` if the body is not compressed.
+pub fn decompressed(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Option<Vec<u8>>, Unread> {
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let encoding = encoding.as_deref().unwrap_or_default();
     match encoding.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(body),
+        "" | "identity" => Ok(None),
         // Some servers name the encoding and send an empty body.
-        _ if body.is_empty() => Ok(body),
+        _ if body.is_empty() => Ok(None),
         "gzip" | "x-gzip" => {
-            let mut plain = Vec::new();
+            // A growing buffer would leave a token in the memory that it frees.
+            let mut plain = Vec::with_capacity(limit.min(CAPACITY) + 1);
             let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-            MultiGzDecoder::new(&*body).take(most).read_to_end(&mut plain).map_err(Unread::Gzip)?;
-            if plain.len() > limit { Err(Unread::TooLarge(limit)) } else { Ok(plain) }
+            MultiGzDecoder::new(body).take(most).read_to_end(&mut plain).map_err(Unread::Gzip)?;
+            if plain.len() > limit { Err(Unread::TooLarge(limit)) } else { Ok(Some(plain)) }
         }
         _ => Err(Unread::Encoding(encoding.chars().take(20).collect())),
     }
@@ -97,6 +103,7 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use hyper::header::HeaderValue;
 
     use super::*;
 
@@ -104,6 +111,11 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
+    }
+
+    fn decoded(body: Vec<u8>, encoding: &'static str, limit: usize) -> Result<Vec<u8>, Unread> {
+        let headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(encoding))]);
+        Ok(decompressed(&headers, &body, limit)?.unwrap_or(body))
     }
 
     #[test]

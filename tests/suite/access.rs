@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustix::process::{Pid, Signal};
 
+use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::simulator::{self, Options, Server as Simulator};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, WsmanRequest as Asks};
 
 use crate::agent_world::{Killed, PATIENCE, USER, World};
-use crate::program::{Ran, found, holds, signal, wait};
+use crate::program::{found, holds, signal, wait};
 use crate::wsman_client_faults::soap;
 use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
 
@@ -68,10 +69,9 @@ pub struct Printed {
 pub fn fails(world: &World, variables: &[(&str, &str)]) -> Printed {
     let start = Instant::now();
     let program = world.program(&["work"]).envs(variables.iter().copied()).env("NO_COLOR", "1");
-    let Ran { code, err, .. } = program.run();
-    assert_eq!(code, Some(3), "{err}");
-    let words = err.replace('\u{2502}', " ");
-    Printed { text: words.split_whitespace().collect::<Vec<_>>().join(" "), after: start.elapsed() }
+    let ran = program.run();
+    assert_eq!(ran.code, Some(3), "{}", ran.err);
+    Printed { text: ran.text(), after: start.elapsed() }
 }
 
 fn page(status: &str, headers: &[(&str, &str)], title: &str) -> Answer {
@@ -148,6 +148,11 @@ async fn redirects_are_limited() {
             let printed = fails(&world, &[]).text;
             assert!(printed.contains("too many redirects"), "{printed}");
             assert!(printed.contains("correct the redirect loop"), "{printed}");
+            // Five are followed, and the sixth is not.
+            assert!(
+                printed.contains("wsmanxxxxx to ") && printed.contains("wsmanxxxxxx: too many"),
+                "{printed}"
+            );
             world.wait_agent_gone();
             assert_eq!(written_down(&world), 0);
             let printed = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
@@ -430,7 +435,7 @@ async fn a_discovered_endpoint_is_kept_until_it_has_moved() {
             server.discovery,
             simulator::PASSWORD
         );
-        std::fs::write(world.folders.profile("work"), text).unwrap();
+        std::fs::write(world.folders.profile("work"), &text).unwrap();
         let file = world.folders.cache.join("discovery/work.json");
         let kept =
             || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
@@ -455,6 +460,16 @@ async fn a_discovered_endpoint_is_kept_until_it_has_moved() {
         let nowhere = "http://127.0.0.1:9/OcsPowershellLiveId";
         keep(nowhere);
         targets(&[nowhere, &server.url]);
+        assert_eq!(kept()["uri"], server.url);
+        // A sign-in discovers it again too.
+        keep(nowhere);
+        let path = world.folders.profile("work");
+        std::fs::write(&path, format!("authentication = 'token'\n{text}")).unwrap();
+        let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
+        let mut access = EndpointResolver::new(&world.folders, profile, None);
+        let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
+        let found = tokio::runtime::Handle::current().block_on(access.endpoint(&report)).unwrap();
+        assert_eq!(found.uri.as_str(), server.url.replace("OcsPowershellLiveId", "OcsPowershellOAuth"));
         assert_eq!(kept()["uri"], server.url);
     })
     .await

@@ -410,7 +410,7 @@ fn stop_kills_an_unresponsive_agent() {
     assert_eq!(json["silent"][0]["process"], process, "{json}");
     assert_eq!((attached.as_str(), worked.as_str()), ("", ""));
     for told in [attaching, working] {
-        let told = told.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = crate::program::one_line(&told);
         let named = format!("the agent of 'work' (process {process}) does not answer");
         assert!(told.contains(&named) && told.contains("lyncsh stop work"), "{told}");
     }

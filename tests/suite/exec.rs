@@ -139,7 +139,7 @@ async fn standard_input_feeds_the_pipeline_or_is_the_script() {
     ] {
         let ran = fed(&world, arguments, input).await;
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?}");
-        let err = ran.err.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+        let err = ran.text();
         assert!(err.contains(wanted), "{arguments:?}: {err}");
     }
     assert_eq!(server.requests(), requests);

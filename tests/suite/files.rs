@@ -189,7 +189,7 @@ async fn profiles_are_read_in_windows_encodings() {
         }
         std::fs::write(&path, b"kind = \"wsman\"\n# f\xfcnf\n").unwrap();
         let (code, _, err) = run(&world);
-        let words = err.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = crate::program::one_line(&err);
         assert!(code != 0 && words.contains("line 2 is not UTF-8"), "{err}");
     })
     .await

@@ -84,10 +84,7 @@ impl Site {
         let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        // Removes the frame around the error's help.
-        let error = text(stderr).replace('\u{2502}', " ");
-        let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
-        (status.success(), text(stdout), error)
+        (status.success(), text(stdout), crate::program::one_line(&text(stderr)))
     }
 
     /// Runs the program once for each fault of the server; returns the errors that lack an expected text.

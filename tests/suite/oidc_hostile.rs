@@ -2,8 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::access::fails;
 use crate::agent_world::World;
@@ -11,6 +14,13 @@ use crate::wsman_client_http::{Answer, Asked, Server, http};
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 const HTML: [(&str, &str); 1] = [("Content-Type", "text/html")];
+
+/// 2 MB, compressed.
+static PACKED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&vec![b' '; 2 << 20]).unwrap();
+    packed.finish().unwrap()
+});
 
 fn profile(world: &World, base: &str, flow: &str) {
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
@@ -62,7 +72,7 @@ async fn printed(flow: &'static str, answer: Answers) -> (String, Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_answer_is_an_error_with_its_step() {
-    let cases: [(&'static str, Answers, &str); 9] = [
+    let cases: [(&'static str, Answers, &str); 11] = [
         (
             "client-secret",
             |_, _| http("200 OK", &HTML, b"<html>Please sign in</html>"),
@@ -85,7 +95,7 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
             |asked, _| {
                 (asked.path == "/token").then(|| http("200 OK", &HTML, b"<html>s3cret</html>").unwrap())
             },
-            "cannot get a token for the application from BASE: expected a token as JSON, got 200 OK (text/html)",
+            "cannot get a token for the application from BASE/t: expected a token as JSON, got 200 OK (text/html)",
         ),
         (
             "client-secret",
@@ -93,14 +103,16 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
                 (asked.path == "/token")
                     .then(|| http("200 OK", &JSON, br#"{"access_token":"s3cret"}"#).unwrap())
             },
-            "cannot get a token for the application from BASE: its token has no expiry (expires_in)",
+            "cannot get a token for the application from BASE/t: its token has no expiry (expires_in)",
         ),
         (
             "client-secret",
             |asked, _| {
-                (asked.path == "/token").then(|| http("200 OK", &JSON, &vec![b' '; 200 << 20]).unwrap())
+                // More is not read of its 200 MB.
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 200 << 20);
+                (asked.path == "/token").then(|| [head.as_bytes(), &vec![b' '; 2 << 20]].concat())
             },
-            "cannot get a token for the application from BASE: its answer has more than 1048576 bytes",
+            "cannot get a token for the application from BASE/t: its answer has more than 1048576 bytes",
         ),
         (
             "client-secret",
@@ -108,7 +120,7 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
                 let text = br#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided.\r\nTrace ID: t-1","error_codes":[7000215]}"#;
                 (asked.path == "/token").then(|| http("401 Unauthorized", &JSON, text).unwrap())
             },
-            "BASE: invalid_client: AADSTS7000215: Invalid client secret provided. help: Check client_id",
+            "BASE/t: invalid_client: AADSTS7000215: Invalid client secret provided. help: Check client_id",
         ),
         (
             "device-code",
@@ -116,7 +128,7 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
                 let text = br#"{"device_code":"d","user_code":"u","verification_uri":"http://evil.example/","expires_in":9}"#;
                 (asked.path == "/device").then(|| http("200 OK", &JSON, text).unwrap())
             },
-            "cannot request a device code from BASE: its page",
+            "cannot request a device code from BASE/t: its page",
         ),
         (
             "device-code",
@@ -131,9 +143,35 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
                 _ => None,
             }
             },
-            "cannot get the token for the device code from BASE: its answer has more than 1048576 bytes",
+            "cannot get the token for the device code from BASE/t: its answer has more than 1048576 bytes",
+        ),
+        (
+            "client-secret",
+            |asked, _| {
+                let encoding = [JSON[0], ("Content-Encoding", "gzip")];
+                (asked.path == "/token").then(|| http("200 OK", &encoding, &PACKED).unwrap())
+            },
+            "cannot get a token for the application from BASE/t: its answer has more than 1048576 bytes",
+        ),
+        (
+            "device-code",
+            |asked, _| {
+                match asked.path.as_str() {
+                "/device" => http(
+                    "200 OK",
+                    &JSON,
+                    br#"{"device_code":"d","user_code":"u","verification_uri":"https://a.example/","expires_in":2,"interval":1}"#,
+                ),
+                "/token" => http("400 Bad Request", &JSON, br#"{"error":"authorization_pending"}"#),
+                _ => None,
+            }
+            },
+            "cannot get the token for the device code from BASE/t: the user did not sign in within 2s help: run the \
+             command again, and sign in within the time limit",
         ),
     ];
+    // Not within the time limit of the request.
+    LazyLock::force(&PACKED);
     for (flow, answer, expected) in cases {
         let (text, after) = printed(flow, answer).await;
         assert!(text.contains(expected), "{expected}\n{text}");
@@ -169,7 +207,7 @@ fn an_answer_of_one_byte_a_second_ends_at_the_time_limit() {
     profile(&world, &base, "client-secret");
     let printed = fails(&world, &[]);
     let expected =
-        format!("cannot get a token for the application from {base}: no complete answer within 2s");
+        format!("cannot get a token for the application from {base}/t: no complete answer within 2s");
     assert!(printed.text.contains(&expected), "{}", printed.text);
     assert!(printed.after < Duration::from_secs(15), "{:?}", printed.after);
 }

@@ -319,7 +319,7 @@ fn add_force_keeps_settings_that_are_not_given() {
     ] {
         std::fs::write(&path, text).unwrap();
         let (code, _, err) = world.run(&[&["add", "work", "--force"], arguments].concat());
-        let words = err.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = crate::program::one_line(&err);
         assert!(code == 2 && words.contains(said), "{err}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }

@@ -23,6 +23,11 @@ pub fn python() -> String {
     std::env::var("LYNCSH_TEST_PYTHON").unwrap_or_else(|_| own.to_owned())
 }
 
+/// Returns an error's text on one line, without the frame around its help.
+pub fn one_line(error: &str) -> String {
+    error.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Waits until there is something, at most `limit`.
 #[must_use]
 pub fn found<T>(limit: Duration, mut search: impl FnMut() -> Option<T>) -> Option<T> {
@@ -149,6 +154,11 @@ impl Ran {
     pub fn good(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
+    }
+
+    /// Returns the standard error on one line, without the frame around an error's help.
+    pub fn text(&self) -> String {
+        one_line(&self.err)
     }
 
     /// Returns output and errors, and whether it succeeded.

@@ -57,14 +57,9 @@ fn work(world: &World) -> Ran {
     prepared(world).run()
 }
 
-/// Returns standard error without line breaks.
-fn text(ran: &Ran) -> String {
-    ran.err.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Asserts that a run failed and left no session; returns its error.
 fn failed(world: &World, ran: &Ran) -> String {
-    let text = text(ran);
+    let text = ran.text();
     assert_eq!(ran.code, Some(3), "{text}");
     world.wait_agent_gone();
     let sessions = std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count);
@@ -437,7 +432,7 @@ fn a_variable_that_is_not_a_url_is_an_error() {
         let output = command.env(name, value).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         let error = String::from_utf8(output.stderr).unwrap();
-        let error = error.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let error = crate::program::one_line(&error);
         assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
     }
 }

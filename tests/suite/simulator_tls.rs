@@ -84,7 +84,7 @@ async fn a_file_without_a_ca_certificate_is_reported_with_help() {
     ] {
         let (code, _, err) = work(&user(&server, &trusting(&path))).await;
         assert_eq!(code, Some(3), "{why}: {err}");
-        let flat = err.replace("│", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let flat = crate::program::one_line(&err);
         assert!(flat.contains(why), "{why}: {err}");
         assert!(err.contains("ca in the profile"), "{why}: {err}");
     }

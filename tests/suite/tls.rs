@@ -140,7 +140,7 @@ fn work(uri: &str, more: &str) -> String {
     let output = world.lyncsh(&["work"]).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{text}");
-    text.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    crate::program::one_line(&text)
 }
 
 fn quoted(path: &Path) -> String {

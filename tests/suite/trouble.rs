@@ -8,12 +8,7 @@ use rustix::process::Signal;
 
 use crate::agent_way::Way;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
-use crate::program::{Program, Ran, lyncsh, signal};
-
-/// Returns an error's text on one line, without the frame.
-fn words(error: &str) -> String {
-    error.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ")
-}
+use crate::program::{Program, Ran, lyncsh, one_line, signal};
 
 fn written_down(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
@@ -26,7 +21,7 @@ fn no_session_is_requested_without_a_journal() {
     std::fs::write(world.folders.state.join("sessions"), "in the way").unwrap();
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
-    assert!(words(&err).contains("cannot write the session journal") && err.contains("sessions"), "{err}");
+    assert!(one_line(&err).contains("cannot write the session journal") && err.contains("sessions"), "{err}");
     assert_eq!(world.requests(), 0);
 }
 
@@ -38,7 +33,7 @@ fn no_session_is_requested_on_a_full_disk() {
     let shell =
         Program::new("sh").args(["-c", limited, "sh"]).args([lyncsh()]).args(["attach", "work", "--socket"]);
     let shell = shell.env("LYNCSH_CONFIG_DIR", world.root()).env("PATH", path_without_powershell());
-    let told = words(&shell.run().out);
+    let told = one_line(&shell.run().out);
     assert!(told.contains(": File too large"), "{told}");
     assert!(told.contains(&*world.root().to_string_lossy()), "{told}");
     assert_eq!(world.requests(), 0);
@@ -51,7 +46,7 @@ fn no_session_is_requested_without_a_socket_folder() {
     std::fs::write(&world.folders.runtime, "in the way").unwrap();
     let (code, out, err) = world.run(&["attach", "work", "--socket"]);
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
-    let told = words(&err);
+    let told = one_line(&err);
     assert!(told.contains(&*world.folders.runtime.to_string_lossy()), "{told}");
     assert_eq!(world.requests(), 0);
 }
@@ -99,7 +94,7 @@ fn a_hanging_delete_is_reported_and_retried_later() {
     let Ran { code, out, err: told } = console.ran();
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     assert_eq!((code, out.as_str()), (Some(0), "it reads\n"), "{told}");
-    assert!(words(&told).contains("the session of 'work' may still be on the server"), "{told}");
+    assert!(one_line(&told).contains("the session of 'work' may still be on the server"), "{told}");
     world.wait_agent_gone();
     assert_eq!(written_down(&world), 1);
     signal(endpoint, Signal::CONT);

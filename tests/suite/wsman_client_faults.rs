@@ -353,6 +353,24 @@ async fn endless_redirects_are_limited() {
 }
 
 #[tokio::test]
+async fn the_permitted_number_of_redirects_is_followed() {
+    for (redirects, is_open) in [(5, true), (6, false)] {
+        let server = Server::start(None, move |asked| async move {
+            let followed: usize = asked.path.trim_start_matches('/').parse().unwrap_or(0);
+            let target = format!("/{}", followed + 1);
+            if followed < redirects {
+                return http("302 Moved", &[("Location", &target)], b"");
+            }
+            plain(&asked)
+        })
+        .await;
+        let opened = open(Endpoint { max_redirections: 5, ..local(&server) }).await;
+        assert_eq!(opened.is_ok(), is_open, "{redirects}");
+        assert_eq!(server.asked().iter().filter(|asked| asked.path.starts_with("/6")).count(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_request_is_one_write_on_a_reused_connection() {
     let server = Server::start(None, |asked| async move { plain(&asked) }).await;
     let endpoint = local(&server);

@@ -58,6 +58,41 @@ async fn a_cookie_is_recorded_before_the_answer_is_complete() {
     connecting.abort();
 }
 
+/// A load balancer that has forgotten the session's pool member sends the request to another one, with its cookie.
+#[tokio::test]
+async fn a_request_that_reached_another_pool_member_is_sent_again_with_the_cookie() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let server = Server::start(None, |asked| async move {
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        if request.request != Asks::Delete {
+            return None;
+        }
+        if ASKED.fetch_add(1, Ordering::SeqCst) > 0 {
+            return soap(&request, Response::Deleted);
+        }
+        let gone = Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", "gone");
+        let answer = String::from_utf8(soap(&request, Response::Fault(gone)).unwrap()).unwrap();
+        Some(answer.replacen("\r\n", "\r\nSet-Cookie: MS-WSMAN=other; path=/\r\n", 1).into_bytes())
+    })
+    .await;
+    let endpoint = local(&server);
+    let set = hyper::HeaderMap::from_iter([(
+        hyper::header::SET_COOKIE,
+        hyper::header::HeaderValue::from_static("MS-WSMAN=home; path=/"),
+    )]);
+    endpoint.affinity.receive(&endpoint.uri, &set);
+    timeout(PATIENCE, remove(&endpoint, Uuid::new_v4())).await.unwrap().unwrap();
+    let asked = server.asked();
+    let deletes: Vec<String> = asked
+        .iter()
+        .filter(|asked| String::from_utf8_lossy(&asked.body).contains("transfer/Delete"))
+        .map(|asked| asked.head.to_ascii_lowercase())
+        .collect();
+    assert_eq!(deletes.len(), 2, "{deletes:?}");
+    assert!(deletes.iter().all(|head| head.contains("cookie: ms-wsman=home")), "{deletes:?}");
+    assert!(deletes.iter().all(|head| head.contains("accept-encoding: identity")), "{deletes:?}");
+}
+
 #[tokio::test]
 async fn an_abandoned_create_is_deleted() {
     let (release, gate) = tokio::sync::watch::channel(false);

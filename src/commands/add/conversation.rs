@@ -149,7 +149,7 @@ pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
     if let Some(entry) = entry.filter(|entry| names::sharing(&context.folders, entry).is_empty()) {
-        credential::delete_all(&entry).await?;
+        credential::delete_all(&context.folders, &entry).await?;
     }
     crate::outln!("The profile '{name}' is removed.");
     Ok(())

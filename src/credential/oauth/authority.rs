@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use http_body_util::Full;
-use hyper::header::{USER_AGENT, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT_ENCODING, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode};
 use url::Url;
 
 use super::error::TokenError;
 use super::http::Network;
-use crate::net::{AGENT, Hosts, HttpClient, Proxies, display, is_loopback};
+use crate::net::{AGENT, Hosts, HttpClient, IDENTITY, Proxies, display, is_loopback};
 use crate::profile::Profile;
 
 /// Authorities of Microsoft's clouds (public, US Government, China, the former Germany).
@@ -73,7 +73,8 @@ pub async fn challenged(endpoint: &Url, network: &Network) -> Result<(Challenge,
     let client = network.client(network.trust.before_session());
     let asked = post(endpoint).body(Full::default()).map_err(|error| failed(error.to_string()))?;
     let answer = network.exchange(&client, asked).await;
-    let answer = answer.map_err(|unanswered| unanswered.error(shown.clone(), network.limit, failed))?;
+    let late = || TokenError::EndpointTimeout { endpoint: shown.clone(), limit: network.limit };
+    let answer = answer.map_err(|unanswered| unanswered.error(late, failed))?;
     let status = answer.status();
     let challenge = answer
         .headers()
@@ -92,7 +93,7 @@ pub async fn challenged(endpoint: &Url, network: &Network) -> Result<(Challenge,
 pub fn post(uri: &Url) -> hyper::http::request::Builder {
     let mut uri = uri.clone();
     uri.set_fragment(None);
-    Request::post(uri.as_str()).header(USER_AGENT, AGENT)
+    Request::post(uri.as_str()).header(USER_AGENT, AGENT).header(ACCEPT_ENCODING, IDENTITY)
 }
 
 /// Checks whether an authority may receive the password: Microsoft's, the profile's, or one on the endpoint's own

@@ -81,7 +81,7 @@ pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> 
 async fn listeners() -> io::Result<(u16, TcpListener, Option<TcpListener>)> {
     for _ in 1..MAX_PORTS {
         match port().await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) if is_taken(&error) => {}
             result => return result,
         }
     }
@@ -99,12 +99,18 @@ async fn second(port: u16) -> io::Result<Option<TcpListener>> {
     match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
         Ok(listener) => Ok(Some(listener)),
         // Another process would receive the code.
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(error) if is_taken(&error) => Err(error),
         Err(error) => {
             tracing::debug!("cannot listen at [::1]:{port}: {error}");
             Ok(None)
         }
     }
+}
+
+/// Returns whether another process has the port. Windows refuses a port that another process has exclusively as a
+/// permission (`WSAEACCES`).
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 /// Accepts connections until one has the answer to the request with this `state`.
@@ -193,6 +199,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_another_process_has_is_not_used() {
+        assert!(is_taken(&io::ErrorKind::PermissionDenied.into()));
+        assert!(!is_taken(&io::ErrorKind::AddrNotAvailable.into()));
         match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
             Ok(taken) => {
                 let error = second(taken.local_addr().unwrap().port()).await.unwrap_err();

@@ -35,14 +35,19 @@ pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, Toke
     let code = Some(details.user_code().secret().clone());
     let _ = report.send(Step::SignIn { uri: page.to_string(), code });
     let limit = details.expires_in().min(LONGEST);
-    let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
-    let polling = protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(limit));
-    // An interval may be longer than the lifetime of the code.
-    let late = |_| TokenError::NotConfirmed {
+    let late = || TokenError::NotConfirmed {
         operation: Operation::DeviceToken,
         authority: shown(&client.authority),
         limit,
     };
-    let granted = tokio::time::timeout(limit, polling).await.map_err(late)?;
-    granted.map_err(|error| http.error(Operation::DeviceToken, &client.authority, error))
+    let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
+    // The limit of the protocol's client is not used: an interval may be longer than the lifetime of the code.
+    let polling =
+        protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(LONGEST * 2));
+    let granted = tokio::time::timeout(limit, polling).await.map_err(|_| late())?;
+    granted.map_err(|error| match http.error(Operation::DeviceToken, &client.authority, error) {
+        // The clock of the service decides in some cases.
+        TokenError::Rejected { code, .. } if code == "expired_token" => late(),
+        error => error,
+    })
 }

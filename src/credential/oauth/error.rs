@@ -25,9 +25,12 @@ pub enum TokenError {
     #[error("cannot get the token service from {endpoint}: {reason}")]
     #[diagnostic(help("check the endpoint's name and port, the network and the proxy, and try again"))]
     Endpoint { endpoint: String, reason: String },
-    #[error("{of} did not answer within {}", humantime::format_duration(*.limit))]
+    #[error("{endpoint} did not answer within {}", humantime::format_duration(*.limit))]
     #[diagnostic(help("try again; if the server is slow, raise `token` in [timeouts] in the profile"))]
-    Timeout { of: String, limit: Duration },
+    EndpointTimeout { endpoint: String, limit: Duration },
+    #[error("the token service {authority} did not answer within {}", humantime::format_duration(*.limit))]
+    #[diagnostic(help("try again; if the service is slow, raise `token` in [timeouts] in the profile"))]
+    Timeout { authority: String, limit: Duration },
     /// The token service refused a password.
     #[error("the token service {authority} refused {user}: {reason}")]
     Refused { authority: String, user: String, reason: String },

@@ -66,26 +66,33 @@ impl TokenResponse for Granted {
 }
 
 impl Granted {
-    /// Returns the token and the refresh token.
+    /// Takes the refresh token from the answer.
+    pub fn take_refresh_token(&mut self) -> Option<SecretString> {
+        self.refresh_token.take().map(|refresh| wiped(refresh.into_secret()))
+    }
+
+    /// Returns the token.
     ///
     /// # Errors
     /// The answer cannot be used.
-    pub fn tokens(self) -> Result<(Token, Option<SecretString>), &'static str> {
-        let wiped = |text: String| SecretString::from(Zeroizing::new(text).as_str());
-        let (secret, refresh) = (wiped(self.access_token.into_secret()), self.refresh_token);
-        let refresh = refresh.map(|refresh| wiped(refresh.into_secret()));
+    pub fn token(self) -> Result<Token, &'static str> {
+        let secret = wiped(self.access_token.into_secret());
         if !self.token_type.as_ref().eq_ignore_ascii_case("bearer") {
             return Err("its token is not a bearer token (token_type)");
         }
         let Some(seconds) = self.expires_in else {
             return Err("its token has no expiry (expires_in)");
         };
-        Ok((Token { secret, expires: expiry(seconds) }, refresh))
+        Ok(Token { secret, expires: expiry(seconds) })
     }
 }
 
+fn wiped(text: String) -> SecretString {
+    SecretString::from(Zeroizing::new(text).as_str())
+}
+
 /// Returns the end of a lifetime that begins now.
-pub fn expiry(seconds: u64) -> Option<Instant> {
+fn expiry(seconds: u64) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_secs(seconds).min(LONGEST))
 }
 
@@ -94,7 +101,7 @@ fn bearer() -> BasicTokenType {
 }
 
 /// Reads a number, also from text: Microsoft's first token service quotes it.
-pub fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Number {
@@ -115,15 +122,18 @@ mod tests {
 
     use super::*;
 
-    fn read(rest: &str) -> Result<(Token, Option<SecretString>), &'static str> {
-        let text = format!(r#"{{"access_token":"abc"{rest}}}"#);
-        serde_json::from_str::<Granted>(&text).unwrap().tokens()
+    fn granted(rest: &str) -> Granted {
+        serde_json::from_str(&format!(r#"{{"access_token":"abc"{rest}}}"#)).unwrap()
+    }
+
+    fn read(rest: &str) -> Result<Token, &'static str> {
+        granted(rest).token()
     }
 
     #[test]
     fn an_answer_has_a_bearer_token_with_an_expiry() {
         let left = |rest: &str| {
-            let expires = read(rest).unwrap().0.expires.unwrap();
+            let expires = read(rest).unwrap().expires.unwrap();
             expires.duration_since(Instant::now()).as_secs_f64().round() as u64
         };
         assert_eq!(left(r#","token_type":"Bearer","expires_in":3600"#), 3600);
@@ -134,7 +144,7 @@ mod tests {
         }
         let refused = read(r#","token_type":"mac","expires_in":1"#).unwrap_err();
         assert_eq!(refused, "its token is not a bearer token (token_type)");
-        let (_, refresh) = read(r#","expires_in":1,"refresh_token":"r""#).unwrap();
+        let refresh = granted(r#","refresh_token":"r""#).take_refresh_token();
         assert_eq!(refresh.unwrap().expose_secret(), "r");
     }
 
@@ -143,6 +153,6 @@ mod tests {
         let text = r#"{"access_token":"s3cret","refresh_token":"s3cret","expires_in":1}"#;
         let granted: Granted = serde_json::from_str(text).unwrap();
         assert!(!format!("{granted:?}").contains("s3cret"));
-        assert!(!format!("{:?}", granted.tokens()).contains("s3cret"));
+        assert!(!format!("{:?}", granted.token()).contains("s3cret"));
     }
 }

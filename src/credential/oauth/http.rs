@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use oauth2::RequestTokenError;
 use oauth2::{AsyncHttpClient, ErrorResponseType, HttpRequest, HttpResponse, StandardErrorResponse};
 use secrecy::zeroize::{Zeroize as _, Zeroizing};
+use serde::Deserialize;
 use url::Url;
 
 use super::error::{Operation, TokenError};
+use crate::net::answered::{self, Unread};
 use crate::net::{
-    AGENT, Cause, Connector, Failure, HttpClient, Proxies, ProxyError, Trust, innermost, is_late,
-    proxy_error, refused_certificate,
+    AGENT, Cause, Connector, Failure, HttpClient, IDENTITY, Proxies, ProxyError, Trust, display, innermost,
+    is_late, proxy_error, refused_certificate,
 };
 
 /// Maximum size of an answer: a token has some kilobytes.
@@ -63,7 +65,12 @@ impl Network {
                 body.extend_from_slice(&chunk);
                 wipe(chunk);
             }
-            Ok(Response::from_parts(head, body))
+            let plain = answered::decompressed(&head.headers, &body, MAX_ANSWER);
+            let plain = plain.map_err(|unread| match unread {
+                Unread::TooLarge(_) => Unanswered::TooLarge,
+                unread => Unanswered::Unreadable(unread.to_string()),
+            })?;
+            Ok(Response::from_parts(head, plain.map_or(body, Zeroizing::new)))
         };
         tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Unanswered::Late))
     }
@@ -81,6 +88,7 @@ pub enum Unanswered {
     Late,
     TooLarge,
     Certificate(String),
+    Unreadable(String),
     Proxy(ProxyError),
     Failed(String),
 }
@@ -95,13 +103,17 @@ impl Unanswered {
         }
     }
 
-    /// Returns the error of a request to `of`; `failed` converts a reason.
-    pub fn error(self, of: String, limit: Duration, failed: impl FnOnce(String) -> TokenError) -> TokenError {
+    /// Returns the error of a request. `late` is that of the time limit; `failed` converts a reason.
+    pub fn error(
+        self,
+        late: impl FnOnce() -> TokenError,
+        failed: impl FnOnce(String) -> TokenError,
+    ) -> TokenError {
         match self {
-            Self::Late => TokenError::Timeout { of, limit },
+            Self::Late => late(),
             Self::Proxy(error) => TokenError::Proxy(error),
             Self::TooLarge => failed(too_large()),
-            Self::Certificate(reason) | Self::Failed(reason) => failed(reason),
+            Self::Certificate(reason) | Self::Unreadable(reason) | Self::Failed(reason) => failed(reason),
         }
     }
 }
@@ -123,6 +135,8 @@ pub struct Http {
 struct Last {
     /// Status and content type of the answer.
     answer: String,
+    /// The suberror of an error, which the protocol's client does not read.
+    suberror: Option<String>,
     /// A failure that the protocol's client cannot report.
     failure: Option<HttpFailure>,
     /// Number of successive failed connections.
@@ -184,7 +198,8 @@ impl Http {
             }
             (RequestTokenError::ServerResponse(response), None) => {
                 let detail = response.error_description().map(|text| line(text));
-                return rejected(operation, authority, response.error().to_string(), detail);
+                let code = code(response.error().to_string(), last.suberror.as_deref());
+                return rejected(operation, authority, code, detail);
             }
             (RequestTokenError::Parse(_, mut body), None) => {
                 body.zeroize();
@@ -199,6 +214,7 @@ impl Http {
         // The body is wiped when the request no longer needs it.
         let mut request = request.map(|body| Full::from(Bytes::from_owner(Zeroizing::new(body))));
         request.headers_mut().insert(USER_AGENT, AGENT);
+        request.headers_mut().insert(ACCEPT_ENCODING, IDENTITY);
         let answer = self.network.exchange(&self.client, request).await;
         let answer = answer.map_err(|unanswered| match unanswered {
             Unanswered::Late => {
@@ -206,7 +222,7 @@ impl Http {
                 HttpFailure::lasting(format!("no complete answer within {limit}"))
             }
             Unanswered::TooLarge => HttpFailure::lasting(too_large()),
-            Unanswered::Certificate(reason) => HttpFailure::lasting(reason),
+            Unanswered::Certificate(reason) | Unanswered::Unreadable(reason) => HttpFailure::lasting(reason),
             Unanswered::Proxy(error) => {
                 HttpFailure { reason: error.to_string(), is_temporary: error.may_pass(), proxy: Some(error) }
             }
@@ -214,8 +230,13 @@ impl Http {
         })?;
         let status = answer.status();
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).answer =
-            format!("{status} ({})", kind.unwrap_or("without a content type"));
+        let kind = format!("{status} ({})", kind.unwrap_or("without a content type"));
+        let denied: Option<Denied> =
+            (!status.is_success()).then(|| serde_json::from_slice(answer.body()).ok()).flatten();
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            (last.answer, last.suberror) = (kind, denied.and_then(|denied| denied.suberror));
+        }
         let mut response = HttpResponse::new(std::mem::take(&mut *answer.into_body()));
         *response.status_mut() = status;
         Ok(response)
@@ -250,6 +271,21 @@ impl<'c> AsyncHttpClient<'c> for Http {
     }
 }
 
+/// The member of an error that RFC 6749 does not have.
+#[derive(Deserialize)]
+struct Denied {
+    suberror: Option<String>,
+}
+
+/// Returns the code that decides about an error. Entra ID reports a missing consent as `invalid_grant` with a suberror:
+/// neither the password nor the sign-in was refused.
+pub fn code(error: String, suberror: Option<&str>) -> String {
+    match suberror {
+        Some(consent @ "consent_required") if error == "invalid_grant" => consent.to_owned(),
+        _ => error,
+    }
+}
+
 /// Returns the error for an error code of OAuth.
 pub fn rejected(operation: Operation, authority: String, code: String, detail: Option<String>) -> TokenError {
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
@@ -261,7 +297,37 @@ pub fn line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(MAX_DETAIL).collect()
 }
 
-/// Returns the name of a token service in messages.
+/// Returns the name of a token service in messages, with its tenant.
 pub fn shown(authority: &Url) -> String {
-    authority.origin().ascii_serialization()
+    let name = display(authority);
+    let name = name.trim_end_matches('/');
+    name.strip_suffix("/v2.0").unwrap_or(name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_the_tenant() {
+        for (authority, expected) in [
+            (
+                "https://login.microsoftonline.com/t.example/v2.0",
+                "https://login.microsoftonline.com/t.example",
+            ),
+            ("https://sts.example.com/adfs/?x=1", "https://sts.example.com/adfs"),
+            ("https://sso.example.com/", "https://sso.example.com"),
+        ] {
+            assert_eq!(shown(&authority.parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn a_missing_consent_is_not_a_refusal() {
+        let code = |error: &str, suberror| code(error.to_owned(), suberror);
+        assert_eq!(code("invalid_grant", Some("consent_required")), "consent_required");
+        assert_eq!(code("invalid_grant", Some("basic_action")), "invalid_grant");
+        assert_eq!(code("invalid_grant", None), "invalid_grant");
+        assert_eq!(code("invalid_client", Some("consent_required")), "invalid_client");
+    }
 }

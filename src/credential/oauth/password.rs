@@ -10,20 +10,14 @@ use url::Url;
 
 use super::authority;
 use super::error::{Operation, TokenError, is_temporary, spares_password};
-use super::granted::{self, Token};
-use super::http::{Network, line, rejected};
-
-#[derive(Deserialize)]
-struct Granted {
-    access_token: SecretString,
-    #[serde(default, deserialize_with = "granted::seconds")]
-    expires_in: Option<u64>,
-}
+use super::granted::{Granted, Token};
+use super::http::{Network, code, line, rejected};
 
 #[derive(Deserialize)]
 struct Denied {
     error: String,
     error_description: Option<String>,
+    suberror: Option<String>,
 }
 
 /// A request for a token.
@@ -62,21 +56,26 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
         .body(Full::from(Bytes::from_owner(body)))
         .map_err(|error| unreachable(error.to_string()))?;
     let answer = network.exchange(&client, asked).await;
-    let service = format!("the token service {authority}");
-    let answer = answer.map_err(|unanswered| unanswered.error(service, network.limit, unreachable))?;
+    let late = || TokenError::Timeout { authority: authority.clone(), limit: network.limit };
+    let answer = answer.map_err(|unanswered| unanswered.error(late, unreachable))?;
     let status = answer.status();
     let body = answer.into_body();
     if status.is_success() {
-        let read: Result<Granted, _> = serde_json::from_slice(&body);
-        let token = |granted: Granted| Token {
-            secret: granted.access_token,
-            expires: granted.expires_in.and_then(granted::expiry),
-        };
-        return read.map(token).map_err(|_| unreachable("its response has no token".into()));
+        let granted: Result<Granted, _> = serde_json::from_slice(&body);
+        let granted = granted.map_err(|_| unreachable("its response has no token".into()))?;
+        return granted.token().map_err(|reason| TokenError::Failed {
+            operation: Operation::Password,
+            authority,
+            reason: reason.to_owned(),
+        });
     }
     let denied: Result<Denied, _> = serde_json::from_slice(&body);
+    let denied = denied.map(|denied| {
+        let error = code(denied.error, denied.suberror.as_deref());
+        Denied { error, ..denied }
+    });
     Err(match denied {
-        Ok(Denied { error, error_description }) if spares_password(&error) => {
+        Ok(Denied { error, error_description, .. }) if spares_password(&error) => {
             let detail = error_description.map(|text| line(&text));
             rejected(Operation::Password, authority, line(&error), detail)
         }

@@ -1,5 +1,9 @@
 //! Refresh tokens: stored in the keyring; without a usable keyring, kept in memory only.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use oauth2::RefreshToken;
 use oauth2::RequestTokenError;
 use oauth2::basic::BasicErrorResponseType;
@@ -12,8 +16,15 @@ use super::authority::Client;
 use super::error::{Operation, TokenError};
 use super::granted::Granted;
 use super::service::Service;
-use crate::credential::error::CredentialError;
 use crate::credential::keyring;
+use crate::files::lock::{LockError, lock};
+use crate::folders::Folders;
+use crate::platform;
+
+/// Maximum time for which another process is expected to renew a token: its request, and a keyring that asks the user.
+pub const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
+/// The same where no user waits for the sign-in: a session does not continue without the token.
+pub const SILENT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A refresh token and the service that issued it, which alone may receive it.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +50,11 @@ impl Kept {
     /// signs in once for all customers.
     pub fn is_of(&self, client: &Client) -> bool {
         self.authority.origin() == client.authority.origin() && self.client_id == client.id
+    }
+
+    #[cfg(test)]
+    pub fn secret(&self) -> &str {
+        self.refresh_token.expose_secret()
     }
 
     /// Writes the token into an entry of the keyring.
@@ -68,16 +84,36 @@ pub async fn is_stored(entry: &str) -> Result<bool, TokenError> {
 }
 
 /// Removes the token of an entry of the keyring.
-pub async fn forget(entry: &str) -> Result<bool, TokenError> {
+pub async fn forget(folders: &Folders, entry: &str) -> Result<bool, TokenError> {
+    // A renewal by another process would store the next token afterwards.
+    let _lock = hold(&lock_file(folders, entry), SILENT_LOCK_TIMEOUT).await?;
     Ok(keyring::delete(&account(entry)).await?)
 }
 
-/// Copies the token of an entry of the keyring to another entry.
-pub async fn copy(from: &str, to: &str) -> Result<(), CredentialError> {
-    match keyring::find(&account(from)).await? {
-        Some(token) => keyring::store(&account(to), token).await,
-        None => Ok(()),
+/// Copies the token of an entry of the keyring to another entry. Only one of the two entries may be used from then on:
+/// a service may accept a refresh token only once.
+pub async fn copy(folders: &Folders, from: &str, to: &str) -> Result<(), TokenError> {
+    let _lock = hold(&lock_file(folders, from), LOCK_TIMEOUT).await?;
+    if let Some(token) = keyring::find(&account(from)).await? {
+        keyring::store(&account(to), token).await?;
     }
+    Ok(())
+}
+
+/// Returns the file that a process locks while it uses the token of an entry.
+pub fn lock_file(folders: &Folders, entry: &str) -> PathBuf {
+    // The name of an entry can contain characters that no file has.
+    let name = format!("refresh-token-{:016x}.entry", platform::hash(entry.as_bytes()));
+    folders.runtime.join(name)
+}
+
+/// Locks such a file within `limit`.
+pub async fn hold(path: &Path, limit: Duration) -> Result<File, LockError> {
+    if let Some(folder) = path.parent() {
+        let failed = |error| LockError::Io { path: path.to_owned(), error };
+        platform::private_folder(folder).map_err(failed)?;
+    }
+    lock(path, limit).await
 }
 
 /// Returns the keyring's account. No profile's name contains a colon.

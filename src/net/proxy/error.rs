@@ -105,6 +105,20 @@ impl ProxyError {
         }
     }
 
+    /// Returns whether the proxy works, and did not reach the server behind it.
+    pub fn misses_target(&self) -> bool {
+        match self {
+            Self::Failed { problem, .. } => matches!(
+                **problem,
+                ProxyProblem::NoConnection { .. }
+                    | ProxyProblem::Answered { status: 500.., .. }
+                    | ProxyProblem::Late { step: ProxyStep::Connect | ProxyStep::EndpointTls, .. }
+                    | ProxyProblem::Cut { step: ProxyStep::EndpointTls, .. }
+            ),
+            Self::Wrong { .. } => false,
+        }
+    }
+
     /// Returns the instruction for the user.
     pub fn advice(&self) -> String {
         match self {

@@ -7,6 +7,9 @@ use std::fmt;
 pub(super) const ACTION_BASES: [&str; 2] =
     ["http://schemas.dmtf.org/wbem/wsman/1/wsman", "http://schemas.xmlsoap.org/ws/2004/08/addressing"];
 
+/// A part of the text that lyncsh adds to a fault of a pool member that does not have the shell.
+pub const LOST_AFFINITY: &str = "the load balancer has lost the affinity";
+
 /// SOAP's own code for an unsupported header with mustUnderstand; it takes the place of a subcode.
 pub const MUST_UNDERSTAND: &str = "s:MustUnderstand";
 

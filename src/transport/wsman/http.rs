@@ -15,7 +15,7 @@ use super::connections::{Connections, Failed, Reply, offered};
 use super::credential::Credential;
 use super::endpoint::{Authentication, Cookies, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
-use super::fault::Fault;
+use super::fault::{Fault, LOST_AFFINITY};
 use super::wire::{self, Wire};
 use crate::net::answered::{self, Unread};
 use crate::net::{
@@ -278,8 +278,7 @@ impl Http {
     fn stray(&self, mut fault: Fault, headers: &HeaderMap) -> Fault {
         if let Some((answering, home)) = self.cookies.affinity.strayed(headers) {
             fault.text = format!(
-                "{} (the front end {answering} answered, and the session is on {home}: the load balancer has lost the \
-                 affinity)",
+                "{} (the front end {answering} answered, and the session is on {home}: {LOST_AFFINITY})",
                 fault.text
             );
         }

@@ -10,7 +10,7 @@ use hyper::{Request, Response};
 use url::Url;
 
 use super::envelope::MEDIA_TYPE;
-use crate::net::{AGENT, Conn, Connector, Failure, HttpClient, is_late};
+use crate::net::{AGENT, Conn, Connector, Failure, HttpClient, IDENTITY, is_late};
 
 /// An HTTP client whose connections go to one endpoint, or to the proxy before it.
 #[derive(Clone)]
@@ -39,8 +39,7 @@ impl Wire {
 pub(super) fn add_common(headers: &mut HeaderMap, content_type: HeaderValue) {
     headers.insert(USER_AGENT, AGENT);
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    // A compressed answer saves little on a local network, and delays the first byte.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(ACCEPT_ENCODING, IDENTITY);
     headers.insert(CONTENT_TYPE, content_type);
 }
 
