@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use crate::screen::{Colour, Stream, clean, width};
+use crate::screen::{Colour, Shown, Stream, clean, width};
 
 /// Answer of the user to a question.
 #[derive(Debug)]
@@ -81,9 +81,29 @@ pub fn read_key() -> std::io::Result<Answer<char>> {
 /// Capacity for a typed or pasted line.
 const INPUT_CAPACITY: usize = 16 * 1024;
 
-/// Reads a line and echoes it to `out`. Blocks.
-pub fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
-    let _raw = Raw::on()?;
+/// Reader of one line. The terminal does not echo from its start on: a password that is typed as soon as its
+/// question appears is invisible.
+pub struct LineReader {
+    _raw: Raw,
+}
+
+impl LineReader {
+    pub fn start() -> std::io::Result<Self> {
+        Ok(Self { _raw: Raw::on()? })
+    }
+
+    /// Reads the line and echoes it to `out`. Blocks.
+    pub fn read(self, echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
+        read_line(echo, out)
+    }
+}
+
+/// Returns text for a terminal that does not convert line ends, as while reading a line.
+pub fn with_returns(text: &Shown) -> String {
+    text.as_str().replace('\n', "\r\n")
+}
+
+fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
     // A growing buffer would leave its content in the memory that it frees. A token has a few thousand bytes.
     let mut text = Zeroizing::new(String::with_capacity(INPUT_CAPACITY));
     loop {

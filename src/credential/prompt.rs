@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::CredentialError;
 use super::first_line;
-use crate::keys::{Answer, Echo};
+use crate::keys::{Answer, Echo, LineReader, with_returns};
 use crate::screen::{self, Stream};
 
 /// Number of questions on the terminal that are not answered yet.
@@ -35,8 +35,10 @@ async fn answer(question: &str, echo: Echo) -> Result<SecretString, CredentialEr
     let question = question.to_owned();
     let asked = tokio::task::spawn_blocking(move || {
         OPEN.fetch_add(1, Ordering::SeqCst);
-        let answer = screen::question(&question).and_then(|()| {
-            let answer = crate::keys::read_line(echo, Stream::Error);
+        let answer = LineReader::start().and_then(|reader| {
+            let question = with_returns(&Stream::Error.message(&question, 0));
+            Stream::Error.write_raw(question.as_bytes())?;
+            let answer = reader.read(echo, Stream::Error);
             screen::question("\n")?;
             answer
         });

@@ -336,18 +336,22 @@ impl Terminal {
                 Ok(Some(Answer::End) | None) | Err(_) => Answer::End,
             };
         }
-        self.show(&Stream::Output.message(question, 0));
+        let shown = Stream::Output.message(question, 0);
+        let reader = if self.interactive { keys::LineReader::start().ok() } else { None };
+        match reader {
+            Some(_) => self.put(&keys::with_returns(&shown)),
+            None => self.show(&shown),
+        }
         let terminal = self.clone();
-        let answer = tokio::task::spawn_blocking(move || {
-            if terminal.interactive {
-                keys::read_line(if mask { Echo::Stars } else { Echo::Text }, Stream::Output)
-                    .unwrap_or(Answer::End)
-            } else {
-                match terminal.next_piped() {
-                    Ok(Some(text)) => Answer::Given(SecretString::from(text)),
-                    Ok(None) | Err(_) => Answer::End,
-                }
-            }
+        let answer = tokio::task::spawn_blocking(move || match reader {
+            Some(reader) => reader
+                .read(if mask { Echo::Stars } else { Echo::Text }, Stream::Output)
+                .unwrap_or(Answer::End),
+            None if terminal.interactive => Answer::End,
+            None => match terminal.next_piped() {
+                Ok(Some(text)) => Answer::Given(SecretString::from(text)),
+                Ok(None) | Err(_) => Answer::End,
+            },
         })
         .await
         .unwrap_or(Answer::End);
