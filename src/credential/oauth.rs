@@ -56,6 +56,8 @@ pub struct SignIn {
     redeeming: Mutex<()>,
     /// Locked by the process that does so; `None` without an entry in the keyring.
     lock: Option<PathBuf>,
+    /// The stored refresh token is replaced by that of a new sign-in, not used.
+    replaces: bool,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +89,13 @@ impl SignIn {
             requesting: Mutex::default(),
             redeeming: Mutex::default(),
             lock,
+            replaces: false,
         }
+    }
+
+    /// Lets the user sign in for each token, and replaces the stored refresh token.
+    pub fn replacing(self) -> Self {
+        Self { replaces: true, ..self }
     }
 
     pub fn endpoint(&self) -> &Url {
@@ -198,6 +206,9 @@ impl SignIn {
     /// Requests a token with the refresh token, and stores the next refresh token. Returns `None` if the user must sign
     /// in.
     async fn redeem(&self, service: &Service, has_user: bool) -> Result<Option<Token>, TokenError> {
+        if self.replaces {
+            return Ok(None);
+        }
         let _redeeming = self.redeeming.lock().await;
         let _lock = self.lock().await?;
         let Some(kept) = self.kept(has_user).await?.filter(|kept| kept.is_of(&service.client)) else {
@@ -225,8 +236,10 @@ impl SignIn {
         granted: Granted,
     ) -> Result<Token, TokenError> {
         let (token, refresh) = granted.tokens().map_err(|reason| service.failed(operation, reason))?;
-        if let Some(refresh) = refresh {
-            self.keep(&service.client, refresh).await;
+        match refresh {
+            Some(refresh) => self.keep(&service.client, refresh).await,
+            None if self.replaces => self.forget().await,
+            None => {}
         }
         Ok(token)
     }
@@ -244,6 +257,15 @@ impl SignIn {
                 Ok(None)
             }
             found => found,
+        }
+    }
+
+    /// Removes the stored refresh token, which may be of another user than the new sign-in.
+    async fn forget(&self) {
+        if let Some(entry) = self.profile.keyring_entry()
+            && let Err(error) = forget(entry).await
+        {
+            tracing::info!("cannot remove the earlier refresh token: {error}");
         }
     }
 

@@ -135,6 +135,17 @@ async fn one_process_at_a_time_uses_the_refresh_token_of_an_entry() {
     assert!(renewing.await.unwrap().is_err());
 }
 
+#[tokio::test]
+async fn a_new_sign_in_does_not_use_the_earlier_refresh_token_and_keeps_it_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut authority = Authority::start().await;
+    let sign_in = authority.sign_in("prompt", &folders(folder.path()));
+    let sign_in = Arc::new(Arc::into_inner(sign_in).unwrap().replacing());
+    assert!(matches!(sign_in.renew(None).await, Err(TokenError::NeedsUser { .. })));
+    assert!(authority.asked.try_recv().is_err());
+    assert!(sign_in.state.lock().await.kept.is_some());
+}
+
 #[test]
 fn profiles_with_one_entry_share_its_lock() {
     let folder = tempfile::tempdir().unwrap();
