@@ -46,7 +46,8 @@ async fn one(folders: &Folders, add: &Add, name: &str) -> miette::Result<Profile
         if is_own && !before.as_ref().is_some_and(Before::has_own_entry) {
             names::check_entry(folders, name)?;
         }
-        if is_own && before.is_none() {
+        let has_secret = credential::is_needed(&profile) || credential::keeps_refresh_token(&profile);
+        if is_own && has_secret && before.is_none() {
             // The secrets of an earlier profile. An unusable keyring is reported below, if it is needed.
             let _ = credential::delete_all(name).await;
         }

@@ -142,10 +142,11 @@ impl OwnEntry {
     }
 
     /// Copies the secret of a profile to a new profile. The secret of an earlier profile of that name is removed.
-    pub async fn copy(&self, old: &str, new: &str) -> Result<(), CredentialError> {
+    /// Returns whether there was a secret.
+    pub async fn copy(&self, old: &str, new: &str) -> Result<bool, CredentialError> {
         let (from, to) = (self.of(old), self.of(new));
         credential::delete_all(&to).await?;
-        credential::copy(&from, &to).await.map(drop)
+        credential::copy(&from, &to).await
     }
 }
 

@@ -55,19 +55,25 @@ pub async fn run(context: &Context, old: &str, new: &str) -> miette::Result<()> 
     files.and(shortcuts)
 }
 
-/// Moves a secret to the entry with the new name. Returns a message if it was not moved. Until the copy is stored, the
-/// secret stays in its entry.
+/// Moves a secret to the entry with the new name. Returns a message if it stays in its entry, too. Until the copy is
+/// stored, it always does.
 async fn moved(folders: &Folders, entry: &OwnEntry, old: &str, new: &str) -> Option<String> {
-    if let Err(error) = entry.copy(old, new).await {
+    let has_secret = match entry.copy(old, new).await {
+        Ok(has_secret) => has_secret,
         // Without a usable keyring, there is probably no password in it.
-        return Some(format!(
-            "Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}{}`.",
-            entry.option
-        ));
-    }
+        Err(error) => {
+            return Some(format!(
+                "Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}{}`.",
+                entry.option
+            ));
+        }
+    };
     let from = entry.of(old);
-    if !names::may_share(folders, &from).is_empty() {
-        return None;
+    let others = names::may_share(folders, &from);
+    if !others.is_empty() {
+        return has_secret.then(|| {
+            format!("Its password also stays in the keyring under '{from}', for {}.", names::listed(&others))
+        });
     }
     let error = credential::delete_all(&from).await.err()?;
     Some(format!("A copy of its password is still in the keyring under '{from}': {error}"))

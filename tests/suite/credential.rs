@@ -144,7 +144,7 @@ fn without_a_keyring_the_other_sources_are_named() {
 #[test]
 fn an_entry_that_other_profiles_use_stays_and_an_earlier_secret_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "cd '@'; add() { name=$1; shift; echo secret | $LYNCSH add $name --kind wsman --user u --uri https://a.b/c \"$@\"; }\n\
+    let script = "cd FOLDER; add() { name=$1; shift; echo secret | $LYNCSH add $name --kind wsman --user u --uri https://a.b/c \"$@\"; }\n\
          add shared --keyring partner --password-stdin; add partner --password-stdin; echo ADD $?\n\
          $LYNCSH copy shared partner; echo COPY $?; $LYNCSH rename shared partner; echo RENAME $?\n\
          add early --password-stdin; rm lyncsh/profiles/early.toml; add source --prompt\n\
@@ -153,7 +153,7 @@ fn an_entry_that_other_profiles_use_stays_and_an_earlier_secret_is_not_used() {
          $LYNCSH rename own office; $LYNCSH show office; cp lyncsh/profiles/office.toml lyncsh/profiles/own.toml; $LYNCSH show own\n\
          $LYNCSH remove own --yes; rm lyncsh/profiles/torn.toml; cp lyncsh/profiles/office.toml lyncsh/profiles/own.toml\n\
          $LYNCSH remove own --yes; $LYNCSH show shared\n";
-    let script = script.replace('@', folder.path().to_str().unwrap());
+    let script = script.replace("FOLDER", folder.path().to_str().unwrap());
     let Ran { out, err, .. } = in_session(folder.path(), &script, "");
     for word in ["ADD 2", "COPY 2", "RENAME 2"] {
         assert!(out.contains(word), "{word}: {out}\n{err}");
@@ -172,6 +172,7 @@ fn an_entry_that_other_profiles_use_stays_and_an_earlier_secret_is_not_used() {
         ],
         "{out}\n{err}"
     );
+    assert!(out.contains("Its password also stays in the keyring under 'own', for torn."), "{out}");
     assert!(
         out.contains("The profile 'own' is removed; its password stays in the keyring for torn."),
         "{out}"
