@@ -103,9 +103,11 @@ pub fn written(
 
 /// Returns the mistakes of a profile that is not written yet: only an included file has lines.
 fn messages(error: &ProfileError) -> Vec<String> {
-    let of_file = |file: &ProfileError| match file.is_included {
-        true => file.lines().into_iter().map(|line| format!("{}, {line}", file.path)).collect(),
-        false => file.mistakes.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>(),
+    let of_file = |file: &ProfileError| {
+        if file.is_included {
+            return file.lines().into_iter().map(|line| format!("{}, {line}", file.path)).collect();
+        }
+        file.mistakes.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>()
     };
     error.files().flat_map(of_file).collect()
 }

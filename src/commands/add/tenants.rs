@@ -103,13 +103,13 @@ pub async fn run(folders: &Folders, add: &Add, file: &Path) -> miette::Result<()
 async fn shared(add: &Add, rows: &[Row]) -> miette::Result<Option<String>> {
     let Some(entry) = &add.keyring else { return Ok(None) };
     let Some(row) = rows.iter().find(|row| row.shares(entry)) else {
-        return match add.password_stdin {
-            true => Err(usage!(
+        if add.password_stdin {
+            return Err(usage!(
                 help = "remove --password-stdin, or change the rows; no profile was created",
                 "no profile has its password in the keyring entry '{entry}'"
-            )),
-            false => Ok(None),
-        };
+            ));
+        }
+        return Ok(None);
     };
     let is_missing = match credential::is_stored(entry).await {
         Ok(is_stored) => !is_stored,
