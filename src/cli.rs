@@ -3,6 +3,7 @@
 mod examples;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::StyledStr;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -574,7 +575,9 @@ pub struct Demo {
 }
 
 /// Returns the command names, which cannot be profile names.
-pub fn taken() -> Vec<String> {
-    let command = Cli::command();
-    command.get_subcommands().map(|one| one.get_name().to_owned()).collect()
+pub fn taken() -> &'static [&'static str] {
+    static COMMAND: LazyLock<clap::Command> = LazyLock::new(Cli::command);
+    static NAMES: LazyLock<Vec<&str>> =
+        LazyLock::new(|| COMMAND.get_subcommands().map(clap::Command::get_name).collect());
+    &NAMES
 }

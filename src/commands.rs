@@ -95,17 +95,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
-    let config = cli.common.config_dir;
-    let config_dir = config.clone();
-    let context = Context { folders, verbosity: cli.common.verbose, program, config_dir };
+    let context =
+        Context { folders, verbosity: cli.common.verbose, program, config_dir: cli.common.config_dir };
     let folders = &context.folders;
     let done = |result: miette::Result<()>| result.map(|()| ExitCode::SUCCESS);
     match cli.command {
-        Command::Add(add) => {
-            let taken = cli::taken();
-            let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
-            done(add::run(&context, add, &taken).await)
-        }
+        Command::Add(add) => done(add::run(&context, add).await),
         Command::List(json) => done(list::run(folders, json.json).await),
         Command::Show { profile, json } => done(show::run(folders, &profile.name, json.json).await),
         Command::Edit(profile) => done(edit::run(folders, &profile.name)),
@@ -115,14 +110,12 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Completions { shell } => done(completions::run(shell)),
         Command::Man { command, output } => done(man::run(&command, output.as_deref())),
-        Command::Remove { profile, yes } => {
-            done(remove::run(&context, config.as_deref(), &profile.name, yes).await)
-        }
+        Command::Remove { profile, yes } => done(remove::run(&context, &profile.name, yes).await),
         Command::Schema => {
             output::print_data(&format!("{:#}\n", profile::schema()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Rename { old, new } => done(rename::run(&context, config.as_deref(), &old, &new).await),
+        Command::Rename { old, new } => done(rename::run(&context, &old, &new).await),
         Command::Copy { old, new } => done(copy::run(folders, &old, &new).await),
         Command::Attach { profile, module, socket, facts, proxies, secret, own } => {
             let wanted = match (module, socket, facts) {
@@ -138,7 +131,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         }
         Command::Refresh(profile) => refresh::run(&context, &profile.name).await,
         Command::Hook { action } => done(hook::run(&context, &action).await),
-        Command::Shortcut(options) => shortcut::run(&context, config.as_deref(), &options).await,
+        Command::Shortcut(options) => shortcut::run(&context, &options).await,
         Command::Exec(options) => exec::run(&context, *options).await,
         Command::Status(options) => status::run(folders, options.json.json).await,
         Command::Watch { json } => watch::run(folders, json).await,

@@ -114,11 +114,11 @@ pub fn keeps_refresh_token(profile: &Profile) -> bool {
     profile.token_flow.needs_user() && profile.keyring_entry().is_some()
 }
 
-/// Copies the secret and the refresh token of a keyring entry to another entry, which replaces it.
-pub async fn copy_all(folders: &Folders, from: &str, to: &str) -> Result<(), oauth::TokenError> {
-    oauth::copy(folders, from, to).await?;
-    copy(from, to).await?;
-    Ok(())
+/// Copies the secret and the refresh token of a keyring entry to another entry, which replaces it. Returns whether there
+/// was one of them.
+pub async fn copy_all(folders: &Folders, from: &str, to: &str) -> Result<bool, oauth::TokenError> {
+    let had_token = oauth::copy(folders, from, to).await?;
+    Ok(copy(from, to).await? || had_token)
 }
 
 /// Copies the secret of a keyring entry to another entry. Returns whether there was a secret.

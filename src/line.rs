@@ -25,6 +25,7 @@ mod parse;
 mod plan;
 mod printer;
 mod repeat;
+pub mod rows;
 mod stage;
 mod syntax;
 mod time;

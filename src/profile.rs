@@ -29,6 +29,6 @@ pub use read::{Mistake, ProfileError, Read, Source, parse, parse_sources, read, 
 pub use schema::schema;
 pub use selection::{Selected, Selection, SelectionError, select};
 pub use service::Service;
-pub use store::{StoreError, check_name, load, names, own_names, path, unreadable_folders};
-pub use types::{CONSOLE, CREDENTIALS_DIRECTORY, CredentialSource, Profile};
+pub use store::{StoreError, check_name, entries, load, names, own_names, path, unreadable_folders};
+pub use types::{CONSOLE, CREDENTIALS_DIRECTORY, CredentialSource, Profile, own_proxy_entry};
 pub use write::{NotToml, Renamed, Settings};

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::files::replace::remove;
 use crate::platform;
 use crate::transport::wsman::{Affinity, Ledger, Left, StoredCookie};
 
@@ -114,13 +115,6 @@ impl Notes {
         platform::hold(&file)?;
         std::io::Write::write_all(&mut file, &serde_json::to_vec(known)?)?;
         std::fs::rename(&beside, &self.path)
-    }
-}
-
-fn remove(path: &std::path::Path) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result,
     }
 }
 

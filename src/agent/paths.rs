@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::files::replace::remove;
 use crate::folders::Folders;
 use crate::platform;
 
@@ -125,13 +126,6 @@ impl AgentPaths {
         let process = std::process::id();
         let started = platform::start_time(process).map(|time| format!(" {time}")).unwrap_or_default();
         writeln!(file, "{process}{started}")
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

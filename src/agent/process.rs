@@ -24,7 +24,7 @@ use super::serve::{self, ControlServer};
 use super::shared::{EventLog, Shared};
 use super::socket::Listener;
 use crate::files::lock;
-use crate::files::replace::move_file;
+use crate::files::replace::{move_file, remove};
 use crate::folders::Folders;
 use crate::output;
 use crate::platform::{self, ShutdownSignals};
@@ -186,10 +186,7 @@ async fn shells(paths: &AgentPaths) -> io::Result<Vec<Listener>> {
 
 /// Removes the log of a profile's agent.
 pub fn discard_log(folders: &Folders, profile: &str) -> io::Result<()> {
-    match std::fs::remove_file(log_file(&folders.state, profile)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove(&log_file(&folders.state, profile))
 }
 
 /// Moves the log of a profile's agent to another profile.

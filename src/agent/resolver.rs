@@ -51,6 +51,8 @@ pub struct EndpointResolver {
     /// The sign-in to the last endpoint.
     sign_in: Option<Arc<SignIn>>,
     is_interactive: bool,
+    /// The stored refresh token is replaced, not used.
+    replaces_sign_in: bool,
     /// The last endpoint was discovered by an earlier connection.
     is_earlier: bool,
 }
@@ -175,6 +177,7 @@ impl EndpointResolver {
             presented: None,
             sign_in: None,
             is_interactive: false,
+            replaces_sign_in: false,
             is_earlier: false,
         }
     }
@@ -263,6 +266,11 @@ impl EndpointResolver {
     /// Permits reports that let the user sign in. Without, only a refresh token is used.
     pub fn set_interactive(&mut self, is_interactive: bool) {
         self.is_interactive = is_interactive;
+    }
+
+    /// Lets the user sign in even if a refresh token is stored, and then replaces it.
+    pub fn replace_sign_in(&mut self) {
+        self.replaces_sign_in = true;
     }
 
     pub fn secret(&self) -> Option<&SecretString> {
@@ -471,7 +479,8 @@ impl EndpointResolver {
             let _ = report.send(Step::FetchingPassword { from: credential::source(&profile) });
         }
         let secret = if is_read { self.fetch().await? } else { SecretString::default() };
-        let sign_in = Arc::new(SignIn::new(profile, uri.clone(), network, secret, &self.folders));
+        let sign_in = SignIn::new(profile, uri.clone(), network, secret, &self.folders);
+        let sign_in = Arc::new(if self.replaces_sign_in { sign_in.replacing() } else { sign_in });
         self.sign_in = Some(sign_in.clone());
         Ok(sign_in)
     }

@@ -144,6 +144,7 @@ async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::
     }
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let profile = profile::load(&context.folders, name)?;
+    last_used::touch(&context.folders, &profile.name);
     // The parent process is usually the shell that attaches.
     let process = platform::parent().unwrap_or_else(std::process::id);
     let mut attempts = 0;

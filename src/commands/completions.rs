@@ -57,7 +57,7 @@ fn declaration() -> clap::Command {
     let Some(folders) = folders() else { return command };
     let taken = cli::taken();
     // `lyncsh NAME` has the options of `Work`.
-    profile::names(&folders).into_iter().filter(|name| !taken.contains(name)).fold(
+    profile::names(&folders).into_iter().filter(|name| !taken.contains(&name.as_str())).fold(
         command,
         |command, name| {
             // The profile's name is the subcommand; the argument in its place is the script.

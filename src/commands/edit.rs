@@ -1,6 +1,6 @@
 //! `lyncsh edit`: opens a profile in the user's editor. Changes are saved only if valid.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,6 +14,7 @@ use crate::files::text;
 use crate::folders::Folders;
 use crate::platform;
 use crate::profile::{self, StoreError};
+use crate::screen;
 
 /// Editors to look for if VISUAL and EDITOR are not set.
 #[cfg(windows)]
@@ -32,7 +33,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
             .wrap_err_with(|| format!("cannot read {}", path.display()))?,
         Err(error) => return Err(error.into()),
     };
-    if !std::io::stdin().is_terminal() || !crate::screen::Stream::Output.is_terminal() {
+    if !screen::can_ask() || !screen::Stream::Output.is_terminal() {
         return Err(usage!(
             help = format!("edit the file directly: {}", path.display()),
             "cannot open an editor: no terminal"
@@ -57,7 +58,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
                 return Ok(());
             }
             Ok(()) => break edited,
-            Err(mistakes) => crate::screen::print_report(&mistakes),
+            Err(mistakes) => screen::print_report(&mistakes),
         }
         if !agreed("Edit it again (y/N)? ")? {
             return Err(miette::miette!(

@@ -95,7 +95,7 @@ fn unknown(words: &[String]) -> miette::Report {
     let name = words.join(" ");
     let mut known: Vec<String> = TOPICS.iter().map(|topic| topic.name.to_owned()).collect();
     let topics = known.join(", ");
-    known.extend(crate::cli::taken());
+    known.extend(crate::cli::taken().iter().map(|&name| name.to_owned()));
     match nearest(&name, known.iter().map(String::as_str)) {
         Some(near) => usage!(
             help = format!("did you mean `lyncsh help {near}`?"),

@@ -1,10 +1,9 @@
-//! Time of the last use of a profile: a file that each opened shell touches, and the log of its agent.
+//! Time of the last use of a profile: that of a file that each opened shell touches.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::agent::process;
-use crate::files::replace::move_file;
+use crate::files::replace::{move_file, remove};
 use crate::folders::Folders;
 use crate::platform;
 
@@ -26,9 +25,7 @@ pub fn touch(folders: &Folders, name: &str) {
 
 /// Returns the time of the last use, if known.
 pub fn of(folders: &Folders, name: &str) -> Option<SystemTime> {
-    let written = |path: PathBuf| std::fs::metadata(path).ok()?.modified().ok();
-    // Every start of an agent writes its log.
-    written(mark(folders, name)).max(written(process::log_file(&folders.state, name)))
+    std::fs::metadata(mark(folders, name)).ok()?.modified().ok()
 }
 
 /// Moves the record to another profile.
@@ -38,8 +35,5 @@ pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
 
 /// Removes the record.
 pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
-    match std::fs::remove_file(mark(folders, name)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove(&mark(folders, name))
 }

@@ -16,7 +16,7 @@ use crate::output;
 use crate::profile::{self, Profile};
 use crate::screen::{Stream, cut, width};
 
-/// Time limit for the answer of an agent, which queries its endpoint.
+/// Time limit for the answer of an agent.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Columns of the table.
 const COLUMNS: [&str; 7] = ["name", "kind", "user", "endpoint", "tags", "shells", "last used"];
@@ -80,8 +80,8 @@ async fn shells(folders: &Folders, name: &str) -> Option<usize> {
     if AgentPaths::of(folders, name).holder().is_none() {
         return Some(0);
     }
-    let status = tokio::time::timeout(AGENT_TIMEOUT, control_client::status(folders, name)).await;
-    status.ok()?.ok()?.map(|status| status.shells.len())
+    let status = control_client::brief_status(folders, name, AGENT_TIMEOUT).await;
+    status.ok()?.map(|status| status.shells.len())
 }
 
 fn row(folders: &Folders, name: &str, shells: Option<usize>) -> Row {

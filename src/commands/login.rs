@@ -66,22 +66,21 @@ pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Re
         Journal::of(folders).forgive(one).into_diagnostic()?;
     }
     let what = if proxy { "proxy password" } else { "password" };
-    match source {
-        CredentialSource::Shared(entry) => {
-            crate::outln!(
-                "The {what} in the keyring entry '{entry}' is stored, for {}.",
-                names::listed(&sharing)
-            );
-        }
-        _ => crate::outln!("The {what} of '{name}' is stored."),
+    if matches!(source, CredentialSource::Shared(_)) || sharing.len() > 1 {
+        crate::outln!(
+            "The {what} in the keyring entry '{entry}' is stored, for {}.",
+            names::listed(&sharing)
+        );
+    } else {
+        crate::outln!("The {what} of '{name}' is stored.");
     }
     Ok(())
 }
 
-/// Replaces the stored sign-in of a user.
+/// Replaces the stored sign-in of a user. A failure keeps it.
 async fn renew(folders: &Folders, profile: Profile, browser: bool) -> miette::Result<()> {
     let (name, entry) = (profile.name.clone(), profile.keyring_entry().unwrap_or(&profile.name).to_owned());
-    match credential::oauth::forget(folders, &entry).await {
+    match credential::oauth::is_stored(&entry).await {
         Err(TokenError::Credential(CredentialError::Keyring { reason })) => {
             return Err(keyring::unusable(&name, &reason));
         }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use super::usage::usage;
 use crate::cli;
+use crate::credential::oauth::TokenError;
+use crate::credential;
 use crate::folders::Folders;
-use crate::profile;
+use crate::profile::{self, CredentialSource, Profile};
 
 const OPTION: &str = "--config-dir";
 
@@ -55,7 +57,7 @@ fn called() -> Option<String> {
 
 /// Returns a warning with the rename command if a command hides the profile.
 pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
-    if !cli::taken().iter().any(|taken| taken == name) || !profile::path(folders, name).is_file() {
+    if !cli::taken().contains(&name) || !profile::path(folders, name).is_file() {
         return None;
     }
     let mut other = format!("{name}-profile");
@@ -82,10 +84,10 @@ pub fn check_own(folders: &Folders, name: &str, what: &str) -> miette::Result<()
     }
 }
 
-/// Checks the name of a profile to create: valid, not the name of a command, and not in use.
+/// Checks the name of a profile to create: valid, not the name of a command, and not in use, also not as the name of a
+/// keyring entry.
 pub fn check_new(folders: &Folders, name: &str) -> miette::Result<()> {
-    let taken = cli::taken();
-    profile::check_name(name, &taken.iter().map(String::as_str).collect::<Vec<_>>())?;
+    profile::check_name(name, cli::taken())?;
     let path = profile::path(folders, name);
     if std::fs::symlink_metadata(&path).is_ok() {
         return Err(usage!(
@@ -94,17 +96,80 @@ pub fn check_new(folders: &Folders, name: &str) -> miette::Result<()> {
             path.display()
         ));
     }
-    Ok(())
+    check_entry(folders, name)
 }
 
-/// Returns the profiles whose secret, or password for the proxy, is in this entry of the keyring.
+/// Checks that no other profile uses the keyring entry with the name of a profile.
+pub fn check_entry(folders: &Folders, name: &str) -> miette::Result<()> {
+    let others: Vec<String> = sharing(folders, name).into_iter().filter(|other| other != name).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(usage!(
+        help = "choose another name",
+        "cannot use the name '{name}': the keyring entry '{name}' has the password of {}",
+        listed(&others)
+    ))
+}
+
+/// Returns the profiles whose secret, or password for the proxy, is in this entry of the keyring. They may have
+/// mistakes.
 pub fn sharing(folders: &Folders, entry: &str) -> Vec<String> {
-    let uses = |name: &String| {
-        profile::load(folders, name).is_ok_and(|profile| {
-            profile.keyring_entry() == Some(entry) || profile.proxy_entry().as_deref() == Some(entry)
-        })
-    };
-    profile::names(folders).into_iter().filter(uses).collect()
+    users(folders, |entries| entries.is_some_and(|entries| entries.iter().any(|one| one == entry)))
+}
+
+/// Returns the profiles that prevent the deletion of an entry of the keyring: those of [`sharing`], and those whose
+/// sources of secrets cannot be read.
+pub fn may_share(folders: &Folders, entry: &str) -> Vec<String> {
+    users(folders, |entries| entries.is_none_or(|entries| entries.iter().any(|one| one == entry)))
+}
+
+fn users(folders: &Folders, uses: impl Fn(Option<Vec<String>>) -> bool) -> Vec<String> {
+    profile::names(folders).into_iter().filter(|name| uses(profile::entries(folders, name))).collect()
+}
+
+/// An own entry of a profile in the keyring.
+pub struct OwnEntry {
+    /// End of the entry's name, after the name of the profile.
+    suffix: &'static str,
+    /// Option of `lyncsh login` that stores the secret.
+    pub option: &'static str,
+}
+
+impl OwnEntry {
+    /// Returns the name of the entry.
+    pub fn of(&self, profile: &str) -> String {
+        format!("{profile}{}", self.suffix)
+    }
+
+    /// Copies the password of a profile to a new profile. The secrets of an earlier profile of that name are removed.
+    pub async fn copy(&self, folders: &Folders, old: &str, new: &str) -> Result<(), TokenError> {
+        let to = self.of(new);
+        credential::delete_all(folders, &to).await?;
+        credential::copy(&self.of(old), &to).await?;
+        Ok(())
+    }
+
+    /// Copies the password and the sign-in of a profile to its new name, as [`Self::copy`] does. Returns whether there
+    /// was one of them.
+    pub async fn copy_all(&self, folders: &Folders, old: &str, new: &str) -> Result<bool, TokenError> {
+        let to = self.of(new);
+        credential::delete_all(folders, &to).await?;
+        credential::copy_all(folders, &self.of(old), &to).await
+    }
+}
+
+/// Returns the own entries of a profile. A profile with mistakes may have each of them.
+pub fn own_entries(profile: Option<&Profile>) -> Vec<OwnEntry> {
+    let main = profile.is_none_or(|profile| profile.credential == CredentialSource::Keyring);
+    let proxy = profile.is_none_or(|profile| {
+        profile.proxy_user.is_some() && profile.proxy_credential == CredentialSource::Keyring
+    });
+    let entries = [
+        main.then_some(OwnEntry { suffix: "", option: "" }),
+        proxy.then_some(OwnEntry { suffix: "/proxy", option: " --proxy" }),
+    ];
+    entries.into_iter().flatten().collect()
 }
 
 /// Maximum number of names in a message.
@@ -120,6 +185,41 @@ pub fn listed(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn profiles_with_mistakes_also_use_entries_of_the_keyring() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        std::fs::create_dir_all(folders.profiles()).unwrap();
+        let lines = "kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\n";
+        for (name, text) in [
+            ("own", lines.to_owned()),
+            ("valid", format!("{lines}credential = {{ keyring = 'partner' }}\n")),
+            ("mistaken", format!("{lines}credential = {{ keyring = 'partner' }}\nusr = 1\n")),
+            (
+                "proxied",
+                format!("{lines}credential = 'prompt'\nproxy_credential = {{ keyring = 'proxies' }}\n"),
+            ),
+            ("group", "connections = ['own', 'valid']\n".to_owned()),
+        ] {
+            std::fs::write(folders.profile(name), text).unwrap();
+        }
+        assert_eq!(sharing(&folders, "partner"), ["mistaken", "valid"]);
+        assert_eq!(sharing(&folders, "proxies"), ["proxied"]);
+        assert_eq!(may_share(&folders, "own"), ["own"]);
+        assert_eq!(may_share(&folders, "group"), Vec::<String>::new());
+        // A file that is not TOML, and one whose included file is missing.
+        std::fs::write(folders.profile("torn"), "credential = {\n").unwrap();
+        std::fs::write(folders.profile("far"), "include = 'gone.toml'\n").unwrap();
+        assert_eq!(sharing(&folders, "partner"), ["mistaken", "valid"]);
+        assert_eq!(may_share(&folders, "partner"), ["far", "mistaken", "torn", "valid"]);
+        let error = check_new(&folders, "partner").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot use the name 'partner': the keyring entry 'partner' has the password of mistaken, valid"
+        );
+        assert!(check_new(&folders, "new").is_ok() && check_entry(&folders, "own").is_ok());
+    }
 
     #[test]
     fn a_profile_with_a_commands_name_is_reported_with_the_rename_command() {

@@ -1,7 +1,5 @@
 //! `lyncsh remove`: removes a profile and all files that lyncsh created for it.
 
-use std::path::Path;
-
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
@@ -11,7 +9,6 @@ use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential;
-use crate::credential::oauth::TokenError;
 use crate::desktop::startup;
 use crate::discovery::LastDiscovery;
 use crate::folders::Folders;
@@ -20,10 +17,9 @@ use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
 
 /// Removes the profile, its secret, its shortcuts and its cached files. Asks first, unless `yes`.
-pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool) -> miette::Result<()> {
+pub async fn run(context: &Context, name: &str, yes: bool) -> miette::Result<()> {
     let folders = &context.folders;
     names::check_own(folders, name, "remove")?;
-    let path = folders.profile(name);
     // An invalid profile can be removed.
     let profile = match profile::load(folders, name) {
         Err(error @ (StoreError::Missing { .. } | StoreError::Name { .. })) => return Err(error.into()),
@@ -34,25 +30,32 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
         crate::outln!("'{name}' was not removed.");
         return Ok(());
     }
+    delete(context, name, profile.as_ref()).await
+}
+
+/// Ends the session, and removes the profile, its secrets, its shortcuts and its cached files. `profile`: `None` if it
+/// has mistakes.
+pub async fn delete(context: &Context, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
+    let folders = &context.folders;
+    let path = folders.profile(name);
     end_session(folders, name).await?;
     std::fs::remove_file(&path)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
     // The own entry may be left from an earlier setting of the profile.
-    let entry = profile.as_ref().and_then(|profile| profile.keyring_entry()).unwrap_or(name);
-    let others = names::sharing(folders, entry);
+    let entry = profile.and_then(Profile::keyring_entry).unwrap_or(name);
+    let others = names::may_share(folders, entry);
     if !others.is_empty() {
         crate::outln!(
             "The profile '{name}' is removed; its password stays in the keyring for {}.",
-            others.join(", ")
+            names::listed(&others)
         );
-        return discard(context, config, name, profile.as_ref()).await;
+        return discard(context, name, profile).await;
     }
-    let forgotten = credential::oauth::forget(folders, entry).await;
-    match credential::delete(entry).await {
+    match credential::delete_all(folders, entry).await {
         Ok(true) => crate::outln!("The profile '{name}' and its password are removed."),
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
-        Err(_) if profile.as_ref().is_some_and(|profile| profile.keyring_entry().is_none()) => {
+        Err(_) if profile.is_some_and(|profile| profile.keyring_entry().is_none()) => {
             crate::outln!("The profile '{name}' is removed; lyncsh stored no password for it.");
         }
         Err(error) => {
@@ -61,31 +64,22 @@ pub async fn run(context: &Context, config: Option<&Path>, name: &str, yes: bool
             );
         }
     }
-    // Other errors are those of the deletion of the password.
-    if let Err(error @ TokenError::Lock(_)) = forgotten {
-        crate::outln!("Its sign-in may still be in the keyring: {error}");
-    }
-    discard(context, config, name, profile.as_ref()).await
+    discard(context, name, profile).await
 }
 
 /// Removes the password for the proxy, the shortcuts and the cached files.
-async fn discard(
-    context: &Context,
-    config: Option<&Path>,
-    name: &str,
-    profile: Option<&Profile>,
-) -> miette::Result<()> {
+async fn discard(context: &Context, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
     let entry = match profile {
         Some(profile) if profile.proxy_user.is_none() => None,
         Some(profile) => profile.proxy_entry(),
-        None => Some(format!("{name}/proxy")),
+        None => Some(profile::own_proxy_entry(name)),
     };
-    if let Some(entry) = entry.filter(|entry| names::sharing(&context.folders, entry).is_empty())
+    if let Some(entry) = entry.filter(|entry| names::may_share(&context.folders, entry).is_empty())
         && let Err(error) = credential::delete(&entry).await
     {
         tracing::debug!("cannot delete the password for the proxy: {error}");
     }
-    shortcut::discard(context, config, name)?;
+    shortcut::discard(context, name)?;
     forget(&context.folders, name, profile)?;
     report(&context.folders, name);
     Ok(())

@@ -1,26 +1,25 @@
 //! `lyncsh rename`: gives a profile another name, with its password and all files that lyncsh created for it.
 
 use std::fs::File;
-use std::path::Path;
 use std::time::Duration;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
+use super::names::OwnEntry;
 use super::usage::usage;
 use super::{last_used, names, remove, shortcut, unverified};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential;
-use crate::credential::oauth::TokenError;
 use crate::discovery::LastDiscovery;
 use crate::exports::Exports;
 use crate::files::lock;
 use crate::files::replace::{New, move_file, move_new, replace};
 use crate::files::text;
 use crate::folders::Folders;
-use crate::profile::{self, Profile, Renamed, StoreError};
+use crate::profile::{self, Renamed, StoreError};
 use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
 
@@ -28,7 +27,7 @@ use crate::shell::module::{self, Module};
 const STARTING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Renames the profile. Its session must have ended: the agent and the journal know it by the old name.
-pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str) -> miette::Result<()> {
+pub async fn run(context: &Context, old: &str, new: &str) -> miette::Result<()> {
     let folders = &context.folders;
     // An invalid profile, and one with the name of a command, can be renamed.
     let (profile, is_group) = match profile::load(folders, old) {
@@ -39,35 +38,45 @@ pub async fn run(context: &Context, config: Option<&Path>, old: &str, new: &str)
     names::check_own(folders, old, "rename")?;
     names::check_new(folders, new)?;
     let starting = unused(folders, old).await?;
-    let entries = if is_group { Vec::new() } else { entries(profile.as_ref(), old, new) };
-    let mut lines = Vec::new();
-    for (from, to) in &entries {
-        match credential::copy_all(folders, from, to).await {
-            Ok(()) => {}
-            // Without a usable keyring, there is probably no password in it.
-            Err(error) => lines.push(unmoved(&error, new)),
-        }
-    }
+    let entries = if is_group { Vec::new() } else { names::own_entries(profile.as_ref()) };
     let (from, to) = (folders.profile(old), folders.profile(new));
     move_new(&from, &to).into_diagnostic().wrap_err_with(|| format!("cannot rename {}", from.display()))?;
     crate::outln!("The profile '{old}' is now '{new}'.");
-    if lines.is_empty() {
-        for (from, _) in &entries {
-            // Another profile may name the entry.
-            if names::sharing(folders, from).is_empty()
-                && let Err(error) = credential::delete_all(folders, from).await
-            {
-                lines.push(format!("A copy of its password is still in the keyring under '{from}': {error}"));
-            }
+    refer(folders, old, new);
+    for entry in entries {
+        if let Some(line) = moved(folders, &entry, old, new).await {
+            crate::outln!("{line}");
         }
     }
-    lines.iter().for_each(|line| crate::outln!("{line}"));
-    refer(folders, old, new);
     drop(starting);
-    files(context, old, new)?;
-    shortcut::rename(context, config, old, new)?;
+    let files = files(context, old, new);
+    let shortcuts = shortcut::rename(context, old, new);
     remove::report_startup(old);
-    Ok(())
+    files.and(shortcuts)
+}
+
+/// Moves a secret to the entry with the new name. Returns a message if it stays in its entry, too. Until the copy is
+/// stored, it always does.
+async fn moved(folders: &Folders, entry: &OwnEntry, old: &str, new: &str) -> Option<String> {
+    let has_secret = match entry.copy_all(folders, old, new).await {
+        Ok(has_secret) => has_secret,
+        // Without a usable keyring, there is probably no password in it.
+        Err(error) => {
+            return Some(format!(
+                "Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}{}`.",
+                entry.option
+            ));
+        }
+    };
+    let from = entry.of(old);
+    let others = names::may_share(folders, &from);
+    if !others.is_empty() {
+        return has_secret.then(|| {
+            format!("Its password also stays in the keyring under '{from}', for {}.", names::listed(&others))
+        });
+    }
+    let error = credential::delete_all(folders, &from).await.err()?;
+    Some(format!("A copy of its password is still in the keyring under '{from}': {error}"))
 }
 
 /// Checks that no process uses the profile. The returned lock prevents the start of its agent.
@@ -92,22 +101,6 @@ async fn unused(folders: &Folders, name: &str) -> miette::Result<File> {
         ));
     }
     Ok(starting)
-}
-
-/// Returns the keyring entries with the name of the profile, and their new names.
-fn entries(profile: Option<&Profile>, old: &str, new: &str) -> Vec<(String, String)> {
-    let own = profile.is_none_or(|profile| profile.keyring_entry() == Some(old));
-    let proxy = format!("{old}/proxy");
-    let has_proxy = profile.is_none_or(|profile| {
-        profile.proxy_user.is_some() && profile.proxy_entry().as_deref() == Some(&proxy)
-    });
-    let main = own.then(|| (old.to_owned(), new.to_owned()));
-    main.into_iter().chain(has_proxy.then(|| (proxy, format!("{new}/proxy")))).collect()
-}
-
-/// Returns the message about a password that stays under the old name.
-fn unmoved(error: &TokenError, new: &str) -> String {
-    format!("Its password was not moved ({error}). If it had one, store it again with `lyncsh login {new}`.")
 }
 
 /// Changes the name in the profiles that list or include the profile.

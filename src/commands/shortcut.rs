@@ -17,22 +17,34 @@ use crate::files::replace::{New, replace};
 use crate::folders::NoHome;
 use crate::profile;
 
+/// Parameters of the shortcuts of all profiles.
+struct Parameters<'a> {
+    program: &'a Path,
+    config: Option<PathBuf>,
+    icons: PathBuf,
+    templates: Templates,
+}
+
+impl<'a> Parameters<'a> {
+    fn of(context: &'a Context) -> miette::Result<Self> {
+        Ok(Self {
+            program: &context.program,
+            config: context.config_dir.as_deref().map(std::path::absolute).transpose().into_diagnostic()?,
+            icons: context.folders.state.join("icons"),
+            templates: Templates::of(&context.folders),
+        })
+    }
+
+    fn shortcut<'b>(&'b self, name: &'b str) -> Shortcut<'b> {
+        let Self { program, config, icons, templates } = self;
+        Shortcut { name, program, config: config.as_deref(), icons, templates }
+    }
+}
+
 /// Creates, removes or runs a shortcut.
-pub async fn run(
-    context: &Context,
-    config: Option<&Path>,
-    options: &ShortcutOptions,
-) -> miette::Result<ExitCode> {
-    let config = config.map(std::path::absolute).transpose().into_diagnostic()?;
-    let icons = context.folders.state.join("icons");
-    let templates = Templates::of(&context.folders);
-    let shortcut = Shortcut {
-        name: &options.name,
-        program: &context.program,
-        config: config.as_deref(),
-        icons: &icons,
-        templates: &templates,
-    };
+pub async fn run(context: &Context, options: &ShortcutOptions) -> miette::Result<ExitCode> {
+    let parameters = Parameters::of(context)?;
+    let shortcut = parameters.shortcut(&options.name);
     if options.here {
         return here(context, &options.name).await;
     }
@@ -50,26 +62,19 @@ pub async fn run(
 }
 
 /// Removes the shortcuts of a profile from all the usual places.
-pub fn discard(context: &Context, config: Option<&Path>, name: &str) -> miette::Result<()> {
-    let icons = context.folders.state.join("icons");
-    let templates = Templates::of(&context.folders);
-    let shortcut = Shortcut { name, program: &context.program, config, icons: &icons, templates: &templates };
-    take(&shortcut, usual()).map(drop)
+pub fn discard(context: &Context, name: &str) -> miette::Result<()> {
+    take(&Parameters::of(context)?.shortcut(name), usual()).map(drop)
 }
 
 /// Replaces the shortcuts of a profile in all the usual places by shortcuts with its new name.
-pub fn rename(context: &Context, config: Option<&Path>, old: &str, new: &str) -> miette::Result<()> {
-    let config = config.map(std::path::absolute).transpose().into_diagnostic()?;
-    let icons = context.folders.state.join("icons");
-    let templates = Templates::of(&context.folders);
-    let (program, config, desktop) = (&context.program, config.as_deref(), Desktop::here());
-    let shortcut = |name| Shortcut { name, program, config, icons: &icons, templates: &templates };
+pub fn rename(context: &Context, old: &str, new: &str) -> miette::Result<()> {
+    let (parameters, desktop) = (Parameters::of(context)?, Desktop::here());
     let has_old = |folder: &PathBuf| folder.join(desktop.file_name(old)).exists();
     let folders: Vec<PathBuf> = usual().into_iter().filter(has_old).collect();
     if !folders.is_empty() {
-        write_all(&shortcut(new), &folders)?;
+        write_all(&parameters.shortcut(new), &folders)?;
     }
-    take(&shortcut(old), folders).map(drop)
+    take(&parameters.shortcut(old), folders).map(drop)
 }
 
 /// Returns the standard folders of shortcuts.

@@ -22,11 +22,12 @@ pub fn invite(profile: &Profile, uri: &str, code: Option<&str>) -> String {
     }
 }
 
-/// Lets the user sign in, and stores the refresh token. `opens`: also open the page for a code in the browser. Returns
-/// the reason why a refresh token is not stored.
+/// Lets the user sign in, and replaces the stored refresh token. `opens`: also open the page for a code in the browser.
+/// Returns the reason why a refresh token is not stored.
 pub async fn run(folders: &Folders, profile: Profile, opens: bool) -> miette::Result<Option<String>> {
     let mut access = EndpointResolver::new(folders, profile, None);
     access.set_interactive(true);
+    access.replace_sign_in();
     let profile = access.profile.clone();
     let (report, mut steps) = mpsc::unbounded_channel();
     let inviting = async {

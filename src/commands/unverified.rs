@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::files::replace::{New, move_file, replace};
+use crate::files::replace::{New, move_file, remove, replace};
 use crate::folders::Folders;
 use crate::profile::{Attach, Profile};
 use crate::shell::pwsh::find::Edition;
@@ -44,10 +44,7 @@ pub fn notice(folders: &Folders, profile: &Profile, edition: Option<Edition>) {
 
 /// Removes the record of a profile's notices.
 pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
-    match std::fs::remove_file(mark(folders, name)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove(&mark(folders, name))
 }
 
 /// Moves the record of a profile's notices to another profile.

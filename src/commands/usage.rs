@@ -36,8 +36,7 @@ pub struct Meant {
 
 /// Suggests a command if the word is not the name of a profile, but is similar to a command.
 pub fn meant(word: &str, error: StoreError) -> miette::Report {
-    let taken = cli::taken();
-    match profile::nearest(word, taken.iter().map(String::as_str)) {
+    match profile::nearest(word, cli::taken().iter().copied()) {
         Some(command) if matches!(error, StoreError::Missing { .. }) => {
             Meant { word: word.to_owned(), command: command.to_owned() }.into()
         }

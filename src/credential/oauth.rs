@@ -60,6 +60,8 @@ pub struct SignIn {
     /// Locked by the process that does so; `None` without an entry in the keyring.
     lock: Option<PathBuf>,
     renewals: TaskTracker,
+    /// The stored refresh token is replaced by that of a new sign-in, not used.
+    replaces: bool,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +94,13 @@ impl SignIn {
             redeeming: Mutex::default(),
             lock,
             renewals: RENEWALS.clone(),
+            replaces: false,
         }
+    }
+
+    /// Lets the user sign in for each token, and replaces the stored refresh token.
+    pub fn replacing(self) -> Self {
+        Self { replaces: true, ..self }
     }
 
     pub fn endpoint(&self) -> &Url {
@@ -208,6 +216,9 @@ impl SignIn {
     /// Requests a token with the refresh token, and stores the next refresh token. Returns `None` if the user must sign
     /// in.
     async fn redeem(&self, service: &Service, has_user: bool) -> Result<Option<Token>, TokenError> {
+        if self.replaces {
+            return Ok(None);
+        }
         let _redeeming = self.redeeming.lock().await;
         let _lock = self.lock(if has_user { LOCK_TIMEOUT } else { SILENT_LOCK_TIMEOUT }).await?;
         let Some(kept) = self.kept(has_user).await?.filter(|kept| kept.is_of(&service.client)) else {
@@ -238,8 +249,10 @@ impl SignIn {
         mut granted: Granted,
     ) -> Result<Token, TokenError> {
         // First, even if the token cannot be used: the earlier refresh token may be invalid now.
-        if let Some(refresh) = granted.take_refresh_token() {
-            self.keep(&service.client, refresh).await;
+        match granted.take_refresh_token() {
+            Some(refresh) => self.keep(&service.client, refresh).await,
+            None if self.replaces => self.forget().await,
+            None => {}
         }
         granted.token().map_err(|reason| service.failed(operation, reason))
     }
@@ -257,6 +270,15 @@ impl SignIn {
                 Ok(None)
             }
             found => found,
+        }
+    }
+
+    /// Removes the stored refresh token, which may be of another user than the new sign-in. The caller has locked it.
+    async fn forget(&self) {
+        if let Some(entry) = self.profile.keyring_entry()
+            && let Err(error) = refresh::delete(entry).await
+        {
+            tracing::info!("cannot remove the earlier refresh token: {error}");
         }
     }
 

@@ -126,6 +126,17 @@ pub fn move_file(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a file. Does nothing if the file does not exist.
+///
+/// # Errors
+/// The file cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Checks whether [`replace`] can write to a path: its folder exists, and the path is not a folder or a file
 /// without write permission. Changes nothing.
 ///

@@ -1,6 +1,7 @@
 //! Objects as data for other programs: JSON, CSV and CLIXML on standard output, and JSON, CSV and lines as the
 //! input of a pipeline.
 
+use super::rows;
 use super::stage::parse_json::parse;
 use super::stage::{csv, json};
 use crate::psrp::clixml::{Content, Document, Object, Value};
@@ -132,7 +133,7 @@ pub fn json(value: &Value) -> String {
 pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
     match format {
         InputFormat::Lines => Ok(text.lines().map(Value::from).collect()),
-        InputFormat::Csv => rows(text),
+        InputFormat::Csv => objects(text),
         InputFormat::Json if text.trim().is_empty() => Ok(Vec::new()),
         InputFormat::Json => {
             let read = parse(text, false).map_err(|error| error.to_string())?;
@@ -154,21 +155,20 @@ pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
 }
 
 /// Returns an object for each row, named by the first row.
-fn rows(text: &str) -> Result<Vec<Value>, String> {
-    // Windows PowerShell writes the type into a line above the names.
-    let text = match text.strip_prefix("#TYPE ") {
-        Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
-        None => text,
-    };
-    let mut reader = ::csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
-    let names: Vec<String> =
-        reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
-    let mut objects = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(|error| error.to_string())?;
-        objects.push(Value::custom_object(names.iter().cloned().zip(row.iter().map(Value::from))));
+fn objects(text: &str) -> Result<Vec<Value>, String> {
+    let read = rows::read(text, b',')?;
+    if let Some(line) = read.unclosed {
+        return Err(format!("line {line}: a quote is not closed"));
     }
-    Ok(objects)
+    let mut rows = read.rows.into_iter();
+    let names = rows.next().unwrap_or_default().fields;
+    let object = |rows::Row { line, fields }| {
+        if fields.len() != names.len() {
+            return Err(format!("line {line}: expected {} fields, got {}", names.len(), fields.len()));
+        }
+        Ok(Value::custom_object(names.iter().cloned().zip(fields.into_iter().map(Value::String))))
+    };
+    rows.map(object).collect()
 }
 
 #[cfg(test)]
@@ -272,7 +272,8 @@ mod tests {
             refused(InputFormat::JsonLines, "1\n{\"A\":"),
             "EOF while parsing a value at line 2 column 5"
         );
-        assert!(refused(InputFormat::Csv, "A,B\n1\n").contains("line: 2"));
+        assert_eq!(refused(InputFormat::Csv, "A,B\n1\n"), "line 2: expected 2 fields, got 1");
+        assert_eq!(refused(InputFormat::Csv, "A\n\"1\n2\n"), "line 2: a quote is not closed");
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert!(read(InputFormat::Json, &deep).is_err());
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::kind::Kind;
 use super::nearest::nearest;
 use super::read::{List, Mistake, ProfileError, Read, Source};
-use super::store::{StoreError, load, names, read};
+use super::store::{self, StoreError, load, names, read};
 use super::types::Profile;
 use crate::folders::Folders;
 
@@ -60,7 +60,8 @@ pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreEr
     };
     let (profiles, mistakes) = named(folders, &list)?;
     if !mistakes.is_empty() {
-        return Err(ProfileError::of(&[Source { path, text }], mistakes).into());
+        let error = ProfileError::of(&[Source { path, text }], mistakes);
+        return Err(store::mistakes(folders, name, error));
     }
     Ok(Connections { name: name.to_owned(), path, shell: list.shell, profiles })
 }

@@ -218,6 +218,9 @@ impl Kind {
             "connections" => false,
             "domain" | "discovery" => self.traits().discovers,
             "tenant" | "organization" => self.service_keys().contains(&key),
+            "service_principal" | "delegate" => {
+                self.traits().authentications.iter().any(|method| method.has_context())
+            }
             _ => self.module().is_none() || self.service_keys().contains(&key),
         }
     }

@@ -24,6 +24,8 @@ pub struct Traits {
     pub verified: bool,
     pub default_authentication: Authentication,
     pub authentications: &'static [Authentication],
+    /// Example of a connection URI; empty for module kinds.
+    pub uri_example: &'static str,
     /// Default resource URI of the session configuration.
     pub configuration: &'static str,
     /// Whether the endpoint is discovered if `uri` is not set.
@@ -95,12 +97,14 @@ impl Kind {
             Self::SkypeServer => Traits {
                 name: "skype-server",
                 summary: "Lync Server or Skype for Business Server: https://POOL/OcsPowershell",
+                uri_example: "https://POOL/OcsPowershell",
                 format_data: &["Microsoft.Rtc*"],
                 ..SERVER
             },
             Self::ExchangeServer => Traits {
                 name: "exchange-server",
                 summary: "Exchange Server: https://HOST/PowerShell/",
+                uri_example: "https://HOST/PowerShell/",
                 default_authentication: Authentication::Kerberos,
                 configuration: "http://schemas.microsoft.com/powershell/Microsoft.Exchange",
                 format_data: &["Microsoft.Exchange*"],
@@ -142,6 +146,7 @@ const SERVER: Traits = Traits {
         Authentication::Token,
         Authentication::Certificate,
     ],
+    uri_example: "https://HOST:5986/wsman",
     configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
     discovers: false,
     needs_user: true,
@@ -157,6 +162,7 @@ const SERVICE: Traits = Traits {
     verified: false,
     default_authentication: Authentication::Basic,
     authentications: &[],
+    uri_example: "",
     configuration: "",
     discovers: false,
     needs_user: false,

@@ -15,9 +15,10 @@ mod value;
 use std::path::Path;
 
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use self::reader::Reader;
-use super::types::Profile;
+use super::types::{Profile, own_proxy_entry};
 pub use include::sources;
 pub use mistake::{Mistake, ProfileError};
 pub use several::List;
@@ -69,9 +70,35 @@ fn read_sources(name: &str, sources: &[Source]) -> Result<Read, ProfileError> {
 
 /// Returns the tags in a profile's text, which may have mistakes elsewhere; `None` if they cannot be read.
 pub fn tags(path: &Path, text: &str) -> Option<Vec<String>> {
+    with_keys(path, text, |keys| {
+        let Some(tags) = keys.get("tags") else { return Some(Vec::new()) };
+        let tags = tags.get_ref().as_array()?.iter();
+        Some(tags.filter_map(|tag| tag.get_ref().as_str().map(str::to_owned)).collect())
+    })
+}
+
+/// Returns the entries of the keyring that a profile uses. Its text may have mistakes elsewhere; `None` if the sources
+/// of its secrets cannot be read.
+pub fn entries(name: &str, path: &Path, text: &str) -> Option<Vec<String>> {
+    with_keys(path, text, |keys| {
+        if keys.contains_key("connections") {
+            return Some(Vec::new());
+        }
+        let entry = |key: &str, own: String| match keys.get(key).map(Spanned::get_ref) {
+            Some(DeValue::String(word)) if word == "prompt" || word == "system" => None,
+            Some(DeValue::Table(source)) => {
+                source.get("keyring").and_then(|entry| entry.get_ref().as_str()).map(str::to_owned)
+            }
+            _ => Some(own),
+        };
+        let main = entry("credential", name.to_owned());
+        Some(main.into_iter().chain(entry("proxy_credential", own_proxy_entry(name))).collect())
+    })
+}
+
+/// Reads the merged keys of a profile's files; `None` if a file cannot be read.
+fn with_keys<T>(path: &Path, text: &str, get: impl FnOnce(&DeTable<'_>) -> Option<T>) -> Option<T> {
     let sources = sources(path, text).ok()?;
-    let (table, _) = include::merged(&sources).ok()?;
-    let Some(tags) = table.get("tags") else { return Some(Vec::new()) };
-    let words = tags.get_ref().as_array()?.iter().filter_map(|tag| tag.get_ref().as_str().map(str::to_owned));
-    Some(words.collect())
+    let (keys, _) = include::merged(&sources).ok()?;
+    get(&keys)
 }

@@ -92,7 +92,7 @@ impl Kind {
         }
     }
 
-    /// Returns the valid keys of a module kind.
+    /// Returns the valid keys of a module kind; none for the other kinds.
     pub const fn service_keys(self) -> &'static [&'static str] {
         match self {
             // Connect-ExchangeOnline has its own prefix parameter.
@@ -110,7 +110,7 @@ impl Kind {
                 "shell",
                 "prefix",
             ],
-            _ => &[
+            Self::Teams => &[
                 "include",
                 "kind",
                 "tags",
@@ -123,6 +123,7 @@ impl Kind {
                 "credential",
                 "shell",
             ],
+            _ => &[],
         }
     }
 }

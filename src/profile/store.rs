@@ -108,8 +108,26 @@ pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Re
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(folders, name)),
         Err(source) => return Err(StoreError::Unreadable { path, source }),
     };
-    let read = read::read(name, &path, &text)?;
-    Ok((path, text, read))
+    match read::read(name, &path, &text) {
+        Ok(read) => Ok((path, text, read)),
+        Err(error) => Err(mistakes(folders, name, error)),
+    }
+}
+
+/// Creates the error of a profile with mistakes.
+pub(super) fn mistakes(folders: &Folders, name: &str, error: ProfileError) -> StoreError {
+    let is_of_team = places::of_team(folders, name).is_some();
+    ProfileError { is_of_team, ..error }.into()
+}
+
+/// Returns the entries of the keyring that a profile uses. The profile may have mistakes; `None` if the sources of its
+/// secrets cannot be read.
+pub fn entries(folders: &Folders, name: &str) -> Option<Vec<String>> {
+    let path = path(folders, name);
+    match text::read(&path) {
+        Ok(text) => read::entries(name, &path, &text),
+        Err(error) => (error.kind() == std::io::ErrorKind::NotFound).then(Vec::new),
+    }
 }
 
 /// Maximum number of profiles that an error lists.

@@ -110,12 +110,17 @@ impl Profile {
     /// Returns the account of the keyring entry with the password for the proxy, if the keyring has it.
     pub fn proxy_entry(&self) -> Option<String> {
         match &self.proxy_credential {
-            // The name of a profile contains no slash.
-            CredentialSource::Keyring => Some(format!("{}/proxy", self.name)),
+            CredentialSource::Keyring => Some(own_proxy_entry(&self.name)),
             CredentialSource::Shared(entry) => Some(entry.clone()),
             _ => None,
         }
     }
+}
+
+/// Returns the own entry of the keyring for the password of a profile for the proxy.
+pub fn own_proxy_entry(name: &str) -> String {
+    // The name of a profile contains no slash.
+    format!("{name}/proxy")
 }
 
 /// Source of the secret.

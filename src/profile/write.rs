@@ -20,10 +20,20 @@ pub struct Settings<'a> {
     pub credential: Option<CredentialSource>,
 }
 
-/// Error of changing a text that is not TOML.
+/// Error of changing a text that is not TOML. Contains nothing of the text, which may have a secret.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NotToml(String);
+#[error("line {line}: {reason}")]
+pub struct NotToml {
+    line: usize,
+    reason: String,
+}
+
+fn document(text: &str) -> Result<DocumentMut, NotToml> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        NotToml { line: before.matches('\n').count() + 1, reason: error.message().to_owned() }
+    })
+}
 
 impl Settings<'_> {
     /// Returns the text of a profile with these settings; `before` is empty for a new profile.
@@ -31,8 +41,7 @@ impl Settings<'_> {
     /// # Errors
     /// The text is not TOML.
     pub fn apply(&self, before: &str) -> Result<String, NotToml> {
-        let mut document: DocumentMut =
-            before.parse().map_err(|error: toml_edit::TomlError| NotToml(error.to_string()))?;
+        let mut document = document(before)?;
         let include = self.include.map(|path| path.display().to_string());
         let texts = [
             ("include", include.as_deref()),
@@ -80,8 +89,7 @@ impl Renamed<'_> {
     /// # Errors
     /// The text is not TOML.
     pub fn apply(&self, path: &Path, before: &str) -> Result<Option<String>, NotToml> {
-        let mut document: DocumentMut =
-            before.parse().map_err(|error: toml_edit::TomlError| NotToml(error.to_string()))?;
+        let mut document = document(before)?;
         let mut is_changed = false;
         let mut put = |old: &mut Value, new: &str| {
             let mut value = Value::from(new);
@@ -97,13 +105,22 @@ impl Renamed<'_> {
         }
         if let Some(Item::Value(file)) = document.get_mut("include")
             && let Some(included) = file.as_str().map(Path::new)
-            && path.parent().unwrap_or(path).join(included) == self.file
+            && is_same(&path.parent().unwrap_or(path).join(included), self.file)
             && let Some(changed) = included.with_file_name(format!("{}.toml", self.new)).to_str()
         {
             put(file, changed);
         }
         Ok(is_changed.then(|| finished(&document, before)))
     }
+}
+
+/// Returns whether two paths are the same file, which may not exist any more.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let folder = |path: &Path| {
+        let folder = path.parent().unwrap_or(path);
+        folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+    };
+    one.file_name() == other.file_name() && folder(one) == folder(other)
 }
 
 /// Returns the text of a changed document, with the line ends of the text before.
@@ -204,7 +221,23 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_not_toml_is_an_error() {
-        assert!(Settings::default().apply("kind = ").is_err());
+    fn an_include_with_dots_names_the_same_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("profiles");
+        std::fs::create_dir(&folder).unwrap();
+        let renamed = Renamed { old: "work", new: "office", file: &folder.join("work.toml") };
+        let changed = |text: &str| renamed.apply(&folder.join("x.toml"), text).unwrap();
+        assert_eq!(
+            changed("include = \"../profiles/work.toml\"\n").as_deref(),
+            Some("include = \"../profiles/office.toml\"\n")
+        );
+        assert_eq!(changed("include = \"../work.toml\"\n"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_not_toml_is_an_error_without_the_text() {
+        let error = Settings::default().apply("kind = \"wsman\"\npassword = hunter2 x\n").unwrap_err();
+        assert!(error.to_string().starts_with("line 2: "), "{error}");
+        assert!(!format!("{error}{error:?}").contains("hunter2"), "{error:?}");
     }
 }

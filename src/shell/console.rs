@@ -43,7 +43,7 @@ use terminal::{Terminal, Tone};
 use tokio::task::JoinHandle;
 
 use crate::exit::Exit;
-use crate::files::replace::move_file;
+use crate::files::replace::{move_file, remove};
 use crate::folders::Folders;
 use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
@@ -111,10 +111,7 @@ impl Console {
         for file in
             profile.map(|profile| cached(folders, profile)).into_iter().chain([history_file(folders, name)])
         {
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(&file)?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ pub use render::{Exec, ModuleCommand};
 pub use write::{WriteError, Written, kept, write};
 
 use crate::exports::{Exports, FORMAT};
+use crate::files::replace::remove;
 use crate::folders::Folders;
 use crate::profile::Profile;
 use crate::quote::powershell::quote;
@@ -125,12 +126,7 @@ pub fn set_hooked(folders: &Folders, names: Option<&[&str]>) -> Result<(), Modul
     let path = hooked_path(folders);
     match names {
         Some(names) => files::write(&path, &names.join("\n")),
-        None => match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(ModuleError::Write { path, error })
-            }
-            _ => Ok(()),
-        },
+        None => remove(&path).map_err(|error| ModuleError::Write { path, error }),
     }
 }
 
@@ -178,10 +174,7 @@ fn connect_path(folders: &Folders, title: &str) -> PathBuf {
 /// Removes the script of [`connect_script`], if it exists.
 pub fn discard_connect_script(folders: &Folders, title: &str) -> Result<(), ModuleError> {
     let path = connect_path(folders, title);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ModuleError::Write { path, error }),
-        _ => Ok(()),
-    }
+    remove(&path).map_err(|error| ModuleError::Write { path, error })
 }
 
 /// Returns the script that runs a line without a prompt, and writes its objects and errors as lines.

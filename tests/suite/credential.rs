@@ -127,6 +127,57 @@ fn without_a_keyring_the_other_sources_are_named() {
         "{err}"
     );
     assert!(!folder.path().join("profiles/work.toml").exists());
+    // An entry that may exist, for one profile and for many.
+    let table = folder.path().join("tenants.csv");
+    std::fs::write(&table, "name,user\nwork,a@litwareinc.com\n").unwrap();
+    let one = ["add", "work", "--kind", "lync-online", "--user", "a@litwareinc.com", "--keyring", "partner"];
+    let many = ["add", "--from", table.to_str().unwrap(), "--kind", "lync-online", "--keyring", "partner"];
+    for arguments in [&one[..], &many] {
+        let run = Program::lyncsh().args(arguments).env("LYNCSH_CONFIG_DIR", folder.path());
+        let Ran { code, err, .. } =
+            run.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").stdin("").run();
+        assert!(code == Some(1) && err.contains("the keyring is not usable"), "{err}");
+        assert!(!folder.path().join("profiles").exists(), "{err}");
+    }
+}
+
+#[test]
+fn an_entry_that_other_profiles_use_stays_and_an_earlier_secret_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "cd FOLDER; add() { name=$1; shift; echo secret | $LYNCSH add $name --kind wsman --user u --uri https://a.b/c \"$@\"; }\n\
+         add shared --keyring partner --password-stdin; add partner --password-stdin; echo ADD $?\n\
+         $LYNCSH copy shared partner; echo COPY $?; $LYNCSH rename shared partner; echo RENAME $?\n\
+         add early --password-stdin; rm lyncsh/profiles/early.toml; add source --prompt\n\
+         sed -i s/prompt/keyring/ lyncsh/profiles/source.toml; $LYNCSH rename source early; $LYNCSH show early\n\
+         add own --password-stdin; printf \"credential = { keyring = 'own' }\\nusr = 1\\n\" >lyncsh/profiles/torn.toml\n\
+         $LYNCSH rename own office; $LYNCSH show office; cp lyncsh/profiles/office.toml lyncsh/profiles/own.toml; $LYNCSH show own\n\
+         $LYNCSH remove own --yes; rm lyncsh/profiles/torn.toml; cp lyncsh/profiles/office.toml lyncsh/profiles/own.toml\n\
+         $LYNCSH remove own --yes; $LYNCSH show shared\n";
+    let script = script.replace("FOLDER", folder.path().to_str().unwrap());
+    let Ran { out, err, .. } = in_session(folder.path(), &script, "");
+    for word in ["ADD 2", "COPY 2", "RENAME 2"] {
+        assert!(out.contains(word), "{word}: {out}\n{err}");
+    }
+    let message = "cannot use the name 'partner'";
+    assert_eq!(err.matches(message).count(), 3, "{err}");
+    let shown = out.lines().filter_map(|line| line.strip_prefix("password"));
+    let shown: Vec<&str> = shown.map(str::trim).collect();
+    assert_eq!(
+        shown,
+        [
+            "not stored in the keyring",
+            "stored in the keyring",
+            "stored in the keyring",
+            "stored in the keyring entry 'partner'",
+        ],
+        "{out}\n{err}"
+    );
+    assert!(out.contains("Its password also stays in the keyring under 'own', for torn."), "{out}");
+    assert!(
+        out.contains("The profile 'own' is removed; its password stays in the keyring for torn."),
+        "{out}"
+    );
+    assert!(out.contains("The profile 'own' and its password are removed."), "{out}");
 }
 
 #[test]

@@ -130,23 +130,23 @@ async fn add_asks_for_the_settings_and_tries_the_connection() {
         terminal.line("lync-onlin");
         terminal.sees("Did you mean lync-online?");
         terminal.line("");
-        terminal.sees("User, as name@domain:");
-        terminal.line(USER);
         terminal.sees("or Enter to discover it:");
         terminal.line("ftp://host/");
         terminal.sees("Source [k]:");
         terminal.line("p");
+        terminal.sees("User, as name@domain:");
+        terminal.line(USER);
         terminal.sees("needs a URI that begins with https://");
         terminal.sees("Correct the answers (Y/n)?");
         terminal.line("");
         terminal.waits("the kind again", |text| text.matches("Kind [lync-online]:").count() == 3);
         terminal.line("");
+        terminal.sees("or - to discover it [ftp://host/]:");
+        terminal.line(&uri);
+        terminal.sees("Source [p]:");
+        terminal.line("");
         terminal.sees(&format!("User, as name@domain [{USER}]:"));
         terminal.line("");
-        terminal.waits("the URI again", |text| text.matches("or Enter to discover it:").count() == 2);
-        terminal.line(&uri);
-        terminal.waits("the source again", |text| text.matches("Source [k]:").count() == 2);
-        terminal.line("p");
         terminal.sees("Try the connection now (Y/n)?");
         terminal.line("");
         terminal.sees("Password for");
@@ -158,22 +158,46 @@ async fn add_asks_for_the_settings_and_tries_the_connection() {
         let mut terminal = Terminal::open_with(&world, lyncsh(), &["add", "away"], []);
         terminal.sees("Kind [lync-online]:");
         terminal.line("wsman");
-        terminal.sees("User, as name@domain:");
-        terminal.line("a@b.example");
-        terminal.sees("URI of the endpoint, such as");
+        terminal.sees("URI of the endpoint, such as https://HOST:5986/wsman:");
         terminal.line("http://127.0.0.1:1/wsman");
         terminal.sees("Source [k]:");
         terminal.line("c");
         terminal.sees("The command, for example");
         terminal.line("echo x");
+        terminal.sees("User, as name@domain:");
+        terminal.line("a@b.example");
         terminal.sees("Try the connection now (Y/n)?");
         assert!(world.folders.profile("away").exists());
         terminal.line("y");
         terminal.sees("Keep the profile (Y/n)?");
         terminal.line("n");
-        terminal.sees("The profile 'away' is removed.");
+        terminal.sees("The profile 'away' is removed;");
         assert_eq!(terminal.ended(), 0);
         assert!(!world.folders.profile("away").exists());
+        // A ticket has the account, and a module the endpoint.
+        let mut terminal = Terminal::open_with(&world, lyncsh(), &["add", "ticket"], []);
+        terminal.sees("Kind [lync-online]:");
+        terminal.line("exchange-server");
+        terminal.sees("such as https://HOST/PowerShell/:");
+        terminal.line("https://mail.example/PowerShell/");
+        terminal.sees("Source [k]:");
+        terminal.line("t");
+        terminal.sees("Try the connection now (Y/n)?");
+        terminal.line("n");
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        let mut terminal = Terminal::open_with(&world, lyncsh(), &["add", "mail"], []);
+        terminal.sees("Kind [lync-online]:");
+        terminal.line("exchange-online");
+        terminal.sees("signs in with: device-code, browser, credential, token");
+        terminal.sees("Authentication [device-code]:");
+        terminal.line("token");
+        terminal.sees("Source [k]:");
+        terminal.line("p");
+        terminal.sees("User, as name@domain:");
+        terminal.line("a@b.example");
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        let (_, shown, _) = world.run(&["show", "mail"]);
+        assert!(shown.contains("token") && shown.contains("a@b.example"), "{shown}");
         world.wait_agent_gone();
     })
     .await
@@ -191,6 +215,9 @@ fn a_teams_profile_is_used_but_not_changed() {
     for name in ["shared", "mine", "secret"] {
         std::fs::write(team.join(format!("{name}.toml")), text).unwrap();
     }
+    let lync = "kind = \"lync-online\"\nuser = \"a@b.c\"\ncredential = \"prompt\"\n";
+    std::fs::write(team.join("lync.toml"), lync).unwrap();
+    std::fs::write(team.join("both.toml"), "connections = [\"shared\", \"lync\"]\n").unwrap();
     std::fs::write(team.join("secret.toml"), format!("{text}password = \"hunter2\"\n")).unwrap();
     std::fs::write(world.folders.profile("mine"), text).unwrap();
     std::fs::write(world.folders.config.join("config.toml"), "profiles = [\"team\", \"gone\"]\n").unwrap();
@@ -199,6 +226,9 @@ fn a_teams_profile_is_used_but_not_changed() {
     assert!(out.contains("shared") && out.contains("The profile 'mine' hides the team's"), "{out}");
     let (code, _, err) = world.run(&["show", "secret"]);
     assert!(code == 2 && err.contains("must not contain a secret") && !err.contains("hunter2"), "{err}");
+    assert!(err.contains("secret.toml:6") && !err.contains("lyncsh edit"), "{err}");
+    let (code, _, err) = world.run(&["exec", "--tag", "none", "--", "1"]);
+    assert!(code == 2 && err.contains("cannot read the profiles in"), "{err}");
     for arguments in [&["remove", "shared", "--yes"][..], &["rename", "shared", "x"], &["edit", "shared"]] {
         let (code, _, err) = world.run(arguments);
         assert!(
@@ -207,6 +237,10 @@ fn a_teams_profile_is_used_but_not_changed() {
         );
     }
     assert_eq!(world.run(&["copy", "shared", "own"]).0, 0);
+    assert_eq!(world.run(&["copy", "both", "two"]).0, 0);
+    let (_, out, _) = world.run(&["show", "two", "--json"]);
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(shown["connections"], serde_json::json!(["shared", "lync"]));
     let (_, out, _) = world.run(&["show", "own", "--json"]);
     let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(shown["ca"], team.join("ca.pem").to_str().unwrap());

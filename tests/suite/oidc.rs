@@ -330,6 +330,7 @@ async fn one_sign_in_in_the_keyring_serves_several_profiles() {
         "cd '{folder_path}'; mkdir bin; printf '#!/bin/sh\\necho \"$1\" >opened\\n' >bin/xdg-open; chmod +x bin/xdg-open\n\
          export PATH=\"$PWD/bin:$PATH\"\n\
          {}grep -q ^http opened || exit 5\n\
+         timeout 2 $LYNCSH login one 2>/dev/null && exit 6\n\
          for name in one two; do printf 'Get-CsTenant\\nexit\\n' | $LYNCSH $name || exit 9; done\n\
          $LYNCSH show two; $LYNCSH remove two --yes; $LYNCSH remove one --yes\n",
         invited(folder.path(), "$LYNCSH login one --browser")

@@ -57,6 +57,12 @@ const MISTAKEN: &[(&str, usize, &str)] = &[
     ),
     ("kind = \"wsman\"\nuser = \"a@b.c\"", 1, "needs uri"),
     (
+        "kind = \"lync-online\"\nuser = \"a@b.c\"\ndelegate = true",
+        3,
+        "delegate needs authentication = \"kerberos\"",
+    ),
+    ("kind = \"teams\"\norganization = \"b.c\"", 2, "organization is not valid for kind \"teams\""),
+    (
         "kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nclose = \"584000000000 years\"",
         4,
         "at most a week (\"7days\")",
@@ -72,7 +78,7 @@ const MISTAKEN: &[(&str, usize, &str)] = &[
         "must not contain a user name or password",
     ),
     (
-        "kind = \"wsman\"\nuser = \"a@b.c\"\nauthority = \"https://a:b@sts/\"\nauthentication = \"token\"",
+        "kind = \"wsman\"\nuser = \"a@b.c\"\nauthority = \"https://a:b@sts/\"\nauthentication = \"token\"\nuri = \"https://h/\"",
         3,
         "must not contain a user name or password",
     ),
@@ -82,7 +88,7 @@ const MISTAKEN: &[(&str, usize, &str)] = &[
         "must not contain a user name or password",
     ),
     (
-        "kind = \"wsman\"\nuser = \"a@b.c\"\nauthority = \"https://sts/\"",
+        "kind = \"wsman\"\nuser = \"a@b.c\"\nauthority = \"https://sts/\"\nuri = \"https://h/\"",
         3,
         "authority needs authentication = \"token\"",
     ),
@@ -97,33 +103,53 @@ const MISTAKEN: &[(&str, usize, &str)] = &[
     ("kind = \"teams\"\ntags = [\"eu\", \"eu\"]", 2, "the tag 'eu' is listed twice"),
     ("kind = \"teams\"\ntags = [1]", 2, "expected text in quotes"),
     ("kind = \"lync-online\"\nuser = \"a@b.c\"\nidle_timeout = \"1ms\"", 3, "at least 1s"),
-    ("kind = \"wsman\"\ncredential = { keyring = \"a/b\" }", 2, "invalid name of a keyring entry"),
-    ("kind = \"wsman\"\ncredential = { file = \"a\", command = \"b\" }", 2, "expected credential = {"),
-    ("kind = \"wsman\"\nuser = \"a\"\nsign_in = \"browser\"", 3, "sign_in needs authentication = \"token\""),
-    ("kind = \"wsman\"\nauthentication = \"token\"\nclient_id = \"x\"", 3, "client_id needs sign_in"),
-    ("kind = \"wsman\"\nauthentication = \"token\"\ntenant = \"x\"", 3, "tenant is only valid for kinds"),
     (
-        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"device_code\"",
+        "kind = \"wsman\"\ncredential = { keyring = \"a/b\" }\nuri = \"https://h/\"\nuser = \"a\"",
+        2,
+        "invalid name of a keyring entry",
+    ),
+    (
+        "kind = \"wsman\"\ncredential = { file = \"a\", command = \"b\" }\nuri = \"https://h/\"\nuser = \"a\"",
+        2,
+        "expected credential = {",
+    ),
+    (
+        "kind = \"wsman\"\nuser = \"a\"\nsign_in = \"browser\"\nuri = \"https://h/\"",
+        3,
+        "sign_in needs authentication = \"token\"",
+    ),
+    (
+        "kind = \"wsman\"\nauthentication = \"token\"\nclient_id = \"x\"\nuri = \"https://h/\"\nuser = \"a\"",
+        3,
+        "client_id needs sign_in",
+    ),
+    (
+        "kind = \"wsman\"\nauthentication = \"token\"\ntenant = \"x\"\nuri = \"https://h/\"\nuser = \"a\"",
+        3,
+        "tenant is only valid for kinds",
+    ),
+    (
+        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"device_code\"\nuri = \"https://h/\"\nuser = \"a\"",
         3,
         "did you mean \"device-code\"?",
     ),
     (
-        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"client-secret\"\nclient_id = \"x\"",
+        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"client-secret\"\nclient_id = \"x\"\nuri = \"https://h/\"",
         3,
         "sign_in \"client-secret\" needs authority",
     ),
     (
-        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"client-certificate\"",
+        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"client-certificate\"\nauthority = \"https://sts/\"\nclient_id = \"x\"\nuri = \"https://h/\"",
         3,
         "sign_in \"client-certificate\" needs certificate",
     ),
     (
-        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"federated\"\ncredential = \"prompt\"",
+        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"federated\"\ncredential = \"prompt\"\nauthority = \"https://sts/\"\nclient_id = \"x\"\nuri = \"https://h/\"",
         4,
         "sign_in \"federated\" needs credential = { file",
     ),
     (
-        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"browser\"\ncredential = { file = \"x\" }",
+        "kind = \"wsman\"\nauthentication = \"token\"\nsign_in = \"browser\"\ncredential = { file = \"x\" }\nuri = \"https://h/\"",
         4,
         "sign_in \"browser\" needs credential = \"keyring\"",
     ),
@@ -155,8 +181,16 @@ const MISTAKEN: &[(&str, usize, &str)] = &[
 ];
 
 /// Mistakes that only the reader finds, by a part of their messages: contents of values, and combinations of keys.
-const BEYOND_THE_SCHEMA: [&str; 12] = [
+const BEYOND_THE_SCHEMA: [&str; 20] = [
     "needs user",
+    "authority needs authentication = \"token\"",
+    "invalid name of a keyring entry",
+    "sign_in needs authentication = \"token\"",
+    "client_id needs sign_in",
+    "sign_in \"client-secret\" needs authority",
+    "sign_in \"client-certificate\" needs certificate",
+    "sign_in \"federated\" needs credential = { file",
+    "sign_in \"browser\" needs credential = \"keyring\"",
     "cannot find the domain to administer",
     "does not send tokens",
     "at most a week (\"7days\")",
@@ -174,7 +208,9 @@ const BEYOND_THE_SCHEMA: [&str; 12] = [
 fn a_mistake_is_shown_with_line_and_suggestion() {
     for (text, line, part) in MISTAKEN {
         let found = mistakes(text);
-        assert!(found.iter().any(|(at, said)| at == line && said.contains(part)), "{text:?}: {found:?}");
+        // No other mistake hides a check of the schema.
+        assert_eq!(found.len(), 1, "{text:?}: {found:?}");
+        assert!(found[0].0 == *line && found[0].1.contains(part), "{text:?}: {found:?}");
     }
 }
 
@@ -194,14 +230,92 @@ fn the_schema_accepts_and_refuses_what_the_reader_does() {
     for (path, text) in examples() {
         assert!(fits(&schema, &text), "{}", path.display());
     }
-    let mut beyond = 0;
     for (text, _, part) in MISTAKEN {
-        let is_beyond = BEYOND_THE_SCHEMA.contains(part);
-        // The schema may find another mistake of the same profile.
-        assert!(is_beyond || !fits(&schema, text), "{text:?}");
-        beyond += usize::from(is_beyond && fits(&schema, text));
+        assert_eq!(fits(&schema, text), BEYOND_THE_SCHEMA.contains(part), "{text:?}");
     }
-    assert!(beyond >= BEYOND_THE_SCHEMA.len(), "{beyond}");
+}
+
+/// Returns a valid value of a key, in TOML.
+fn right(key: &str, kind: Kind) -> &'static str {
+    match key {
+        "include" => "\"base.toml\"",
+        "connections" => "[\"a\"]",
+        "tags" => "[\"eu\"]",
+        "user" => "\"a@b.c\"",
+        "uri" | "discovery" | "authority" => "\"https://h.b.c/\"",
+        "redirects" => "[\"*.b.c\"]",
+        "proxy" => "\"none\"",
+        "proxy_credential" | "credential" => "\"prompt\"",
+        "pin" => {
+            "\"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\""
+        }
+        "tls" => "\"rustls\"",
+        "authentication" if kind.module().is_some() => "\"browser\"",
+        "authentication" => "\"token\"",
+        "sign_in" => "\"device-code\"",
+        "delegate" | "keep_alive" | "allow_clobber" | "cache" | "attach" => "true",
+        "keep" | "idle_timeout" => "\"9m\"",
+        "max_runspaces" => "2",
+        "timeouts" => "{ open = \"9s\" }",
+        "import" | "format_data" => "[\"X*\"]",
+        _ => "\"x\"",
+    }
+}
+
+/// Returns the other keys that a key needs, in TOML.
+fn companions(key: &str, kind: Kind) -> &'static str {
+    let is_module = kind.module().is_some();
+    match key {
+        "client_id" | "certificate" | "key" if kind == Kind::Teams => {
+            "authentication = \"certificate\"\nclient_id = \"x\"\ntenant = \"x\"\ncertificate = \"c\"\n"
+        }
+        "client_id" | "certificate" | "key" if is_module => {
+            "authentication = \"certificate\"\nclient_id = \"x\"\norganization = \"x\"\ncertificate = \"c\"\n"
+        }
+        "certificate" | "key" => {
+            "authentication = \"token\"\nsign_in = \"client-certificate\"\nauthority = \"https://sts/\"\n\
+             client_id = \"x\"\ncertificate = \"c\"\n"
+        }
+        "authority" | "sign_in" if !is_module => "authentication = \"token\"\n",
+        "client_id" | "scope" if !is_module => "authentication = \"token\"\nsign_in = \"device-code\"\n",
+        "proxy_credential" if !is_module => "proxy_user = \"x\"\n",
+        "service_principal" | "delegate" if !is_module && kind != Kind::LyncOnline => {
+            "authentication = \"kerberos\"\n"
+        }
+        _ => "",
+    }
+}
+
+#[test]
+fn every_kind_has_its_keys_in_reader_and_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("base.toml"), "").unwrap();
+    let schema = jsonschema::validator_for(&schema()).unwrap();
+    for kind in Kind::ALL {
+        let name = kind.traits().name;
+        let base = match kind {
+            Kind::Teams | Kind::ExchangeOnline => "",
+            Kind::LyncOnline => "user = \"a@b.c\"\n",
+            _ => "user = \"a@b.c\"\nuri = \"https://h.b.c/\"\n",
+        };
+        for key in KEYS.iter().map(|key| key.name).filter(|key| *key != "kind") {
+            let others: String = format!("{base}{}", companions(key, kind))
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{key} ")))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            let text = format!("kind = \"{name}\"\n{key} = {}\n{others}", right(key, kind));
+            let found = parse("work", &folder.path().join("work.toml"), &text);
+            assert_eq!(found.is_ok(), kind.permits(key), "{text}{found:?}");
+            assert_eq!(fits(&schema, &text), kind.permits(key), "{text}");
+            if let Err(error) = found
+                && key != "connections"
+            {
+                let [mistake] = error.mistakes.as_slice() else { panic!("{text}{error:?}") };
+                assert!(error.line(mistake) == 2 && mistake.message.starts_with(key), "{text}{error:?}");
+            }
+        }
+    }
 }
 
 /// Returns values that a key does not permit, in TOML.
@@ -300,8 +414,23 @@ fn an_included_file_has_the_defaults_and_its_own_mistakes() {
         write("profiles/work.toml", include);
         let error = parsed(include).unwrap_err();
         assert!(error.is_included && error.path.ends_with("base.toml"), "{error:?}");
+        assert!(error.lines_of_files()[0].contains("base.toml, line 1: "), "{error:?}");
         assert!(part == "kind" || error.mistakes[0].message.contains(part), "{error:?}");
     }
+    // A file of another kind is not shown.
+    write("team/base.toml", "[default]\nkey = hunter2\nid = \"hunter2\"\n");
+    let report = format!("{:?}", miette::Report::new(parsed(include).unwrap_err()));
+    assert!(report.contains("base.toml:2") && !report.contains("hunter2"), "{report}");
+    // A missing key belongs to the profile.
+    write("team/base.toml", "kind = \"wsman\"\nuri = \"https://a.b/c\"\n");
+    let error = parsed(&format!("{include}keep = \"9m\"\n")).unwrap_err();
+    assert!(
+        !error.is_included
+            && error.lines()
+                == ["line 1: kind \"wsman\" needs user, for example user = \"admin@example.com\""],
+        "{error:?}"
+    );
+    assert!(error.mistakes[0].span.is_empty(), "{error:?}");
     for number in 0..9 {
         write(&format!("team/{number}.toml"), &format!("include = \"{}.toml\"\n", number + 1));
     }

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use miette::{Context as _, IntoDiagnostic as _};
+use miette::IntoDiagnostic as _;
 
 use super::options::{self, written};
 use crate::cli::Add;
 use crate::commands::connect::{Context, connect, is_ending};
 use crate::commands::session::REMOVAL_TIMEOUT;
 use crate::commands::usage::usage;
-use crate::commands::{keyring, names};
-use crate::credential;
+use crate::commands::{keyring, names, remove};
 use crate::folders::Folders;
 use crate::platform::ShutdownSignals;
-use crate::profile::{self, Authentication, Kind, Profile};
+use crate::profile::service::SignIn;
+use crate::profile::{self, Authentication, Kind, Profile, Service};
 use crate::screen;
 
 /// Asks for the settings that are not given, until they are a valid profile.
@@ -39,17 +39,16 @@ pub fn ask(folders: &Folders, add: &mut Add) -> miette::Result<()> {
         }
     };
     add.name = Some(name.clone());
+    let authentication = add.authentication.clone();
     loop {
         let kind = kind(add.kind.as_deref())?;
         add.kind = Some(kind.traits().name.to_owned());
-        if kind.module().is_none() {
-            add.user = Some(asked("User, as name@domain", add.user.as_deref())?);
-            add.uri = uri(kind, add.uri.as_deref())?;
-            source(add, kind)?;
+        if let Some(module) = kind.module() {
+            sign_in(add, kind, module)?;
         } else {
-            crate::errln!(
-                "The module signs in with a device code; set another way with `lyncsh edit {name}`."
-            );
+            // The answer for another kind may be left.
+            add.authentication.clone_from(&authentication);
+            endpoint(add, kind)?;
         }
         // Checked with the same reader as a file.
         match options::source(add, None).and_then(|credential| written(folders, add, &name, None, credential))
@@ -68,31 +67,79 @@ fn kind(before: Option<&str>) -> miette::Result<Kind> {
         let traits = kind.traits();
         crate::errln!("  {:16}{}", traits.name, traits.summary);
     }
+    chosen("Kind", &Kind::ALL, |kind| kind.traits().name, before)
+}
+
+/// Asks for a word until it is one of the names. Enter accepts `before`, or the first name.
+fn chosen<T: Copy>(
+    question: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+    before: Option<&str>,
+) -> miette::Result<T> {
+    let names = || all.iter().copied().map(name);
     loop {
-        let word = asked("Kind", before.or(Some(Kind::LyncOnline.traits().name)))?;
-        let all = || Kind::ALL.into_iter();
-        if let Some(kind) = all().find(|kind| kind.traits().name == word) {
-            return Ok(kind);
+        let word = asked(question, before.or(names().next()))?;
+        if let Some(found) = all.iter().copied().find(|one| name(*one) == word) {
+            return Ok(found);
         }
-        match profile::nearest(&word, all().map(|kind| kind.traits().name)) {
+        match profile::nearest(&word, names()) {
             Some(near) => crate::errln!("Did you mean {near}?"),
-            None => crate::errln!("Enter one of the kinds above."),
+            None => crate::errln!("Enter one of the words above."),
         }
     }
+}
+
+/// Asks for the settings of a kind whose session lyncsh opens.
+fn endpoint(add: &mut Add, kind: Kind) -> miette::Result<()> {
+    add.uri = uri(kind, add.uri.as_deref())?;
+    source(add, kind.traits().authentications.contains(&Authentication::Kerberos))?;
+    // The ticket or the logon has the account.
+    if !add.system {
+        add.user = Some(asked("User, as name@domain", add.user.as_deref())?);
+    }
+    Ok(())
+}
+
+/// Asks for the settings of a kind whose module signs in.
+fn sign_in(add: &mut Add, kind: Kind, module: &'static str) -> miette::Result<()> {
+    // `add` has no options for the keys of the other methods.
+    let is_possible = |sign_in: &SignIn| Service { module, sign_in: *sign_in }.needed_keys(kind).is_empty();
+    let all: Vec<SignIn> = SignIn::ALL.into_iter().filter(is_possible).collect();
+    let names: Vec<&str> = all.iter().copied().map(SignIn::name).collect();
+    crate::errln!("The module {module} signs in with: {}", names.join(", "));
+    let before = add.authentication.as_deref().filter(|before| names.contains(before));
+    let sign_in = chosen("Authentication", &all, SignIn::name, before)?;
+    add.authentication = Some(sign_in.name().to_owned());
+    // The module has the endpoint.
+    add.uri = None;
+    if matches!(sign_in, SignIn::Credential | SignIn::Token) {
+        source(add, false)?;
+    } else {
+        forget_source(add);
+    }
+    if (Service { module, sign_in }).needs_user(kind) {
+        add.user = Some(asked("User, as name@domain", add.user.as_deref())?);
+    }
+    Ok(())
 }
 
 /// Asks for the URI; `None` for a discovered endpoint.
 fn uri(kind: Kind, before: Option<&str>) -> miette::Result<Option<String>> {
-    if !kind.traits().discovers {
-        return asked("URI of the endpoint, such as https://HOST:5986/wsman", before).map(Some);
+    let traits = kind.traits();
+    if !traits.discovers {
+        return asked(&format!("URI of the endpoint, such as {}", traits.uri_example), before).map(Some);
     }
-    let uri = keyring::answer("URI of the endpoint, or Enter to discover it: ")?;
-    Ok(if uri.is_empty() { before.map(str::to_owned) } else { Some(uri) })
+    let Some(before) = before else {
+        let uri = keyring::answer("URI of the endpoint, or Enter to discover it: ")?;
+        return Ok((!uri.is_empty()).then_some(uri));
+    };
+    let uri = asked("URI of the endpoint, or - to discover it", Some(before))?;
+    Ok((uri != "-").then_some(uri))
 }
 
 /// Asks for the source of the password.
-fn source(add: &mut Add, kind: Kind) -> miette::Result<()> {
-    let has_ticket = kind.traits().authentications.contains(&Authentication::Kerberos);
+fn source(add: &mut Add, has_ticket: bool) -> miette::Result<()> {
     crate::errln!(
         "Source of the password:\n\
          \x20 k  the keyring of this computer\n\
@@ -102,20 +149,40 @@ fn source(add: &mut Add, kind: Kind) -> miette::Result<()> {
          \x20 f  the first line of a file{}",
         if has_ticket { "\n\x20 t  none: the Kerberos ticket or the Windows logon" } else { "" }
     );
-    (add.prompt, add.system, add.keyring) = (false, false, None);
-    (add.credential_command, add.credential_file) = (None, None);
+    let (entry, command, file) =
+        (add.keyring.take(), add.credential_command.take(), add.credential_file.take());
+    let before = match (add.prompt, add.system && has_ticket) {
+        (true, _) => "p",
+        (_, true) => "t",
+        _ if entry.is_some() => "s",
+        _ if command.is_some() => "c",
+        _ if file.is_some() => "f",
+        _ => "k",
+    };
+    forget_source(add);
     loop {
-        match asked("Source", Some("k"))?.to_lowercase().as_str() {
+        match asked("Source", Some(before))?.to_lowercase().as_str() {
             "k" => {}
-            "s" => add.keyring = Some(asked("Name of the entry", None)?),
+            "s" => add.keyring = Some(asked("Name of the entry", entry.as_deref())?),
             "p" => add.prompt = true,
-            "c" => add.credential_command = Some(asked("The command, for example pass show work", None)?),
-            "f" => add.credential_file = Some(PathBuf::from(asked("The file", None)?)),
+            "c" => {
+                let question = "The command, for example pass show work";
+                add.credential_command = Some(asked(question, command.as_deref())?);
+            }
+            "f" => {
+                let file = file.as_ref().map(|file| file.display().to_string());
+                add.credential_file = Some(PathBuf::from(asked("The file", file.as_deref())?));
+            }
             "t" if has_ticket => add.system = true,
             _ => continue,
         }
         return Ok(());
     }
+}
+
+fn forget_source(add: &mut Add) {
+    (add.prompt, add.system, add.keyring) = (false, false, None);
+    (add.credential_command, add.credential_file) = (None, None);
 }
 
 /// Offers to connect with the new profile. After a failure, removes the profile unless the user keeps it.
@@ -124,9 +191,8 @@ pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
     if profile.service.is_some() || !is_agreed("Try the connection now (Y/n)? ")? {
         return Ok(());
     }
-    let entry = profile.keyring_entry().map(str::to_owned);
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
-    let error = match connect(context, profile, None, &mut endings).await {
+    let error = match connect(context, profile.clone(), None, &mut endings).await {
         Ok(agent) => {
             crate::outln!("The connection works.");
             if let Some(left) = agent.release(REMOVAL_TIMEOUT).await {
@@ -144,15 +210,7 @@ pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
         crate::outln!("Change it with: lyncsh edit {name}");
         return Ok(());
     }
-    let path = context.folders.profile(&name);
-    std::fs::remove_file(&path)
-        .into_diagnostic()
-        .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
-    if let Some(entry) = entry.filter(|entry| names::sharing(&context.folders, entry).is_empty()) {
-        credential::delete_all(&context.folders, &entry).await?;
-    }
-    crate::outln!("The profile '{name}' is removed.");
-    Ok(())
+    remove::delete(context, &name, Some(&profile)).await
 }
 
 /// Asks until there is an answer. Enter accepts `before`.

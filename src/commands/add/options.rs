@@ -8,13 +8,20 @@ use crate::commands::{keyring, names};
 use crate::credential::{self, CredentialError};
 use crate::files::text;
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource, Profile, Settings};
+use crate::profile::{self, CredentialSource, Profile, ProfileError, Settings};
 
 /// An existing profile, before the change.
 pub struct Before {
     text: String,
     /// `None` if the profile is invalid.
     profile: Option<Profile>,
+}
+
+impl Before {
+    /// Returns whether the profile uses its own entry of the keyring.
+    pub fn has_own_entry(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.credential == CredentialSource::Keyring)
+    }
 }
 
 /// Returns the source of the password to write; `None` keeps the existing one.
@@ -77,13 +84,12 @@ pub fn written(
         settings(add, credential).apply(before.map_or("", |before| &before.text)).map_err(|error| {
             usage!(
                 help = format!("correct it with `lyncsh edit {}`; nothing was written", name),
-                "cannot change the profile {}: it is not TOML\n{error}",
+                "cannot change the profile {}: it is not TOML: {error}",
                 path.display()
             )
         })?;
     let profile = profile::parse(name, &path, &text).map_err(|error| {
-        // The lines of these mistakes are not in a file yet.
-        let wrong: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+        let wrong = messages(&error);
         let help = match before {
             None => "see the options in `lyncsh add --help`; nothing was written".to_owned(),
             Some(_) => format!(
@@ -93,6 +99,17 @@ pub fn written(
         usage!(help = help, "invalid profile: {}", wrong.join("; "))
     })?;
     Ok((text, profile))
+}
+
+/// Returns the mistakes of a profile that is not written yet: only an included file has lines.
+fn messages(error: &ProfileError) -> Vec<String> {
+    let of_file = |file: &ProfileError| {
+        if file.is_included {
+            return file.lines().into_iter().map(|line| format!("{}, {line}", file.path)).collect();
+        }
+        file.mistakes.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>()
+    };
+    error.files().flat_map(of_file).collect()
 }
 
 /// Returns the settings in the options.
@@ -116,8 +133,11 @@ pub async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before
     let was = before.and_then(|before| before.profile.as_ref());
     let stays = was.is_some_and(|was| was.credential == profile.credential && was.user == profile.user);
     let Some(entry) = profile.keyring_entry().filter(|_| takes) else { return false };
-    // Without a usable keyring, the other settings can still be changed.
-    let is_missing = credential::is_stored(entry).await.is_ok_and(|stored| !stored);
+    let is_missing = match credential::is_stored(entry).await {
+        Ok(is_stored) => !is_stored,
+        // Without a usable keyring, the other settings can still be changed.
+        Err(_) => !stays,
+    };
     // Other profiles use a shared entry.
     add.password_stdin || is_missing || (!stays && profile.credential == CredentialSource::Keyring)
 }

@@ -9,13 +9,15 @@ use miette::{Context as _, IntoDiagnostic as _};
 use toml_edit::{Array, DocumentMut, Item};
 
 use super::options::{Stored, settings, source, store};
-use crate::cli::Add;
+use crate::cli::{self, Add};
+use crate::commands::keyring;
 use crate::commands::usage::usage;
-use crate::credential;
+use crate::credential::{self, CredentialError};
 use crate::files::replace::{New, create_new};
 use crate::files::text;
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource, KEYS, Key, Profile, Value};
+use crate::line::rows;
+use crate::profile::{self, CredentialSource, KEYS, Key, Profile, ProfileError, Value};
 
 /// Column of the profiles' names.
 const NAME: &str = "name";
@@ -29,6 +31,13 @@ struct Row {
     profile: Profile,
 }
 
+impl Row {
+    /// Returns whether the password of the profile is in an entry of the keyring.
+    fn shares(&self, entry: &str) -> bool {
+        self.profile.keyring_entry() == Some(entry) && credential::is_needed(&self.profile)
+    }
+}
+
 /// A column: the names, or the values of a key.
 #[derive(Clone, Copy)]
 enum Column {
@@ -37,12 +46,18 @@ enum Column {
 }
 
 /// Checks all rows, stores the shared password and writes the profiles.
-pub async fn run(folders: &Folders, add: &Add, file: &Path, taken: &[&str]) -> miette::Result<()> {
+pub async fn run(folders: &Folders, add: &Add, file: &Path) -> miette::Result<()> {
+    if add.password_stdin && add.keyring.is_none() {
+        return Err(usage!(
+            help = "pass --keyring ENTRY",
+            "--password-stdin needs the entry of the keyring that the profiles share"
+        ));
+    }
     let text =
         text::read(file).into_diagnostic().wrap_err_with(|| format!("cannot read {}", file.display()))?;
     let credential = source(add, None)?.filter(|credential| *credential != CredentialSource::Keyring);
     let defaults = settings(add, credential).apply("").into_diagnostic()?;
-    let rows = rows(folders, &text, &defaults, taken).map_err(|mistakes| {
+    let rows = rows(folders, &text, &defaults).map_err(|mistakes| {
         let more = mistakes.len().saturating_sub(LISTED);
         let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
         let listed = mistakes.iter().take(LISTED).cloned().collect::<Vec<_>>().join("\n");
@@ -68,13 +83,14 @@ pub async fn run(folders: &Folders, add: &Add, file: &Path, taken: &[&str]) -> m
     let stored = shared(add, &rows).await?;
     if let Err(error) = write(folders, &rows) {
         if let Some(entry) = &stored {
-            let _ = credential::delete(entry).await;
+            let _ = credential::delete_all(folders, entry).await;
         }
         return Err(error);
     }
     let what =
         if rows.len() == 1 { "1 profile is".to_owned() } else { format!("{} profiles are", rows.len()) };
-    let shares = add.keyring.as_ref().map(|entry| format!(", with the keyring entry '{entry}'"));
+    let shares = add.keyring.as_deref().filter(|entry| rows.iter().any(|row| row.shares(entry)));
+    let shares = shares.map(|entry| format!(", with the keyring entry '{entry}'"));
     crate::outln!(
         "{what} written to {}{}.\nList them with: lyncsh list",
         folders.profiles().display(),
@@ -86,9 +102,22 @@ pub async fn run(folders: &Folders, add: &Add, file: &Path, taken: &[&str]) -> m
 /// Stores the password of the shared entry, if it is missing or given. Returns the entry if it is new.
 async fn shared(add: &Add, rows: &[Row]) -> miette::Result<Option<String>> {
     let Some(entry) = &add.keyring else { return Ok(None) };
-    let uses = |row: &&Row| row.profile.keyring_entry() == Some(entry) && credential::is_needed(&row.profile);
-    let Some(row) = rows.iter().find(uses) else { return Ok(None) };
-    let is_missing = credential::is_stored(entry).await.is_ok_and(|stored| !stored);
+    let Some(row) = rows.iter().find(|row| row.shares(entry)) else {
+        if add.password_stdin {
+            return Err(usage!(
+                help = "remove --password-stdin, or change the rows; no profile was created",
+                "no profile has its password in the keyring entry '{entry}'"
+            ));
+        }
+        return Ok(None);
+    };
+    let is_missing = match credential::is_stored(entry).await {
+        Ok(is_stored) => !is_stored,
+        Err(CredentialError::Keyring { reason }) => {
+            return Err(keyring::unusable(&row.profile.name, &reason));
+        }
+        Err(error) => return Err(error.into()),
+    };
     if !is_missing && !add.password_stdin {
         return Ok(None);
     }
@@ -124,39 +153,33 @@ fn write(folders: &Folders, rows: &[Row]) -> miette::Result<()> {
 }
 
 /// Parses the file. Returns a profile for each row, or the mistakes, each with its line and column.
-fn rows(folders: &Folders, text: &str, defaults: &str, taken: &[&str]) -> Result<Vec<Row>, Vec<String>> {
+fn rows(folders: &Folders, text: &str, defaults: &str) -> Result<Vec<Row>, Vec<String>> {
     let (text, skipped) = without_hint(text);
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter(text))
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| vec![error.to_string()])?.clone();
-    let columns = columns(&header).map_err(|mistakes| {
-        mistakes.into_iter().map(|mistake| format!("line {}: {mistake}", skipped + 1)).collect::<Vec<_>>()
+    let read = rows::read(text, delimiter(text)).map_err(|error| vec![error])?;
+    if let Some(line) = read.unclosed {
+        return Err(vec![format!("line {}: a quote is not closed", skipped + line)]);
+    }
+    let mut records = read.rows.into_iter();
+    let header = records.next().unwrap_or(rows::Row { line: 1, fields: Vec::new() });
+    let columns = columns(&header.fields).map_err(|mistakes| {
+        let line = skipped + header.line;
+        mistakes.into_iter().map(|mistake| format!("line {line}: {mistake}")).collect::<Vec<_>>()
     })?;
     let (mut rows, mut mistakes) = (Vec::new(), Vec::new());
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    let mut lines_to = LineCounter { text: text.as_bytes(), at: 0, line: 1 };
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                mistakes.push(error.to_string());
-                continue;
-            }
-        };
-        let line = skipped + lines_to.line(record.position().map_or(0, csv::Position::byte));
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    for rows::Row { line, fields } in records {
+        let line = skipped + line;
+        let fields: Vec<&str> = fields.iter().map(|field| field.trim()).collect();
         // A spreadsheet may end with empty rows.
-        if record.iter().all(str::is_empty) {
+        if fields.iter().all(|field| field.is_empty()) {
             continue;
         }
-        if record.len() != columns.len() {
-            mistakes.push(format!("line {line}: expected {} fields, got {}", columns.len(), record.len()));
+        if fields.len() != columns.len() {
+            mistakes.push(format!("line {line}: expected {} fields, got {}", columns.len(), fields.len()));
             continue;
         }
-        let cells: Vec<(Column, &str)> = columns.iter().copied().zip(record.iter()).collect();
-        match row(folders, &cells, defaults, taken) {
+        let cells: Vec<(Column, &str)> = columns.iter().copied().zip(fields).collect();
+        match row(folders, &cells, defaults) {
             Ok(row) => {
                 // File names may ignore case.
                 let key = row.profile.name.to_lowercase();
@@ -180,30 +203,8 @@ fn rows(folders: &Folders, text: &str, defaults: &str, taken: &[&str]) -> Result
     if mistakes.is_empty() { Ok(rows) } else { Err(mistakes) }
 }
 
-/// Counts the lines up to a record. The position that the reader gives is before empty lines.
-struct LineCounter<'a> {
-    text: &'a [u8],
-    at: usize,
-    line: u64,
-}
-
-impl LineCounter<'_> {
-    /// Returns the line of the record at or after this byte. The bytes must increase.
-    fn line(&mut self, byte: u64) -> u64 {
-        let is_empty = |at: usize| self.text.get(at).is_some_and(|one| b"\r\n".contains(one));
-        let mut start = usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
-        while is_empty(start) {
-            start += 1;
-        }
-        let passed = self.text.get(self.at..start).unwrap_or_default();
-        self.line += passed.iter().filter(|one| **one == b'\n').count() as u64;
-        self.at = start;
-        self.line
-    }
-}
-
 /// Returns the text without Excel's line `sep=;`, and the number of removed lines.
-fn without_hint(text: &str) -> (&str, u64) {
+fn without_hint(text: &str) -> (&str, usize) {
     match text.split_once('\n') {
         Some((first, rest)) if first.trim().starts_with("sep=") => (rest, 1),
         _ => (text, 0),
@@ -217,14 +218,14 @@ fn delimiter(text: &str) -> u8 {
     [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')
 }
 
-fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<String>> {
+fn columns(header: &[String]) -> Result<Vec<Column>, Vec<String>> {
     let (mut columns, mut mistakes) = (Vec::new(), Vec::new());
     // A group is not a tenant.
     let known = || KEYS.iter().filter(|key| key.name != "connections");
-    for (at, word) in header.iter().enumerate() {
+    for (at, word) in header.iter().map(|word| word.trim()).enumerate() {
         let name = word.to_lowercase();
         let key = known().find(|key| key.name == name);
-        if header.iter().take(at).any(|other| other.to_lowercase() == name) {
+        if header.iter().take(at).any(|other| other.trim().to_lowercase() == name) {
             mistakes.push(format!("the column {word} appears twice"));
         } else if let Some(key) = key {
             columns.push(Column::Key(key));
@@ -248,10 +249,10 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<String>> {
 type Wrong = Vec<(Option<String>, String)>;
 
 /// Returns the profile of a row, or its mistakes with their columns.
-fn row(folders: &Folders, cells: &[(Column, &str)], defaults: &str, taken: &[&str]) -> Result<Row, Wrong> {
+fn row(folders: &Folders, cells: &[(Column, &str)], defaults: &str) -> Result<Row, Wrong> {
     let of_name = |message: String| vec![(Some(NAME.to_owned()), message)];
     let name = cells.iter().find(|(column, _)| matches!(column, Column::Name)).map_or("", |(_, cell)| cell);
-    if let Err(error) = profile::check_name(name, taken) {
+    if let Err(error) = profile::check_name(name, cli::taken()) {
         return Err(of_name(error.to_string()));
     }
     let existing = profile::path(folders, name);
@@ -270,11 +271,17 @@ fn row(folders: &Folders, cells: &[(Column, &str)], defaults: &str, taken: &[&st
     parsed.map(|profile| Row { path, text: text.clone(), profile }).map_err(|error| {
         let is_column =
             |key: &str| cells.iter().any(|(column, _)| matches!(column, Column::Key(one) if one.name == key));
-        let wrong = error.mistakes.iter().map(|mistake| {
-            let key = key_at(&text, &mistake.span).filter(|key| is_column(key) && !error.is_included);
-            (key, mistake.message.clone())
-        });
-        wrong.collect()
+        let of_file = |file: &ProfileError| {
+            if file.is_included {
+                let place = |line: String| (None, format!("{}, {line}", file.path));
+                return file.lines().into_iter().map(place).collect::<Wrong>();
+            }
+            let wrong = file.mistakes.iter().map(|mistake| {
+                (key_at(&text, &mistake.span).filter(|key| is_column(key)), mistake.message.clone())
+            });
+            wrong.collect()
+        };
+        error.files().flat_map(of_file).collect()
     })
 }
 
@@ -321,7 +328,7 @@ mod tests {
         let folders = Folders::find(Some(temp.path())).unwrap();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         std::fs::write(folders.profile("there"), "").unwrap();
-        let rows = rows(&folders, text, defaults, &["status"]);
+        let rows = rows(&folders, text, defaults);
         (temp, folders, rows)
     }
 
@@ -389,6 +396,7 @@ mod tests {
                 "line 1: unknown column 'connections'; expected name and keys of a profile",
             ),
             ("name,kind\n", "it has no rows below the header"),
+            ("sep=;\nname;kind\na;teams\nb;\"teams\nc;teams\n", "line 4: a quote is not closed"),
         ] {
             assert_eq!(checked(text, SHARED).2.err().unwrap(), [mistake]);
         }

@@ -20,7 +20,7 @@ use crate::commands::{exit_code, last_used};
 use crate::credential;
 use crate::exit::Exit;
 use crate::platform::ShutdownSignals;
-use crate::profile::{Connections, Profile, Selected, Selection, select};
+use crate::profile::{Connections, Profile, Selected, Selection, select, unreadable_folders};
 use crate::shell::console::{self, Console};
 use crate::shell::{Attached, Losses};
 
@@ -29,6 +29,9 @@ const LISTED: usize = 20;
 
 /// Runs a command in each selected profile. Returns the highest exit code.
 pub async fn run(context: &Context, options: &Exec, selection: &Selection, task: Task) -> miette::Result<u8> {
+    for line in unreadable_folders(&context.folders) {
+        crate::errln!("{line}");
+    }
     let selected = select(&context.folders, selection)?;
     let needs_console = |one: &Selected| matches!(&one.profile, Ok(profile) if profile.service.is_none());
     if selected.iter().any(needs_console)
@@ -159,7 +162,7 @@ fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
     let help = report.help().map(|help| help.to_string());
     let text = match report.downcast_ref::<crate::profile::StoreError>() {
         // With the place of each mistake.
-        Some(crate::profile::StoreError::Mistakes(mistakes)) => mistakes.lines().join("; "),
+        Some(crate::profile::StoreError::Mistakes(mistakes)) => mistakes.lines_of_files().join("; "),
         _ => report.to_string(),
     };
     output.fail(&text, help.as_deref());

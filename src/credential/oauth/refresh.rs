@@ -87,17 +87,21 @@ pub async fn is_stored(entry: &str) -> Result<bool, TokenError> {
 pub async fn forget(folders: &Folders, entry: &str) -> Result<bool, TokenError> {
     // A renewal by another process would store the next token afterwards.
     let _lock = hold(&lock_file(folders, entry), SILENT_LOCK_TIMEOUT).await?;
+    delete(entry).await
+}
+
+/// Does so for a caller that has locked the entry.
+pub async fn delete(entry: &str) -> Result<bool, TokenError> {
     Ok(keyring::delete(&account(entry)).await?)
 }
 
 /// Copies the token of an entry of the keyring to another entry. Only one of the two entries may be used from then on:
-/// a service may accept a refresh token only once.
-pub async fn copy(folders: &Folders, from: &str, to: &str) -> Result<(), TokenError> {
+/// a service may accept a refresh token only once. Returns whether there was a token.
+pub async fn copy(folders: &Folders, from: &str, to: &str) -> Result<bool, TokenError> {
     let _lock = hold(&lock_file(folders, from), LOCK_TIMEOUT).await?;
-    if let Some(token) = keyring::find(&account(from)).await? {
-        keyring::store(&account(to), token).await?;
-    }
-    Ok(())
+    let Some(token) = keyring::find(&account(from)).await? else { return Ok(false) };
+    keyring::store(&account(to), token).await?;
+    Ok(true)
 }
 
 /// Returns the file that a process locks while it uses the token of an entry.

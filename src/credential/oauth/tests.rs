@@ -238,6 +238,17 @@ async fn a_sign_in_is_not_removed_while_a_process_uses_it() {
     drop(held);
 }
 
+#[tokio::test]
+async fn a_new_sign_in_does_not_use_the_earlier_refresh_token_and_keeps_it_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut authority = Authority::start().await;
+    let sign_in = authority.sign_in("prompt", &folders(folder.path()));
+    let sign_in = Arc::new(Arc::into_inner(sign_in).unwrap().replacing());
+    assert!(matches!(sign_in.renew(None).await, Err(TokenError::NeedsUser { .. })));
+    assert!(authority.asked.try_recv().is_err());
+    assert!(sign_in.state.lock().await.kept.is_some());
+}
+
 #[test]
 fn profiles_with_one_entry_share_its_lock() {
     let folder = tempfile::tempdir().unwrap();

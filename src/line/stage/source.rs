@@ -10,6 +10,7 @@ use super::path::located;
 use super::{content, date, folder, parse_json, search};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
+use crate::line::rows::{self, Row};
 use crate::line::syntax::CommandLine;
 use crate::psrp::clixml::Value;
 
@@ -77,22 +78,12 @@ fn table(bound: &Bound, text: &str) -> Result<Vec<Value>, LineError> {
             "Invalid delimiter \"{delimiter}\": expected one character, such as ';' or \"`t\"."
         )));
     };
-    // Windows PowerShell writes the type into a line above the names.
-    let text = match text.strip_prefix("#TYPE ") {
-        Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
-        None => text,
-    };
-    let mut rows = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes())
-        .into_records();
+    // As in PowerShell, a quote that is not closed ends with the text (tried).
+    let mut rows = rows::read(text, delimiter).map_err(|error| bound.wrong(&error))?.rows.into_iter();
     let mut names = bound.names("Header");
     if names.is_empty() {
         let Some(first) = rows.next() else { return Ok(Vec::new()) };
-        let first = first.map_err(|error| bound.wrong(&error.to_string()))?;
-        names = first.iter().map(str::to_owned).collect();
+        names = first.fields;
     }
     for (at, name) in names.iter_mut().enumerate() {
         if name.trim().is_empty() {
@@ -105,10 +96,9 @@ fn table(bound: &Bound, text: &str) -> Result<Vec<Value>, LineError> {
             "The member \"{twice}\" is already present: two columns have this name. Rename one, or name all with -Header."
         )));
     }
-    rows.map(|row| {
-        let row = row.map_err(|error| bound.wrong(&error.to_string()))?;
-        let cell = |at| row.get(at).map_or(Value::Null, Value::from);
-        Ok(Value::custom_object(names.iter().enumerate().map(|(at, name)| (name.clone(), cell(at)))))
-    })
-    .collect()
+    let object = |row: Row| {
+        let cells = row.fields.into_iter().map(Value::String).chain(std::iter::repeat(Value::Null));
+        Value::custom_object(names.iter().cloned().zip(cells))
+    };
+    Ok(rows.map(object).collect())
 }

@@ -25,6 +25,7 @@ impl ProfileError {
                     source_text: secret::mask_secrets(&source.text, &mistakes),
                     mistakes,
                     is_included: at > 0,
+                    is_of_team: false,
                     others: Vec::new(),
                 });
             }
@@ -38,6 +39,7 @@ impl ProfileError {
                 source_text: String::new(),
                 mistakes,
                 is_included: false,
+                is_of_team: false,
                 others: Vec::new(),
             },
         }

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, ProfileError};
+use super::secret::masked;
 use super::source::{Source, start_of};
 use crate::files::text;
 
@@ -60,7 +61,10 @@ fn table(sources: &[Source], at: usize) -> Result<DeTable<'_>, ProfileError> {
         let span = error.span().unwrap_or(0..0);
         let start = start_of(sources, at);
         let span = start + span.start..start + span.end;
-        ProfileError::of(sources, vec![Mistake { span, message: error.message().to_owned() }])
+        let error = ProfileError::of(sources, vec![Mistake { span, message: error.message().to_owned() }]);
+        // Another kind of file may contain a secret on any line.
+        let source_text = if at > 0 { masked(&error.source_text) } else { error.source_text };
+        ProfileError { source_text, ..error }
     })
 }
 

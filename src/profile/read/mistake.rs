@@ -19,6 +19,8 @@ pub struct ProfileError {
     pub mistakes: Vec<Mistake>,
     /// Whether the profile includes this file.
     pub is_included: bool,
+    /// Whether the profile is in the folder of a team, where lyncsh does not edit it.
+    pub is_of_team: bool,
     /// The mistakes of other files of the profile.
     pub others: Vec<Self>,
 }
@@ -33,10 +35,24 @@ fn verdict(text: &str, mistakes: &[Mistake]) -> String {
 }
 
 impl ProfileError {
-    /// Returns each mistake with its line.
+    /// Returns the errors of all files of the profile, this one first.
+    pub fn files(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// Returns each mistake of this file with its line.
     pub fn lines(&self) -> Vec<String> {
         let line = |one: &Mistake| format!("line {}: {}", self.line(one), one.message);
         self.mistakes.iter().map(line).collect()
+    }
+
+    /// Returns each mistake of all files with its line, and those of included files with their path.
+    pub fn lines_of_files(&self) -> Vec<String> {
+        let of_file = |file: &Self| {
+            let path = if file.is_included { format!("{}, ", file.path) } else { String::new() };
+            file.lines().into_iter().map(|line| format!("{path}{line}")).collect::<Vec<_>>()
+        };
+        self.files().flat_map(of_file).collect()
     }
 
     /// Returns the line of a mistake, starting at 1.
@@ -60,7 +76,7 @@ impl miette::Diagnostic for ProfileError {
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         let first = self.mistakes.first().map_or(1, |mistake| self.line(mistake));
-        if self.is_included {
+        if self.is_included || self.is_of_team {
             return Some(Box::new(format!("edit {}:{first}", self.path)));
         }
         let name = std::path::Path::new(&self.path).file_stem().unwrap_or_default().to_string_lossy();

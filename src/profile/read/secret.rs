@@ -58,7 +58,7 @@ fn has_user(value: &str) -> bool {
 }
 
 /// Masks a text, keeping its length in bytes.
-fn masked(text: &str) -> String {
+pub(super) fn masked(text: &str) -> String {
     let mask = |one: char| {
         if one.is_ascii_graphic() || !one.is_ascii() { "*".repeat(one.len_utf8()) } else { one.to_string() }
     };

@@ -177,9 +177,11 @@ impl Reader<'_> {
         self.table.get(key).map_or(0..0, Spanned::span)
     }
 
-    /// Reports a missing key, at `kind` or at the start of the file.
+    /// Reports a missing key: at `kind`, or at the start of the profile if an included file has `kind`.
     pub(super) fn missing(&mut self, message: String) {
-        self.mistake(self.span("kind"), message);
+        let kind = self.span("kind");
+        let is_own = self.sources.first().is_none_or(|own| kind.start < own.text.len());
+        self.mistake(if is_own { kind } else { 0..0 }, message);
     }
 
     pub(super) fn mistake(&mut self, span: Range<usize>, message: impl Into<String>) {
