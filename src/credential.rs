@@ -109,6 +109,12 @@ pub fn is_needed(profile: &Profile) -> bool {
     }
 }
 
+/// Returns whether `lyncsh login` stores a secret or a sign-in for a profile.
+pub fn has_login(profile: &Profile) -> bool {
+    let has_password = is_needed(profile) && profile.token_flow != TokenFlow::Federated;
+    keeps_refresh_token(profile) || (has_password && profile.keyring_entry().is_some())
+}
+
 /// Returns whether the keyring keeps the refresh token of a user's sign-in.
 pub fn keeps_refresh_token(profile: &Profile) -> bool {
     profile.token_flow.needs_user() && profile.keyring_entry().is_some()

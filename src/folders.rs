@@ -22,6 +22,13 @@ pub struct Folders {
 #[error("cannot find the home directory of this user; pass --config-dir or set LYNCSH_CONFIG_DIR")]
 pub struct NoHome;
 
+/// Returns a folder of the XDG base directories, which Unix shells and PowerShell use on macOS as well (PowerShell's
+/// `Platform.cs`); `usual` is its default below the home directory. Returns `None` if the home directory is not known.
+pub fn xdg(variable: &str, usual: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).filter(|value| !value.is_empty());
+    set.map(PathBuf::from).or_else(|| Some(directories::BaseDirs::new()?.home_dir().join(usual)))
+}
+
 impl Folders {
     /// Returns the user's folders. All of them are in `config`, if given.
     pub fn find(config: Option<&Path>) -> Result<Self, NoHome> {

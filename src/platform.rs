@@ -22,11 +22,13 @@ pub fn hash(bytes: &[u8]) -> u64 {
     })
 }
 
-/// Who can access a file or folder.
+/// Owner and permissions of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
     /// It belongs to this user; on Windows, also to the administrators or the system.
     pub is_own: bool,
+    /// The path is a symbolic link; the other fields are those of its target.
+    pub is_link: bool,
     /// Other users can read it. Always false on Windows, where files inherit the access list of their folder.
     pub is_readable: bool,
     /// Other users can change it. Always false on Windows.

@@ -16,7 +16,7 @@ mod wrap;
 use std::io::{self, IsTerminal as _, Write as _};
 
 pub use clean::{Colour, Shown, clean, clean_line, is_open, is_plain, without_colours};
-pub use log::Log;
+pub use log::{HeldLog, Log};
 pub use report::{print_report, rendered};
 pub use sgr::RESET;
 pub use wrap::{cut, cut_start, width, wrap, wrapped};

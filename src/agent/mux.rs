@@ -49,7 +49,7 @@ use crate::transport::{Connection, Error, stream};
 use self::client::Kind;
 use self::control::Control;
 pub use options::{Options, QUIET_DELAY};
-pub use status::{ClientInfo, ClientStatus, Count, State, Status, Traffic};
+pub use status::{ClientInfo, ClientStatus, Count, Counters, State, Status};
 
 /// Time limit for shells to end their streams.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -342,7 +342,7 @@ impl ControlServer {
                 attached: Some(client.attached),
                 commands: client.commands,
             };
-            let super::mux::Traffic { pipelines, received, sent, errors } = mux.traffic;
+            let super::mux::Counters { pipelines, received, sent, errors } = mux.counters;
             let (running, queued) = (mux.running, mux.queued);
             status.traffic = Traffic { running, queued, pipelines, received, sent, errors };
             status.shells = mux.clients.into_iter().map(attached).collect();

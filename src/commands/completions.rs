@@ -1,15 +1,18 @@
 //! `lyncsh completions`, and the requests of its scripts: the words that can follow on a command line.
 //! Reads files only; never connects.
 
+mod quoted;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use clap::{CommandFactory as _, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
-use clap_complete::env::Shells;
+use clap_complete::env::{Elvish, Fish, Powershell, Shells};
 use clap_complete::{CompleteEnv, Shell};
 use miette::IntoDiagnostic as _;
 
+use self::quoted::{QuotedBash, QuotedZsh};
 use super::names;
 use crate::cli::{self, Cli, Work};
 use crate::exports::Exports;
@@ -20,8 +23,8 @@ use crate::shell::console;
 
 /// Variable with the name of the shell that requests completions.
 const VARIABLE: &str = "LYNCSH_COMPLETE";
-/// Variable with the position of the word to complete; not set by every shell.
-const INDEX: &str = "_CLAP_COMPLETE_INDEX";
+/// The shells with completion.
+const SHELLS: Shells<'static> = Shells(&[&QuotedBash, &Elvish, &Fish, &Powershell, &QuotedZsh]);
 /// Value names of arguments that are names of profiles.
 const PROFILES: [&str; 4] = ["PROFILE", "PROFILES", "NAMES", "OLD"];
 
@@ -34,8 +37,7 @@ pub fn run(shell: Shell) -> miette::Result<()> {
 /// Returns the script that registers the completion in a shell.
 pub fn script(shell: Shell) -> miette::Result<Vec<u8>> {
     let mut script = Vec::new();
-    let shells = Shells::builtins();
-    if let Some(completer) = shells.completer(&shell.to_string()) {
+    if let Some(completer) = SHELLS.completer(&shell.to_string()) {
         completer
             .write_registration(VARIABLE, "lyncsh", "lyncsh", "lyncsh", &mut script)
             .into_diagnostic()?;
@@ -45,14 +47,14 @@ pub fn script(shell: Shell) -> miette::Result<Vec<u8>> {
 
 /// Answers a request of a shell and exits; returns if there is none.
 pub fn complete() {
-    CompleteEnv::with_factory(declaration).var(VARIABLE).complete();
+    CompleteEnv::with_factory(declaration).var(VARIABLE).shells(SHELLS).complete();
 }
 
 /// Returns the command line's declaration with the words of this user.
 fn declaration() -> clap::Command {
     let command = Cli::declaration().mut_args(with_words).mut_subcommands(|command| {
         // The name of a new profile is not completed.
-        if command.get_name() == "add" { command } else { command.mut_args(with_words) }
+        if command.get_name() == "add" { command } else { with_words_below(command) }
     });
     let Some(folders) = folders() else { return command };
     let taken = cli::taken();
@@ -72,6 +74,11 @@ fn declaration() -> clap::Command {
     )
 }
 
+/// Adds the completion of the values of a command and its subcommands.
+fn with_words_below(command: clap::Command) -> clap::Command {
+    command.mut_args(with_words).mut_subcommands(with_words_below)
+}
+
 /// Adds the completion of an argument's values.
 fn with_words(arg: clap::Arg) -> clap::Arg {
     let value = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str().to_owned());
@@ -86,13 +93,10 @@ fn with_words(arg: clap::Arg) -> clap::Arg {
 
 /// Returns the words before the one to complete, without the program.
 fn words() -> Vec<String> {
-    let mut words: Vec<String> = std::env::args_os()
-        .skip_while(|word| word != "--")
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let index = std::env::var(INDEX).ok().and_then(|index| index.parse().ok());
-    words.truncate(index.unwrap_or(words.len().saturating_sub(1)));
+    let words = quoted::plain(std::env::args_os().skip_while(|word| word != "--").skip(1));
+    let mut words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    // Not every shell passes the position.
+    words.truncate(quoted::index().unwrap_or(words.len().saturating_sub(1)));
     words.drain(..words.len().min(1));
     words
 }

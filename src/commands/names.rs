@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::usage::usage;
 use crate::cli;
-use crate::credential::oauth::TokenError;
 use crate::credential;
+use crate::credential::oauth::TokenError;
 use crate::folders::Folders;
 use crate::profile::{self, CredentialSource, Profile};
 
@@ -55,8 +55,22 @@ fn called() -> Option<String> {
     None
 }
 
-/// Returns a warning with the rename command if a command hides the profile.
-pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
+/// A profile that a command hides.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hidden {
+    pub problem: String,
+    /// The command that gives the profile another name.
+    pub advice: String,
+}
+
+impl std::fmt::Display for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}. {}.", self.problem, self.advice)
+    }
+}
+
+/// Returns the problem and the rename command if a command hides the profile.
+pub fn hidden(folders: &Folders, name: &str) -> Option<Hidden> {
     if !cli::taken().contains(&name) || !profile::path(folders, name).is_file() {
         return None;
     }
@@ -66,10 +80,10 @@ pub fn hidden(folders: &Folders, name: &str) -> Option<String> {
     }
     let (what, command) =
         if profile::of_team(folders, name).is_some() { ("Copy", "copy") } else { ("Rename", "rename") };
-    Some(format!(
-        "Cannot open the profile '{name}': lyncsh has a command of that name. {what} it with \
-         `lyncsh {command} {name} {other}`."
-    ))
+    Some(Hidden {
+        problem: format!("Cannot open the profile '{name}': lyncsh has a command of that name"),
+        advice: format!("{what} it with `lyncsh {command} {name} {other}`"),
+    })
 }
 
 /// Checks that a profile to change is not a team's.
@@ -233,10 +247,10 @@ mod tests {
         assert_eq!(hidden(&folders, "work"), None);
         for name in ["login", "status", "doctor", "help", "rename", "copy"] {
             std::fs::write(folders.profile(name), "").unwrap();
-            let line = hidden(&folders, name).unwrap();
+            let line = hidden(&folders, name).unwrap().to_string();
             assert!(line.contains(&format!("`lyncsh rename {name} {name}-profile`")), "{line}");
         }
         std::fs::write(folders.profile("login-profile"), "").unwrap();
-        assert!(hidden(&folders, "login").unwrap().contains("login-profile1`"));
+        assert!(hidden(&folders, "login").unwrap().advice.contains("login-profile1`"));
     }
 }

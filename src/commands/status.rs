@@ -10,14 +10,14 @@ use miette::IntoDiagnostic as _;
 use serde::Serialize;
 
 use super::slots::listed;
-use crate::agent::control::Status;
+use crate::agent::control::{Attached, Status};
 use crate::agent::control_client;
 use crate::agent::journal::{Entry, Journal};
 use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
 use crate::profile;
 use crate::screen::format_seconds;
-use crate::{output, platform};
+use crate::{credential, output, platform};
 
 /// Time limit for the answers of the agents with `--format`: a prompt must not wait for a stopped agent.
 const PROMPT_TIMEOUT: Duration = Duration::from_millis(100);
@@ -96,10 +96,10 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a hint at `lyncsh login`, if the profile's password is in the keyring.
+/// Returns a hint at `lyncsh login`, if it stores the profile's password.
 fn stores(folders: &Folders, name: &str) -> String {
     match profile::load(folders, name) {
-        Ok(profile) if profile.keyring_entry().is_some() => {
+        Ok(profile) if credential::has_login(&profile) => {
             format!(" (store another with `lyncsh login {name}`)")
         }
         _ => String::new(),
@@ -163,14 +163,16 @@ fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
     };
     let endpoint = agent.endpoint.as_ref().map_or("", url::Url::as_str);
     writeln!(text, "{profile}: open for {}, {endpoint} (agent {process})", format_seconds(open))?;
-    for shell in &agent.shells {
-        let program = shell.program.as_deref().unwrap_or("a shell");
-        let process = in_brackets(shell.process);
-        let since = shell.attached.map(format_seconds).unwrap_or_default();
-        let runs = if shell.commands.is_empty() { "idle".to_owned() } else { shell.commands.join(", ") };
-        writeln!(text, "  {program}{process}, attached for {since}, {runs}")?;
-    }
-    Ok(())
+    agent.shells.iter().try_for_each(|shell| writeln!(text, "  {}", shell_line(shell)))
+}
+
+/// Describes an attached shell in one line.
+pub fn shell_line(shell: &Attached) -> String {
+    let program = shell.program.as_deref().unwrap_or("a shell");
+    let process = in_brackets(shell.process);
+    let since = shell.attached.map(format_seconds).unwrap_or_default();
+    let runs = if shell.commands.is_empty() { "idle".to_owned() } else { shell.commands.join(", ") };
+    format!("{program}{process}, attached for {since}, {runs}")
 }
 
 fn describe_account(text: &mut String, agent: &Status) -> std::fmt::Result {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use miette::{IntoDiagnostic as _, WrapErr as _};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::view::{Account, Row, View};
@@ -20,7 +21,7 @@ use crate::agent::control_client;
 use crate::agent::paths::AgentPaths;
 use crate::exit::Exit;
 use crate::folders::Folders;
-use crate::platform::ShutdownSignals;
+use crate::platform::{Ending, ShutdownSignals};
 use crate::screen::{self, Stream};
 
 /// Interval between questions to the agents, which they answer without the endpoint.
@@ -45,21 +46,41 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
             "cannot show a live screen: {reason}"
         ));
     }
-    let signals = ShutdownSignals::catch().into_diagnostic()?;
+    let mut signals = ShutdownSignals::catch().into_diagnostic()?;
     let mut screen = Screen::open().into_diagnostic().wrap_err("cannot prepare the terminal")?;
-    watch(folders, &mut screen, signals).await.into_diagnostic().wrap_err("cannot draw the screen")
+    let mut stopping = JoinSet::new();
+    let result = watch(folders, &mut screen, &mut signals, &mut stopping).await;
+    drop(screen);
+    finish(stopping, &mut signals).await;
+    result.into_diagnostic().wrap_err("cannot draw the screen")
 }
 
-/// The terminal's alternate screen in raw mode. Dropping it restores the terminal; a panic does too, before its
-/// message.
+/// Waits for the agents that the user stopped before quitting, unless a signal arrives.
+async fn finish(mut stopping: JoinSet<String>, signals: &mut ShutdownSignals) {
+    while !stopping.is_empty() {
+        tokio::select! {
+            _ = signals.next() => return,
+            Some(stopped) = stopping.join_next() => {
+                if let Ok(message) = stopped {
+                    crate::errln!("{message}");
+                }
+            }
+        }
+    }
+}
+
+/// The terminal's alternate screen in raw mode. Dropping it restores the terminal, and then writes the log of the
+/// meantime; a panic restores the terminal before its message.
 struct Screen {
     terminal: ratatui::DefaultTerminal,
+    _log: screen::HeldLog,
     ended: Arc<AtomicBool>,
     keys: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Screen {
     fn open() -> std::io::Result<Self> {
+        let log = screen::HeldLog::start();
         let terminal = ratatui::try_init().inspect_err(|_| drop(ratatui::try_restore()))?;
         let ended = Arc::new(AtomicBool::new(false));
         let (sender, keys) = mpsc::unbounded_channel();
@@ -78,7 +99,7 @@ impl Screen {
                 }
             }
         });
-        Ok(Self { terminal, ended, keys })
+        Ok(Self { terminal, _log: log, ended, keys })
     }
 }
 
@@ -91,20 +112,20 @@ impl Drop for Screen {
     }
 }
 
-/// A result of a task beside the screen.
-enum News {
+/// Result of a task beside the screen.
+enum TaskResult {
     Rows(Vec<Row>),
     Accounts(Vec<Account>),
-    Stopped(String),
 }
 
 async fn watch(
     folders: &Folders,
     screen: &mut Screen,
-    mut signals: ShutdownSignals,
+    signals: &mut ShutdownSignals,
+    stopping: &mut JoinSet<String>,
 ) -> std::io::Result<ExitCode> {
     let mut view = View::new(Stream::Output.colour());
-    let (sender, mut news) = mpsc::unbounded_channel();
+    let (sender, mut results) = mpsc::unbounded_channel();
     let mut refresh = interval(REFRESH_INTERVAL);
     let mut accounts = interval(ACCOUNTS_INTERVAL);
     for timer in [&mut refresh, &mut accounts] {
@@ -115,28 +136,30 @@ async fn watch(
         tokio::select! {
             ending = signals.next() => return Ok(ending.exit_code().into()),
             event = screen.keys.recv() => {
-                let Some(event) = event else { return Ok(Exit::Success.into()) };
+                // The terminal is gone.
+                let Some(event) = event else { return Ok(Ending::Hangup.exit_code().into()) };
                 match effect(&event, &mut view) {
                     Effect::Nothing => {}
                     Effect::Quit(exit) => return Ok(exit.into()),
                     Effect::Stop(name) => {
                         view.message = format!("Stopping the agent of '{name}'…");
-                        spawn(&sender, folders, |folders| async move { News::Stopped(stopped(&folders, &name).await) });
+                        let folders = folders.clone();
+                        stopping.spawn(async move { stopped(&folders, &name).await });
                     }
                 }
             }
-            _ = refresh.tick() => spawn(&sender, folders, |folders| async move { News::Rows(rows(&folders).await) }),
+            _ = refresh.tick() => spawn(&sender, folders, |folders| async move { TaskResult::Rows(rows(&folders).await) }),
             _ = accounts.tick() => {
-                spawn(&sender, folders, |folders| async move { News::Accounts(accounts_of(&folders).await) });
+                spawn(&sender, folders, |folders| async move { TaskResult::Accounts(accounts_of(&folders).await) });
+            }
+            Some(stopped) = stopping.join_next() => {
+                view.message = stopped.unwrap_or_else(|error| error.to_string());
+                refresh.reset_immediately();
             }
             // The sender above is alive.
-            Some(news) = news.recv() => match news {
-                News::Rows(rows) => view.set_rows(rows),
-                News::Accounts(accounts) => view.accounts = accounts,
-                News::Stopped(message) => {
-                    view.message = message;
-                    refresh.reset_immediately();
-                }
+            Some(result) = results.recv() => match result {
+                TaskResult::Rows(rows) => view.set_rows(rows),
+                TaskResult::Accounts(accounts) => view.accounts = accounts,
             }
         }
     }
@@ -144,11 +167,11 @@ async fn watch(
 
 /// Starts a task that reports its result.
 fn spawn<F>(
-    sender: &mpsc::UnboundedSender<News>,
+    sender: &mpsc::UnboundedSender<TaskResult>,
     folders: &Folders,
     work: impl FnOnce(Folders) -> F + Send + 'static,
 ) where
-    F: Future<Output = News> + Send + 'static,
+    F: Future<Output = TaskResult> + Send + 'static,
 {
     let (sender, folders) = (sender.clone(), folders.clone());
     // Fails if the screen has ended.

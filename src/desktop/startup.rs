@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::block::{self, BlockError, Newline};
 use crate::files::replace::{New, replace};
+#[cfg(unix)]
+use crate::folders::xdg;
 use crate::shell::pwsh::find::Edition;
 
 /// File name of the startup script of the current user for all hosts (about_Profiles).
@@ -49,12 +51,7 @@ pub struct StartupScript {
 /// The home directory is not known.
 #[cfg(unix)]
 pub fn scripts() -> Result<Vec<StartupScript>, StartupError> {
-    // PowerShell follows the XDG base directories on macOS as well (`Platform.cs`).
-    let configuration = std::env::var_os("XDG_CONFIG_HOME").filter(|value| !value.is_empty());
-    let configuration = match configuration {
-        Some(folder) => PathBuf::from(folder),
-        None => directories::BaseDirs::new().ok_or(StartupError::NoHome)?.home_dir().join(".config"),
-    };
+    let configuration = xdg("XDG_CONFIG_HOME", ".config").ok_or(StartupError::NoHome)?;
     Ok(vec![StartupScript { edition: Edition::Core, path: configuration.join("powershell").join(FILE) }])
 }
 

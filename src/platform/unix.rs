@@ -41,16 +41,17 @@ pub fn is_own_folder(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.is_dir() && std::os::unix::fs::MetadataExt::uid(&metadata) == user())
 }
 
-/// Returns who can access a file or folder, without following a link.
+/// Returns the owner and the permissions of a file or folder, or of the target of a link.
 ///
 /// # Errors
 /// It does not exist, or its folder cannot be accessed.
 pub fn access(path: &Path) -> io::Result<Access> {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::symlink_metadata(path)?;
+    let metadata = std::fs::metadata(path)?;
     let mode = metadata.mode() & 0o7777;
     Ok(Access {
         is_own: metadata.uid() == user(),
+        is_link: path.is_symlink(),
         is_readable: mode & 0o055 != 0,
         is_writable: mode & 0o022 != 0,
         mode: Some(mode),

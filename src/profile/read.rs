@@ -19,7 +19,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::reader::Reader;
 use super::types::{Profile, own_proxy_entry};
-pub use include::sources;
+pub use include::{ReadText, sources};
 pub use mistake::{Mistake, ProfileError};
 pub use several::List;
 pub use source::Source;
@@ -40,6 +40,16 @@ pub fn parse(name: &str, path: &Path, text: &str) -> Result<Profile, ProfileErro
 /// Parses a profile's text. Files that it includes are read; `path` is not.
 pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
     read_sources(name, &sources(path, text)?)
+}
+
+/// Parses a profile's text like [`read`]; `read_text` returns the texts of the included files.
+pub fn read_with(
+    name: &str,
+    path: &Path,
+    text: &str,
+    read_text: &ReadText<'_>,
+) -> Result<Read, ProfileError> {
+    read_sources(name, &include::sources_with(path, text, read_text)?)
 }
 
 /// Parses the files of a profile with one connection.

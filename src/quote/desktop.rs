@@ -45,6 +45,41 @@ pub fn posix(words: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
+/// Escapes a word for a POSIX shell with backslashes, as the completion of bash does. A `~` keeps its meaning.
+pub fn posix_word(word: &str) -> String {
+    /// Characters with a meaning in bash.
+    const SPECIAL: &str = " \t\n!\"#$&'()*;<>?[\\]^`{|}";
+    let mut escaped = String::with_capacity(word.len());
+    for letter in word.chars() {
+        if SPECIAL.contains(letter) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// Returns a word of a POSIX shell without its backslashes and quotes, the last of which may be missing. Variables and
+/// other expansions stay as they are.
+pub fn without_quotes(word: &str) -> String {
+    let (mut plain, mut quote) = (String::with_capacity(word.len()), None);
+    let mut letters = word.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, quote) {
+            ('\'' | '"', None) => quote = Some(letter),
+            (letter, Some(open)) if letter == open => quote = None,
+            ('\\', None) => plain.extend(letters.next()),
+            // In double quotes, a backslash escapes only these.
+            ('\\', Some('"')) => match letters.next_if(|next| "$`\"\\".contains(*next)) {
+                Some(next) => plain.push(next),
+                None => plain.push('\\'),
+            },
+            (letter, _) => plain.push(letter),
+        }
+    }
+    plain
+}
+
 /// Quotes a command line for Windows programs (`CommandLineToArgvW`).
 pub fn windows(words: &[String]) -> String {
     let word = |word: &String| {
@@ -68,4 +103,35 @@ pub fn windows(words: &[String]) -> String {
         quoted + &"\\".repeat(backslashes) + "\""
     };
     words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn quotes_of_typed_words_are_removed() {
+        for (word, plain) in [
+            ("my\\ profile", "my profile"),
+            ("'my prof", "my prof"),
+            ("\"my \\\"x\\y", "my \"x\\y"),
+            ("a'b c'\"d e\"", "ab cd e"),
+            ("end\\", "end"),
+            ("$HOME/x", "$HOME/x"),
+        ] {
+            assert_eq!(without_quotes(word), plain, "{word}");
+        }
+        assert_eq!(posix_word("my profile"), "my\\ profile");
+        assert_eq!(posix_word("~/a-b_c.d,e=ü"), "~/a-b_c.d,e=ü");
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_words_are_read_back(word in "[ -~äß\t]*") {
+            prop_assert_eq!(without_quotes(&posix_word(&word)), word.clone());
+            prop_assert_eq!(without_quotes(&posix(std::slice::from_ref(&word))), word);
+        }
+    }
 }

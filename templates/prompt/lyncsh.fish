@@ -7,9 +7,12 @@ if not functions --query __lyncsh_fish_prompt
     end
     function fish_prompt
         set -l code $status
-        set -l agents (command lyncsh status --format '{name}:{shells}' 2>/dev/null)
-        if set --query agents[1]
-            printf '(%s) ' "$agents"
+        # fish reports a missing program even if its errors are discarded.
+        if command --query lyncsh
+            set -l agents (command lyncsh status --format '{name}:{shells}' 2>/dev/null)
+            if set --query agents[1]
+                printf '(%s) ' "$agents"
+            end
         end
         # The prompt of the user may show the exit code.
         __lyncsh_status $code

@@ -88,9 +88,16 @@ fn user(lines: &str) -> World {
 
 fn profile(world: &World, name: &str, lines: &str) {
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    // The findings do not depend on the umask.
+    let set = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(world.root(), 0o755);
+    set(&world.folders.profiles(), 0o755);
     let names_shell = lines.lines().any(|line| line.starts_with("shell"));
     let shell = if names_shell { "" } else { "shell = 'console'\n" };
     std::fs::write(world.folders.profile(name), format!("{shell}{lines}")).unwrap();
+    set(&world.folders.profile(name), 0o644);
 }
 
 /// Returns the lines of a profile with Basic for an endpoint.
@@ -265,7 +272,7 @@ async fn a_wrong_password_is_sent_once() {
     let journal = Journal::of(&world.folders);
     journal.write("work", Some(simulator::USER), session).unwrap().refused();
     let report = doctor(&world);
-    report.has("orphans", "warning", "the password for its removal was refused", "lyncsh login work");
+    report.has("orphans", "warning", "the password for its removal was refused", "correct the source of");
     report.has("sign-in", "skipped", "the endpoint refused this password before", "");
     assert_eq!((report.code, server.refusals()), (Some(0), 3), "{report}");
 }
@@ -348,6 +355,11 @@ async fn an_unsuitable_answer_is_reported_and_gets_no_credential() {
     );
     assert_eq!((report.code, sent), (Some(3), false), "{report}");
 
+    let (report, sent) = against(|| http("307 Moved", &[("Location", "/other?ticket")], b""), "").await;
+    report.has("schemes", "ok", "/other, which was not checked", "");
+    assert_eq!((report.code, sent), (Some(0), false), "{report}");
+    assert!(!report.to_string().contains("ticket"), "{report}");
+
     let (report, sent) = against(|| None, "[timeouts]\nconnect = '1s'").await;
     report.has("schemes", "failed", "did not answer a request without a credential within 1s", "`connect`");
     report.has("clock", "skipped", "because the endpoint did not answer", "");
@@ -396,6 +408,100 @@ fn an_unreachable_host_is_reported() {
     report.has("tcp", "failed", "Connection refused", "Check the name and port of the proxy");
     report.has("proxy", "skipped", "because the proxy was not reached", "");
     assert_eq!(report.code, Some(3), "{report}");
+    let lines = basic("https://no-such-host.invalid/");
+    let dead = dead.local_addr().unwrap();
+    let report = doctor(&user(&format!("{lines}proxy = 'http://{dead}'\n{slow}")));
+    let claimed = |row: &Value| row["check"] == "proxy" && row["state"] == "ok";
+    assert!(!report.findings().iter().any(claimed) && report.code == Some(3), "{report}");
+}
+
+#[test]
+fn an_agent_without_the_endpoints_answer_is_healthy() {
+    use std::io::{BufRead as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    let world = user(&basic("http://127.0.0.1:9/wsman"));
+    let paths = world.place();
+    paths.prepare().unwrap();
+    let lock = lyncsh::platform::private_file().create(true).truncate(false).open(&paths.lock).unwrap();
+    assert!(lyncsh::platform::hold(&lock).unwrap());
+    paths.name_process().unwrap();
+    let report = doctor(&world);
+    report.has("agent", "warning", "is starting or ending", "lyncsh doctor work");
+    // It answers a brief request only.
+    let listener = UnixListener::bind(&paths.control).unwrap();
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            std::io::BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+            if line.contains("\"brief\":true") {
+                let status = r#"{"event":"status","profile":"work","process":1,"user":null,"endpoint":null,
+                    "session":null,"open":60,"shells":[],"used":null,"allowed":null,"holders":[]}"#;
+                writeln!(stream, "{}", status.replace('\n', "")).unwrap();
+            } else {
+                silent.push(stream);
+            }
+        }
+    });
+    let report = doctor(&world);
+    report.has("agent", "warning", "process 1, an earlier version, session open for 1m", "lyncsh stop work");
+    report.has("sign-in", "ok", "the agent is signed in", "");
+    report.has("sessions", "skipped", "did not list its sessions in time", "");
+}
+
+#[test]
+fn a_journal_that_does_not_answer_is_reported_and_no_secret_is_sent() {
+    let world = user("");
+    let fetched = world.root().join("fetched");
+    let command = format!("echo 'secret-word' | tee '{}'", fetched.display());
+    profile(&world, "work", &basic("http://127.0.0.1:9/wsman").replace("echo 'secret-word'", &command));
+    let sessions = world.folders.state.join("sessions");
+    std::fs::create_dir_all(&sessions).unwrap();
+    // Opening a pipe waits for the other end.
+    let pipe = sessions.join(format!("{}.json", Uuid::new_v4()));
+    Program::new("mkfifo").args([&pipe]).run().good();
+    let report = doctor(&world);
+    report.has("orphans", "failed", "the journal of sessions did not answer within 4s", "");
+    report.has("secret", "skipped", "because the journal, which has the refused passwords, could not be", "");
+    assert!(!fetched.exists() && report.code == Some(3), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_withhold_all_secrets() {
+    let answer = || http("401 Unauthorized", &[("WWW-Authenticate", "Basic")], b"");
+    let server = Server::start(None, move |_| async move { answer() }).await;
+    let answer =
+        || http("407 Proxy Authentication Required", &[("Proxy-Authenticate", "Basic realm=\"x\"")], b"");
+    let proxy = Server::start(None, move |_| async move { answer() }).await;
+    let world = user("");
+    // Nothing may change: a fetched secret would be written to a file.
+    let command = |name: &str| {
+        format!("{{ command = \"echo 'secret-word' | tee '{}'\" }}", world.root().join(name).display())
+    };
+    let lines = |uri: &str| {
+        format!(
+            "kind = 'wsman'\nauthentication = 'basic'\nuri = '{uri}'\nuser = '{USER}'\nusr = 'x'\n\
+             credential = {}\nproxy_user = 'ann'\nproxy_credential = {}\n",
+            command("fetched"),
+            command("for-proxy")
+        )
+    };
+    profile(&world, "work", &lines(&format!("http://127.0.0.1:{}/wsman", server.port)));
+    let report = doctor(&world);
+    for check in ["secret", "sign-in", "sessions"] {
+        report.has(check, "skipped", "because the profile has mistakes", "");
+    }
+    report.has("schemes", "ok", "offered: Basic", "");
+    profile(&world, "work", &lines("https://no-such-host.invalid/wsman"));
+    let with_password = format!("http://ann:secret-word@127.0.0.1:{}", proxy.port);
+    let report = doctor_of(&world, "work", &[("HTTPS_PROXY", &with_password), ("NO_PROXY", "")]);
+    report.has("proxy", "skipped", "because the profile has mistakes", "");
+    let heads: Vec<String> =
+        server.asked().iter().chain(&proxy.asked()).map(|asked| asked.head.to_ascii_lowercase()).collect();
+    assert!(heads.len() == 2 && heads[1].starts_with("connect "), "{heads:?}");
+    assert!(heads.iter().all(|head| !head.contains("authorization:")), "{heads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -488,6 +594,11 @@ async fn the_shell_must_exist_and_be_new_enough() {
     let report = with(&own);
     report.has("shell", "ok", "PowerShell 7.5: ", "");
     assert_eq!(report.code, Some(0), "{report}");
+    std::fs::write(&pwsh, "#!/bin/sh\nexec sleep 60\n").unwrap();
+    let report = with(&own);
+    report.has("shell", "warning", "did not print its version within 6s", "--version");
+    assert_eq!(report.code, Some(0), "{report}");
+    version("7.5.0");
     let report = with("no-such-shell");
     report.has("shell", "failed", "cannot find the shell 'no-such-shell'", "shell = \"console\"");
     assert_eq!(report.code, Some(3), "{report}");
@@ -519,7 +630,7 @@ async fn each_mistake_is_a_finding_and_the_rest_is_checked() {
     let report = doctor(&world);
     report.has("profile", "failed", "work.toml: line 6: unknown key usr", "lyncsh edit work");
     report.has("profile", "failed", "work.toml: line 7: ", "lyncsh edit work");
-    report.has("sign-in", "ok", "accepted", "");
+    report.has("sign-in", "skipped", "because the profile has mistakes", "");
     assert_eq!(report.code, Some(3), "{report}");
     profile(&world, "work", "kind = 'wsman'\n");
     let report = doctor(&world);
@@ -571,7 +682,7 @@ async fn states_are_coloured_words_in_a_terminal_of_any_width() {
         assert_eq!(raw.contains("\x1b[31mfailed\x1b[0m"), name == "TERM", "{raw:?}");
         assert_eq!(raw.contains("\x1b[32mok\x1b[0m"), name == "TERM", "{raw:?}");
         let lines = terminal.text();
-        assert!(lines.lines().any(|line| line.starts_with("ok       sign-in")), "{lines}");
+        assert!(lines.lines().any(|line| line.starts_with("ok       schemes")), "{lines}");
         // Continuation lines are indented, and the terminal breaks none.
         assert!(lines.lines().filter(|line| line.starts_with("          ")).count() > 3, "{lines}");
     }

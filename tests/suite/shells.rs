@@ -33,6 +33,12 @@ fn written(world: &World, arguments: &[&str], name: &str) -> String {
     file.to_str().unwrap().to_owned()
 }
 
+/// Returns the path of a program.
+fn which(name: &str) -> std::path::PathBuf {
+    let found = std::env::split_paths(&path()).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is missing; `tests/run` installs it"))
+}
+
 /// Checks the syntax of a script.
 fn check(world: &World, shell: &str, file: &str) {
     let ran = program(world, shell, &["-n", file]).run();
@@ -59,6 +65,20 @@ fn a_prompt_shows_the_agents() {
     let zsh = "PROMPT='%# '; source prompt.zsh; source prompt.zsh; __lyncsh_prompt; print -rP -- $PROMPT";
     let prompt = program(&world, "zsh", &["-f", "-c", zsh]).run().good();
     assert!(prompt.starts_with("(work:1) ") && prompt.matches("work").count() == 1, "{prompt}");
+    // Without lyncsh, the prompts have no segment and print no errors.
+    let tools = world.root().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let lone_bash = "source prompt.bash; __lyncsh_prompt; printf '%s[]' \"$__lyncsh_agents\"";
+    let lone_zsh = "source prompt.zsh; __lyncsh_prompt; printf '%s[]' \"$__lyncsh_agents\"";
+    let lone_fish = "function fish_prompt; printf '[]'; end; source prompt.fish; fish_prompt";
+    for (shell, arguments) in [
+        ("bash", &["--norc", "--noprofile", "-c", lone_bash][..]),
+        ("zsh", &["-f", "-c", lone_zsh]),
+        ("fish", &["--no-config", "-c", lone_fish]),
+    ] {
+        let ran = program(&world, which(shell), arguments).env("PATH", &tools).run();
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), ("[]", ""), "{shell}");
+    }
     let environment = [("PATH", path().into_string().unwrap())];
     let mut terminal = Terminal::open_with(&world, "bash", &["--norc", "--noprofile", "-i"], environment);
     terminal.line(&format!(
@@ -95,9 +115,11 @@ fn profiles() -> World {
 }
 
 /// Command lines, and the words that complete their last word.
-const LINES: [(&str, &[&str]); 11] = [
+const LINES: [(&str, &[&str]); 13] = [
     ("lyncsh show ", &["--config-dir", "--help", "--json", "--verbose", "contoso", "fabrikam"]),
     ("lyncsh edit co", &["contoso"]),
+    ("lyncsh hook install co", &["contoso"]),
+    ("lyncsh hook print contoso fa", &["fabrikam"]),
     ("lyncsh stop contoso fa", &["fabrikam"]),
     ("lyncsh exec con", &["contoso"]),
     ("lyncsh exec --tag cu", &["customers"]),
@@ -108,6 +130,15 @@ const LINES: [(&str, &[&str]); 11] = [
     ("lyncsh contoso --she", &["--shell"]),
     ("lyncsh stat", &["status"]),
 ];
+
+/// Asserts the words of all [`LINES`], which a shell prints with a separator after each answer.
+fn assert_lines(shell: &str, out: &str) {
+    let answers: Vec<&str> = out.split_terminator("==\n").collect();
+    assert_eq!(answers.len(), LINES.len(), "{shell}: {out}");
+    for ((line, expected), out) in LINES.iter().zip(answers) {
+        assert_words(shell, line, out, expected);
+    }
+}
 
 /// Asserts the words; a shell may add a description and a space.
 fn assert_words(shell: &str, line: &str, out: &str, expected: &[&str]) {
@@ -135,9 +166,7 @@ fn real_shells_complete_profiles_tags_and_cmdlets() {
     let fish: String = LINES.iter().map(|(line, _)| ask(line)).collect();
     let out =
         program(&world, "fish", &["--no-config", "-c", &format!("source words.fish; {fish}")]).run().good();
-    for ((line, expected), out) in LINES.iter().zip(out.split("==\n")) {
-        assert_words("fish", line, out, expected);
-    }
+    assert_lines("fish", &out);
     // The name of a new profile is not completed.
     let out = program(&world, "bash", &["--norc", "-c", bash, "bash", "lyncsh add c"]).run().good();
     assert_words("bash", "lyncsh add c", &out, &[""]);
@@ -153,8 +182,38 @@ fn real_powershell_completes_profiles_tags_and_cmdlets() {
     let asked: String = LINES.iter().map(|(line, _)| ask(line)).collect();
     let script = format!("lyncsh completions powershell | Out-String | Invoke-Expression; {asked}");
     let out = program(&world, pwsh, &["-NoProfile", "-NonInteractive", "-Command", &script]).run().good();
-    for ((line, expected), out) in LINES.iter().zip(out.split("==\n")) {
-        assert_words("pwsh", line, out, expected);
+    assert_lines("pwsh", &out);
+}
+
+#[test]
+fn names_with_spaces_are_completed_at_a_terminal() {
+    let world = profiles();
+    for name in ["my other", "my profile"] {
+        std::fs::copy(world.folders.profile("contoso"), world.folders.profile(name)).unwrap();
+    }
+    let bash = ("bash", &["--norc", "--noprofile", "-i"][..], "");
+    let zsh = ("zsh", &["-f", "-i"][..], "autoload -Uz compinit; compinit -u;");
+    for (shell, arguments, prepared) in [bash, zsh] {
+        let file = written(&world, &["completions", shell], &format!("words.{shell}"));
+        let home = world.root().to_str().unwrap().to_owned();
+        let environment = [("PATH", path().into_string().unwrap()), ("HOME", home)];
+        let mut terminal = Terminal::open_with(&world, shell, arguments, environment);
+        terminal.line(&format!("PS1='ready> '; {prepared} source '{file}'; clear"));
+        terminal.ends_with("ready>");
+        // Ctrl-U clears the line.
+        for (keys, expected) in [
+            ("lyncsh cont\t", "lyncsh contoso"),
+            ("\u{15}lyncsh hook install fab\t", "lyncsh hook install fabrikam"),
+            ("\u{15}lyncsh my\t", "lyncsh my\\ "),
+            ("p\t", "lyncsh my\\ profile"),
+            ("--she\t", "lyncsh my\\ profile --shell"),
+            ("\u{15}lyncsh show \"my o\t", "lyncsh show \"my other\""),
+        ] {
+            terminal.press(keys);
+            terminal.ends_with(expected);
+        }
+        terminal.press("\u{15}exit\r");
+        assert_eq!(terminal.ended(), 0, "{shell}");
     }
 }
 

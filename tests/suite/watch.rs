@@ -48,18 +48,37 @@ fn a_signal_restores_the_terminal() {
     let world = World::without_endpoint();
     let mut terminal = Terminal::open(&world, "bash", &["--norc", "--noprofile", "-i"], "");
     terminal.line(&format!(
-        "cd '{}'; PS1='$?> '; stty -a > before; \"$LYNCSH\" watch; stty -a > after",
+        "cd '{}'; PS1='$?> '; stty -a > before; \"$LYNCSH\" watch; echo \"code $?\"; stty -a > after",
         world.root().display()
     ));
     terminal.sees("no running agents");
     let found = crate::stand_in::children(terminal.child.process_id().unwrap(), "lyncsh");
     signal(found[0], Signal::TERM);
-    terminal.ends_with("> ");
+    terminal.sees("code 143");
+    terminal.ends_with("0> ");
     terminal.line("cmp before after && echo 'the same'");
     terminal.sees("\nthe same");
     assert!(!terminal.text().contains("no running agents") && !terminal.hides_cursor());
     terminal.line("exit");
     terminal.ended();
+}
+
+#[test]
+fn a_confirmed_stop_is_finished_after_quitting() {
+    let world = World::simulated(&[], "");
+    world.attach();
+    let mut shell = world.child("idle");
+    shell.wait_for("ready");
+    // The log is written after the screen has ended.
+    let environment = [("LYNCSH_LOG", "trace".to_owned())];
+    let mut terminal = Terminal::open_with(&world, lyncsh(), &["watch"], environment);
+    terminal.sees("lyncsh watch: 1 agent, 1 shell");
+    assert!(!terminal.text().contains("TRACE"), "{}", terminal.text());
+    terminal.press("syq");
+    assert_eq!(terminal.ended(), 0);
+    terminal.sees("'work': the session is removed");
+    assert!(terminal.text().contains("TRACE"), "{}", terminal.text());
+    assert_eq!(world.shells(), 0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::options::Options;
 use super::pool::PoolCalls;
 use super::rewrite;
 use super::scheduler::{Scheduler, SchedulerAction};
-use super::status::{ClientId, ClientInfo, ClientStatus, Count, State, Status, Traffic};
+use super::status::{ClientId, ClientInfo, ClientStatus, Count, Counters, State, Status};
 use crate::psrp::client::ClientPool;
 use crate::psrp::clixml::Value;
 use crate::psrp::key::{KeyError, KeyPair};
@@ -44,7 +44,7 @@ pub struct Core {
     pub(super) scheduler: Scheduler<Ack>,
     pub(super) key: KeyExchange<Ack>,
     pub(super) pool_calls: PoolCalls,
-    pub(super) traffic: Traffic,
+    pub(super) counters: Counters,
     /// When the session was last kept alive.
     kept_alive: Instant,
     next_client: ClientId,
@@ -85,7 +85,7 @@ pub fn spawn(
         scheduler: Scheduler::new(options.max_runspaces, options.quiet, now),
         key: KeyExchange::default(),
         pool_calls: PoolCalls::default(),
-        traffic: Traffic::default(),
+        counters: Counters::default(),
         kept_alive: now,
         next_client: 0,
         from_clients,
@@ -122,8 +122,8 @@ impl Core {
             CoreInput::Writable(Some(permit)) => {
                 if let Some(request) = self.outbox.pop_front() {
                     if let ConnectionRequest::Send { outgoing, .. } = &request {
-                        self.traffic.sent += outgoing.message.size();
-                        self.traffic.pipelines += u64::from(outgoing.message.kind.starts_pipeline());
+                        self.counters.sent += outgoing.message.size();
+                        self.counters.pipelines += u64::from(outgoing.message.kind.starts_pipeline());
                     }
                     permit.send(request);
                 }
@@ -397,7 +397,7 @@ impl Core {
             idle: if running == 0 { self.scheduler.active().elapsed() } else { std::time::Duration::ZERO },
             running,
             queued: self.scheduler.queued(),
-            traffic: self.traffic,
+            counters: self.counters,
         }
     }
 

@@ -26,7 +26,7 @@ impl Core {
         }
         match event {
             ConnectionEvent::Message(message) => {
-                self.traffic.received += message.size();
+                self.counters.received += message.size();
                 self.remote_message(message);
             }
             ConnectionEvent::StopAcknowledged(id) => {
@@ -76,7 +76,7 @@ impl Core {
         let id = message.pipeline;
         let Some(pipeline) = self.scheduler.pipeline(id) else { return };
         if message.kind == MessageType::ErrorRecord && !pipeline.background {
-            self.traffic.errors += 1;
+            self.counters.errors += 1;
         }
         let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
@@ -102,7 +102,7 @@ impl Core {
     }
 
     fn pipeline_lost(&mut self, id: Uuid, reason: &str) {
-        self.traffic.errors += 1;
+        self.counters.errors += 1;
         // PowerShell writes the reason to the terminal unfiltered.
         let reason = clean(reason, Colour::Drop);
         let actions = self.scheduler.lost(id, reason.as_str(), Instant::now());

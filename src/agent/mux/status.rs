@@ -57,12 +57,12 @@ pub struct Status {
     pub running: usize,
     /// Pipelines waiting for a runspace.
     pub queued: usize,
-    pub traffic: Traffic,
+    pub counters: Counters,
 }
 
 /// Counters of the session, from its opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct Counters {
     /// Pipelines started on the endpoint.
     pub pipelines: u64,
     /// Bytes of messages from the endpoint.

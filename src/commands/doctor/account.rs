@@ -6,10 +6,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::finding::{Budget, Finding};
-use super::network::Way;
+use super::finding::{Budget, Finding, OVER};
+use super::network::NetworkPath;
 use crate::advice::fault;
 use crate::agent::control::{Holder, Status};
+use crate::agent::control_client;
 use crate::agent::journal::{Entry, Journal};
 use crate::agent::resolver::EndpointResolver;
 use crate::agent::slots;
@@ -35,9 +36,8 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
 const KDC_TIMEOUT: Duration = Duration::from_secs(4);
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(5);
 const LIST_TIMEOUT: Duration = Duration::from_secs(4);
+const AGENT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Reason of a skipped check.
-const OVER: &str = "the checks before it took all the time";
 /// WSManFault of a user without permission.
 const ACCESS_DENIED: u32 = 5;
 
@@ -49,9 +49,13 @@ pub enum Secret {
     Unknown(&'static str),
 }
 
-/// Checks that the secret is present. It is not shown, and the user is not asked.
-pub async fn secret(profile: &Profile, budget: Budget) -> (Finding, Secret) {
+/// Checks that the secret is present. It is not shown, and the user is not asked. `withheld`: the reason why it is not
+/// fetched.
+pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: Budget) -> (Finding, Secret) {
     const UNAVAILABLE: Secret = Secret::Unknown("the secret is not available");
+    if let Some(reason) = withheld {
+        return (Finding::skipped(SECRET, reason), Secret::Unknown(reason));
+    }
     if profile.credential == CredentialSource::System {
         let found = "none: the system's ticket or logon is used";
         return (Finding::ok(SECRET, found), Secret::Known(SecretString::default()));
@@ -260,36 +264,32 @@ async fn ticket(negotiation: &Arc<Negotiation>, uri: &Url, budget: Budget) -> (F
     (Finding::failed(KERBEROS, found, advice), Some("there is no Kerberos ticket".to_owned()))
 }
 
-/// Signs in to the endpoint and counts the account's sessions, without opening one. An agent with a session has
-/// this information: no credential is sent then.
+/// Signs in to the endpoint and counts the account's sessions, without opening one. An agent with a session can list
+/// them: no credential is sent then.
 pub async fn sessions(
     folders: &Folders,
     profile: &Profile,
     prepared: Prepared,
-    way: &Way,
+    path: &NetworkPath,
     agent: Option<&Status>,
     budget: Budget,
 ) -> Vec<Finding> {
-    if let Some(agent) = agent.filter(|agent| agent.open.is_some()) {
+    if agent.is_some_and(|agent| agent.open.is_some()) {
         let signed_in = Finding::ok(SIGN_IN, "the agent is signed in; the credential was not sent");
-        let count = match agent.used {
-            Some(_) => counted(profile, &agent.holders, true),
-            None => Finding::skipped(SESSIONS, "the endpoint does not list its sessions"),
-        };
-        return vec![signed_in, count];
+        return vec![signed_in, sessions_of_agent(folders, profile, budget).await];
     }
     let has_failed = prepared.findings.iter().any(|finding| finding.check == SIGN_IN);
     let skipped = |reason: &str| {
         let sign_in = (!has_failed).then(|| Finding::skipped(SIGN_IN, reason));
         sign_in.into_iter().chain([Finding::skipped(SESSIONS, reason)]).collect()
     };
-    let secret = match (&way.obstacle, prepared.secret) {
+    let secret = match (&path.obstacle, prepared.secret) {
         (Some(obstacle), _) => return skipped(obstacle),
         (None, Err(reason)) => return skipped(&reason),
         (None, Ok(_)) if budget.is_over() => return skipped(OVER),
         (None, Ok(secret)) => secret,
     };
-    let endpoint = match (prepared.endpoint, &way.uri) {
+    let endpoint = match (prepared.endpoint, &path.uri) {
         (Some(endpoint), _) => endpoint,
         (None, Some(uri)) => match resolved(folders, profile, secret, uri.clone(), budget).await {
             Ok(endpoint) => endpoint,
@@ -297,10 +297,29 @@ pub async fn sessions(
         },
         (None, None) => return skipped("there is no endpoint"),
     };
-    asked(folders, profile, endpoint, budget).await
+    sign_in(folders, profile, endpoint, budget).await
 }
 
-async fn asked(folders: &Folders, profile: &Profile, mut endpoint: Endpoint, budget: Budget) -> Vec<Finding> {
+/// Counts the sessions that the agent lists.
+async fn sessions_of_agent(folders: &Folders, profile: &Profile, budget: Budget) -> Finding {
+    if budget.is_over() {
+        return Finding::skipped(SESSIONS, OVER);
+    }
+    match budget.limited(AGENT_TIMEOUT, control_client::status(folders, &profile.name)).await {
+        Ok(Ok(Some(status))) if status.used.is_some() => counted(profile, &status.holders, true),
+        Ok(Ok(Some(_))) => Finding::skipped(SESSIONS, "the endpoint does not list its sessions"),
+        Ok(Ok(None)) => Finding::skipped(SESSIONS, "the agent has ended"),
+        Ok(Err(_)) | Err(_) => Finding::skipped(SESSIONS, "the endpoint did not list its sessions in time"),
+    }
+}
+
+/// Signs in with a list of the sessions.
+async fn sign_in(
+    folders: &Folders,
+    profile: &Profile,
+    mut endpoint: Endpoint,
+    budget: Budget,
+) -> Vec<Finding> {
     let limit = budget.share(LIST_TIMEOUT);
     endpoint.limits.connect = endpoint.limits.connect.min(limit);
     endpoint.limits.operation = endpoint.limits.operation.min(limit);

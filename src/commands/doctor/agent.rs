@@ -1,35 +1,42 @@
 //! Checks of the agent, and of orphaned sessions.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::finding::{Budget, Finding};
+use super::finding::{Budget, CheckTimeout, Finding};
 use crate::agent::control::Status;
 use crate::agent::control_client;
 use crate::agent::journal::Entry;
 use crate::agent::paths::{AgentPaths, in_brackets};
+use crate::credential;
 use crate::folders::Folders;
+use crate::profile::Profile;
 use crate::screen::format_seconds;
 
 const CHECK: &str = "agent";
-/// Time for the agent's answer, for which it queries the endpoint.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for the agent's answer, for which it does not query the endpoint.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Checks that the agent, if there is one, answers and has this version. Returns its status as well.
 pub async fn agent(folders: &Folders, name: &str, budget: Budget) -> (Finding, Option<Status>) {
-    let asked = budget.limited(STATUS_TIMEOUT, control_client::status(folders, name)).await;
+    let limit = budget.share(STATUS_TIMEOUT);
+    let asked = control_client::brief_status(folders, name, limit).await;
     let process = AgentPaths::of(folders, name).holder();
     let silent = |reason: String| {
         let found = format!("the agent{} does not answer: {reason}", in_brackets(process));
         (Finding::failed(CHECK, found, Some(format!("stop it with `lyncsh stop {name}`"))), None)
     };
     match asked {
-        Ok(Ok(Some(status))) => (running(&status), Some(status)),
-        Ok(Ok(None)) => match process {
-            None => (Finding::ok(CHECK, "not running"), None),
-            Some(_) => silent("it is starting or ending".to_owned()),
-        },
-        Ok(Err(error)) => silent(error.to_string()),
-        Err(late) => silent(format!("nothing {}", late.within())),
+        Ok(Some(status)) => (running(&status), Some(status)),
+        Ok(None) if process.is_none() => (Finding::ok(CHECK, "not running"), None),
+        Ok(None) => {
+            let found = format!("the agent{} is starting or ending", in_brackets(process));
+            (Finding::warning(CHECK, found, format!("run `lyncsh doctor {name}` again")), None)
+        }
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            silent(format!("no answer {}", CheckTimeout(limit).within()))
+        }
+        Err(error) => silent(error.to_string()),
     }
 }
 
@@ -53,16 +60,30 @@ fn running(status: &Status) -> Finding {
     Finding::warning(CHECK, found, format!("run `lyncsh stop {profile}`, then `lyncsh {profile}`"))
 }
 
-/// Reports the orphaned sessions of a profile.
-pub fn orphans(name: &str, left: &[Entry]) -> Vec<Finding> {
+/// Reports the orphaned sessions of a profile, which may have mistakes. `left`: the orphaned sessions of all profiles.
+pub fn orphans(name: &str, profile: Option<&Profile>, left: Result<&[Entry], CheckTimeout>) -> Vec<Finding> {
     const CHECK: &str = "orphans";
+    let left = match left {
+        Ok(left) => left,
+        Err(late) => {
+            let found = format!("the disk with the journal of sessions did not answer {}", late.within());
+            return vec![Finding::failed(CHECK, found, None)];
+        }
+    };
     let of_profile = left.iter().filter(|entry| entry.profile == name);
     let findings = of_profile.map(|entry| {
         let since = format_seconds(entry.written.elapsed().unwrap_or_default());
         let found = format!("an orphaned session on {}, opened {since} ago", entry.session.endpoint);
         if entry.refused {
             let found = format!("{found}; the password for its removal was refused");
-            Finding::warning(CHECK, found, format!("store the correct password with `lyncsh login {name}`"))
+            let advice = if profile.is_some_and(credential::has_login) {
+                format!("store the correct password with `lyncsh login {name}`")
+            } else {
+                format!(
+                    "correct the source of the password, and run `lyncsh {name}`, which removes the session"
+                )
+            };
+            Finding::warning(CHECK, found, advice)
         } else {
             Finding::warning(CHECK, found, "run `lyncsh status`, which removes it")
         }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use crate::agent::control::Failure;
 use crate::transport;
 
+/// Reason of a check that was skipped because no time is left. Continues "because".
+pub const OVER: &str = "the checks before it took all the time";
+
 /// Time limit of all checks together. The rest of the 15 s is for the start and the output.
 const TOTAL: Duration = Duration::from_secs(14);
 /// The shortest time in which a missing answer means something.
@@ -16,7 +19,7 @@ const USEFUL: Duration = Duration::from_secs(1);
 /// The shortest share of the time.
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Result of a check.
+/// State of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -40,7 +43,7 @@ impl State {
     }
 }
 
-/// What was checked, what was found, and what to do.
+/// Result of one check, with its advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub check: &'static str,
@@ -93,11 +96,11 @@ pub struct Budget {
     end: Instant,
 }
 
-/// A check that did not end in its share of the time.
-#[derive(Clone, Copy, Debug)]
-pub struct Late(pub Duration);
+/// Error of a check that did not end within its time limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckTimeout(pub Duration);
 
-impl Late {
+impl CheckTimeout {
     /// Returns the end of the sentence "… did not answer".
     pub fn within(self) -> String {
         format!("within {}", humantime::format_duration(self.0))
@@ -106,7 +109,12 @@ impl Late {
 
 impl Budget {
     pub fn start() -> Self {
-        Self { end: Instant::now() + TOTAL }
+        Self::of(TOTAL)
+    }
+
+    /// Returns a budget of this time from now on.
+    pub fn of(time: Duration) -> Self {
+        Self { end: Instant::now() + time }
     }
 
     /// Returns whether the time that is left does not suffice for a check that needs an answer.
@@ -122,9 +130,13 @@ impl Budget {
         share.min(left).max(SHORTEST)
     }
 
-    pub async fn limited<T>(self, share: Duration, check: impl Future<Output = T>) -> Result<T, Late> {
+    pub async fn limited<T>(
+        self,
+        share: Duration,
+        check: impl Future<Output = T>,
+    ) -> Result<T, CheckTimeout> {
         let share = self.share(share);
-        tokio::time::timeout(share, check).await.map_err(|_| Late(share))
+        tokio::time::timeout(share, check).await.map_err(|_| CheckTimeout(share))
     }
 
     /// Runs calls that may block, such as those of a file system that does not answer.
@@ -132,8 +144,8 @@ impl Budget {
         self,
         share: Duration,
         calls: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Late> {
-        let late = Late(self.share(share));
+    ) -> Result<T, CheckTimeout> {
+        let late = CheckTimeout(self.share(share));
         match self.limited(share, tokio::task::spawn_blocking(calls)).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) | Err(_) => Err(late),

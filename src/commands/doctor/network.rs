@@ -1,7 +1,7 @@
-//! Checks of the way to an endpoint: discovery, name, TCP, proxy, TLS, clock, authentication schemes. No
+//! Checks of the network path to an endpoint: discovery, name, TCP, proxy, TLS, clock, authentication schemes. No
 //! credential is sent to the endpoint.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -9,20 +9,20 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::Url;
 
-use super::finding::{Budget, Finding};
+use super::finding::{Budget, Finding, OVER};
 use crate::agent::resolver::{EndpointResolver, trust};
 use crate::credential;
 use crate::discovery;
 use crate::folders::Folders;
 use crate::net::{
-    CertificateFacts, ClientCertificate, Fingerprint, Handshake, HostRefusal, Proxies, Proxy, ProxyError,
-    ProxyProblem, Trust, display, host_name, is_loopback,
+    CertificateFacts, ClientCertificate, Fingerprint, Handshake, Proxies, Proxy, ProxyError, ProxyProblem,
+    Trust, display, host_name, is_loopback,
 };
 use crate::profile::{Authentication, Profile};
 use crate::screen::format_seconds;
 use crate::security::KerberosProblem;
-use crate::transport::wsman::{Answered, Probe, Reached};
-use crate::transport::{Error, Operation, RedirectRefusal};
+use crate::transport::wsman::{Probe, ProbeConnection, ProbeResponse, check_redirect};
+use crate::transport::{Error, Operation};
 
 const DISCOVERY: &str = "discovery";
 const NAME: &str = "name";
@@ -50,15 +50,15 @@ const MIN_SKEW: Duration = Duration::from_secs(2);
 const MIN_DAYS: u64 = 30;
 const DAY: u64 = 24 * 60 * 60;
 
-/// The findings about the way, and what follows from them.
-pub struct Way {
+/// The findings about the network path to an endpoint, and what follows from them.
+pub struct NetworkPath {
     pub findings: Vec<Finding>,
     pub uri: Option<Url>,
     /// The reason why the credential cannot be sent to the endpoint.
     pub obstacle: Option<String>,
 }
 
-impl Way {
+impl NetworkPath {
     /// Skips the remaining checks. The reason continues "because".
     fn blocked(mut self, reason: &str) -> Self {
         for check in CHECKS {
@@ -72,40 +72,45 @@ impl Way {
     }
 }
 
-/// Checks the way of a profile to its endpoint.
-pub async fn way(
+/// Checks the network path of a profile to its endpoint. `withheld`: the reason why no secret may be fetched or sent,
+/// not even to a proxy.
+pub async fn path(
     folders: &Folders,
     profile: &Profile,
     certificate: Option<ClientCertificate>,
+    withheld: Option<&'static str>,
     budget: Budget,
-) -> Way {
-    let mut way = unsorted(folders, profile, certificate, budget).await;
-    way.findings.sort_by_key(|finding| CHECKS.iter().position(|check| *check == finding.check));
-    way
+) -> NetworkPath {
+    let mut path = unsorted(folders, profile, certificate, withheld, budget).await;
+    path.findings.sort_by_key(|finding| CHECKS.iter().position(|check| *check == finding.check));
+    path
 }
 
 async fn unsorted(
     folders: &Folders,
     profile: &Profile,
     certificate: Option<ClientCertificate>,
+    withheld: Option<&'static str>,
     budget: Budget,
-) -> Way {
-    let mut way = Way { findings: Vec::new(), uri: profile.uri.clone(), obstacle: None };
+) -> NetworkPath {
+    let mut path = NetworkPath { findings: Vec::new(), uri: profile.uri.clone(), obstacle: None };
     let mut access = EndpointResolver::new(folders, profile.clone(), None);
-    let asks = credential::proxy_needs_terminal(profile);
-    let proxies = if asks {
-        Proxies::new(profile.proxy.clone(), None)
+    let asks =
+        || credential::proxy_needs_terminal(profile).then_some("its password is asked for at each start");
+    let withheld = withheld.or_else(asks);
+    let proxies = if withheld.is_some() {
+        Proxies::anonymous(profile.proxy.clone())
     } else {
         match budget.limited(SECRET_TIMEOUT, access.proxies()).await {
             Ok(Ok(proxies)) => proxies,
             Ok(Err(error)) => {
-                way.findings.push(Finding::error(PROXY, &error));
-                return way.blocked("the password for the proxy is not available");
+                path.findings.push(Finding::error(PROXY, &error));
+                return path.blocked("the password for the proxy is not available");
             }
             Err(late) => {
                 let found = format!("the source of the proxy's password did not answer {}", late.within());
-                way.findings.push(Finding::failed(PROXY, found, None));
-                return way.blocked("the password for the proxy is not available");
+                path.findings.push(Finding::failed(PROXY, found, None));
+                return path.blocked("the password for the proxy is not available");
             }
         }
     };
@@ -115,53 +120,52 @@ async fn unsorted(
             Some(trust)
         }
         Ok(Err(error)) => {
-            way.findings.push(Finding::error(TLS, &error));
+            path.findings.push(Finding::error(TLS, &error));
             None
         }
         Err(late) => {
             let found = format!("the disk with the CA certificates did not answer {}", late.within());
-            way.findings.push(Finding::failed(TLS, found, None));
+            path.findings.push(Finding::failed(TLS, found, None));
             None
         }
     };
-    let uri = match (&way.uri, &trust) {
+    if budget.is_over() {
+        return path.blocked(OVER);
+    }
+    let uri = match (&path.uri, &trust) {
         (Some(uri), _) => uri.clone(),
-        (None, None) => return way.blocked("the CA certificates of the profile cannot be used"),
-        (None, Some(trust)) => match discovered(profile, trust, &proxies, budget).await {
+        (None, None) => return path.blocked("the CA certificates of the profile cannot be used"),
+        (None, Some(trust)) => match discover(profile, trust, &proxies, budget).await {
             (finding, Some(uri)) => {
-                way.findings.push(finding);
-                way.uri = Some(uri.clone());
+                path.findings.push(finding);
+                path.uri = Some(uri.clone());
                 uri
             }
             (finding, None) => {
-                way.findings.push(finding);
-                return way.blocked("the endpoint was not discovered");
+                path.findings.push(finding);
+                return path.blocked("the endpoint was not discovered");
             }
         },
     };
     let proxy = match proxies.route(&uri) {
         Ok(proxy) => proxy,
         Err(error) => {
-            way.findings.push(Finding::failed(PROXY, error.to_string(), Some(error.advice())));
-            return way.blocked("the proxy is not valid");
+            path.findings.push(Finding::failed(PROXY, error.to_string(), Some(error.advice())));
+            return path.blocked("the proxy is not valid");
         }
     };
-    let (findings, is_reached) = reached(&uri, proxy.as_ref(), budget).await;
-    way.findings.extend(findings);
-    if !is_reached {
-        return way.blocked(if proxy.is_some() {
-            "the proxy was not reached"
-        } else {
-            "the host was not reached"
-        });
+    let (findings, obstacle) = check_host(&uri, proxy.as_ref(), budget).await;
+    path.findings.extend(findings);
+    if let Some(obstacle) = obstacle {
+        return path.blocked(obstacle);
     }
     match trust {
-        Some(trust) => asked(way, profile, &uri, (trust, proxies, proxy, asks), budget).await,
-        None => way.blocked("the CA certificates of the profile cannot be used"),
+        Some(trust) => check_endpoint(path, profile, &uri, (trust, proxies, proxy, withheld), budget).await,
+        None => path.blocked("the CA certificates of the profile cannot be used"),
     }
 }
 
-async fn discovered(
+async fn discover(
     profile: &Profile,
     trust: &Trust,
     proxies: &Proxies,
@@ -175,8 +179,18 @@ async fn discovered(
     }
 }
 
-/// Checks the name and the port of the host to connect to: the endpoint's, or the proxy's.
-async fn reached(uri: &Url, proxy: Option<&Proxy>, budget: Budget) -> (Vec<Finding>, bool) {
+/// Checks the name and the port of the host to connect to: the endpoint's, or the proxy's. Returns also the reason why
+/// the endpoint cannot be checked.
+async fn check_host(
+    uri: &Url,
+    proxy: Option<&Proxy>,
+    budget: Budget,
+) -> (Vec<Finding>, Option<&'static str>) {
+    if budget.is_over() {
+        return (Vec::new(), Some(OVER));
+    }
+    let obstacle =
+        Some(if proxy.is_some() { "the proxy was not reached" } else { "the host was not reached" });
     let to = proxy.map_or(uri, |proxy| proxy.address.uri());
     let host = host_name(to).to_owned();
     let port = to.port_or_known_default();
@@ -206,13 +220,22 @@ async fn reached(uri: &Url, proxy: Option<&Proxy>, budget: Budget) -> (Vec<Findi
                 (Finding::ok(NAME, format!("{host}: {}", listed.join(", "))), addresses)
             }
             Ok(_) => {
-                return (vec![unreachable(NAME, format!("{host} has no address"), String::new())], false);
+                return (vec![unreachable(NAME, format!("{host} has no address"), String::new())], obstacle);
             }
             Err(reason) => {
-                return (vec![unreachable(NAME, format!("cannot resolve {host}: {reason}"), reason)], false);
+                return (
+                    vec![unreachable(NAME, format!("cannot resolve {host}: {reason}"), reason)],
+                    obstacle,
+                );
             }
         }
     };
+    if budget.is_over() {
+        return (vec![name], Some(OVER));
+    }
+    let (routed, unrouted): (Vec<_>, Vec<_>) = addresses.into_iter().partition(has_route);
+    // Without any route, the error of the connection is reported.
+    let (addresses, unrouted) = if routed.is_empty() { (unrouted, routed) } else { (routed, unrouted) };
     let share = budget.share(TCP_TIMEOUT);
     let connected = join_all(addresses.iter().map(async |address| {
         let since = Instant::now();
@@ -228,59 +251,83 @@ async fn reached(uri: &Url, proxy: Option<&Proxy>, budget: Budget) -> (Vec<Findi
     let tcp = match (open.as_slice(), closed.as_slice()) {
         ([], closed) => {
             let found = closed.join(", ");
-            return (vec![name, unreachable(TCP, format!("cannot connect to {found}"), found)], false);
+            return (vec![name, unreachable(TCP, format!("cannot connect to {found}"), found)], obstacle);
         }
-        (open, []) => Finding::ok(TCP, open.join(", ")),
+        (open, []) => Finding::ok(TCP, format!("{}{}", open.join(", "), not_tried(&unrouted))),
         // A program on this computer often listens on one of its two addresses.
         (open, _) if addresses.iter().all(|address| address.ip().is_loopback()) => {
             Finding::ok(TCP, open.join(", "))
         }
         (open, closed) => Finding::warning(
             TCP,
-            format!("{}; but not {}", open.join(", "), closed.join(", ")),
+            format!("{}; but not {}{}", open.join(", "), closed.join(", "), not_tried(&unrouted)),
             format!("connections may be slow: correct the addresses of {host} in DNS"),
         ),
     };
-    (vec![name, tcp], true)
+    (vec![name, tcp], None)
+}
+
+/// Returns whether this computer has a route to an IPv6 address; without IPv6 it has none, and connections use the
+/// other addresses. Sends nothing: a UDP socket only looks for the route.
+fn has_route(address: &SocketAddr) -> bool {
+    let route = || UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?.connect(address);
+    address.is_ipv4() || route().is_ok()
+}
+
+/// Describes the addresses to which this computer has no route.
+fn not_tried(unrouted: &[SocketAddr]) -> String {
+    let listed: Vec<String> = unrouted.iter().map(|address| address.ip().to_string()).collect();
+    if listed.is_empty() {
+        String::new()
+    } else {
+        format!("; not tried without IPv6 on this computer: {}", listed.join(", "))
+    }
 }
 
 /// Checks the connection, and the answer to a request without a credential.
-async fn asked(
-    mut way: Way,
+async fn check_endpoint(
+    mut path: NetworkPath,
     profile: &Profile,
     uri: &Url,
-    (trust, proxies, proxy, asks): (Trust, Proxies, Option<Proxy>, bool),
+    (trust, proxies, proxy, withheld): (Trust, Proxies, Option<Proxy>, Option<&'static str>),
     budget: Budget,
-) -> Way {
+) -> NetworkPath {
+    if budget.is_over() {
+        return path.blocked(OVER);
+    }
     let limit = profile.limits.connect;
     let probe = Probe::new(uri, trust.clone(), proxies.clone(), limit.min(budget.share(CONNECT_TIMEOUT)));
-    let reached = match &probe {
+    let connected = match &probe {
         // A proxy with Kerberos waits for a KDC.
-        Ok(probe) => match budget.limited(CONNECT_TIMEOUT + Duration::from_secs(1), probe.reach()).await {
-            Ok(reached) => reached,
+        Ok(probe) => match budget.limited(CONNECT_TIMEOUT + Duration::from_secs(1), probe.connect()).await {
+            Ok(connected) => connected,
             Err(late) => Err(Error::Timeout { operation: Operation::Connect, limit: late.0 }),
         },
         Err(error) => Err(error.clone()),
     };
-    way.findings.push(match (&proxy, &reached) {
+    path.findings.push(match (&proxy, &connected) {
         (None, _) => Finding::ok(PROXY, "none"),
         (Some(_), Err(error @ Error::Proxy(ProxyError::Failed { problem, .. })))
-            if asks && matches!(**problem, ProxyProblem::Required { .. }) =>
+            if withheld.is_some() && matches!(**problem, ProxyProblem::Required { .. }) =>
         {
             tracing::debug!("{error}");
-            way.findings.push(Finding::skipped(PROXY, "its password is asked for at each start"));
-            return way.blocked("the proxy needs the password that is asked for at each start");
+            path.findings.push(Finding::skipped(PROXY, withheld.unwrap_or_default()));
+            return path.blocked("the proxy needs a password, which was not sent");
         }
         (Some(_), Err(error @ Error::Proxy(_))) => {
-            way.findings.push(Finding::transport(PROXY, error));
-            return way.blocked("the proxy did not connect to the endpoint");
+            path.findings.push(Finding::transport(PROXY, error));
+            return path.blocked("the proxy did not connect to the endpoint");
         }
-        (Some(proxy), _) => Finding::ok(PROXY, format!("{} connects to the endpoint", proxy.address)),
+        // TLS begins after the proxy has connected to the endpoint.
+        (Some(proxy), Ok(_) | Err(Error::Certificate { .. } | Error::Handshake { .. })) => {
+            Finding::ok(PROXY, format!("{} connects to the endpoint", proxy.address))
+        }
+        (Some(_), Err(_)) => Finding::skipped(PROXY, "the connection was not opened"),
     });
-    let (probe, reached) = match (probe, reached) {
-        (Ok(probe), Ok(reached)) => {
-            way.findings.push(encrypted(uri, profile, reached.handshake()));
-            (probe, reached)
+    let (probe, connection) = match (probe, connected) {
+        (Ok(probe), Ok(connection)) => {
+            path.findings.push(tls(uri, profile, connection.handshake()));
+            (probe, connection)
         }
         (_, Err(Error::Certificate { endpoint, refused })) => {
             let fingerprint = refused.fingerprint;
@@ -289,65 +336,69 @@ async fn asked(
             if let Some(found) = fingerprint {
                 finding.found.push_str(&format!(" (fingerprint {found})"));
             }
-            way.findings.push(finding);
-            way.obstacle = Some("the certificate is not trusted".to_owned());
+            path.findings.push(finding);
+            path.obstacle = Some("the certificate is not trusted".to_owned());
             // The checks that send no secret continue with this certificate.
-            match again(uri, trust, proxies, fingerprint, budget).await {
+            match connect_pinned(uri, trust, proxies, fingerprint, budget).await {
                 Some(pinned) => pinned,
-                None => return way.blocked("the certificate is not trusted"),
+                None => return path.blocked("the certificate is not trusted"),
             }
         }
         (_, Err(error)) => {
-            way.findings.push(Finding::transport(TLS, &error));
-            return way.blocked("the connection was not opened");
+            path.findings.push(Finding::transport(TLS, &error));
+            return path.blocked("the connection was not opened");
         }
         (Err(error), Ok(_)) => {
-            way.findings.push(Finding::transport(TLS, &error));
-            return way.blocked("TLS cannot be set up");
+            path.findings.push(Finding::transport(TLS, &error));
+            return path.blocked("TLS cannot be set up");
         }
     };
-    match budget.limited(ANSWER_TIMEOUT.min(limit), probe.ask(reached)).await {
-        Ok(Ok(answered)) => {
-            way.findings.push(clock(profile, &answered));
-            let (finding, obstacle) = schemes(profile, uri, &answered);
-            way.findings.push(finding);
-            way.obstacle = way.obstacle.or(obstacle);
-            way
+    if budget.is_over() {
+        return path.blocked(OVER);
+    }
+    match budget.limited(ANSWER_TIMEOUT.min(limit), probe.send(connection)).await {
+        Ok(Ok(response)) => {
+            path.findings.push(clock(profile, &response));
+            let (finding, obstacle) = schemes(profile, uri, &response);
+            path.findings.push(finding);
+            path.obstacle = path.obstacle.or(obstacle);
+            path
         }
         Ok(Err(Error::Timeout { operation, limit })) => {
-            silent(way, Error::Timeout { operation, limit }, limit)
+            no_answer(path, Error::Timeout { operation, limit }, limit)
         }
         Ok(Err(error)) => {
-            way.findings.push(Finding::transport(SCHEMES, &error));
-            way.blocked("the endpoint did not answer")
+            path.findings.push(Finding::transport(SCHEMES, &error));
+            path.blocked("the endpoint did not answer")
         }
-        Err(late) => silent(way, Error::Timeout { operation: Operation::Connect, limit: late.0 }, late.0),
+        Err(late) => no_answer(path, Error::Timeout { operation: Operation::Connect, limit: late.0 }, late.0),
     }
 }
 
 /// The endpoint accepts connections and does not answer.
-fn silent(mut way: Way, error: Error, limit: Duration) -> Way {
+fn no_answer(mut path: NetworkPath, error: Error, limit: Duration) -> NetworkPath {
     let limit = humantime::format_duration(limit);
     let found = format!("the endpoint did not answer a request without a credential within {limit}");
-    way.findings.push(Finding::failed(SCHEMES, found, error.advice()));
-    way.blocked("the endpoint did not answer")
+    path.findings.push(Finding::failed(SCHEMES, found, error.advice()));
+    path.blocked("the endpoint did not answer")
 }
 
 /// Connects again, and accepts only the certificate that was refused.
-async fn again(
+async fn connect_pinned(
     uri: &Url,
     mut trust: Trust,
     proxies: Proxies,
     refused: Option<Fingerprint>,
     budget: Budget,
-) -> Option<(Probe, Reached)> {
+) -> Option<(Probe, ProbeConnection)> {
     (trust.pin, trust.certificate) = (Some(refused?), None);
     let probe = Probe::new(uri, trust, proxies, budget.share(CONNECT_TIMEOUT)).ok()?;
-    let reached = budget.limited(CONNECT_TIMEOUT, probe.reach()).await.ok()?.ok()?;
-    Some((probe, reached))
+    let connection = budget.limited(CONNECT_TIMEOUT, probe.connect()).await.ok()?.ok()?;
+    Some((probe, connection))
 }
 
-fn encrypted(uri: &Url, profile: &Profile, handshake: Option<&Handshake>) -> Finding {
+/// Reports the encryption of the connection.
+fn tls(uri: &Url, profile: &Profile, handshake: Option<&Handshake>) -> Finding {
     let Some(handshake) = handshake else {
         let how = if profile.authentication.has_context() {
             "the messages are sealed"
@@ -388,11 +439,12 @@ fn encrypted(uri: &Url, profile: &Profile, handshake: Option<&Handshake>) -> Fin
     }
 }
 
-fn clock(profile: &Profile, answered: &Answered) -> Finding {
-    let Some(date) = answered.date else {
+/// Compares the clocks.
+fn clock(profile: &Profile, response: &ProbeResponse) -> Finding {
+    let Some(date) = response.date else {
         return Finding::skipped(CLOCK, "the endpoint's answer has no date");
     };
-    let (skew, word) = match date.duration_since(answered.now) {
+    let (skew, word) = match date.duration_since(response.now) {
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };
@@ -408,7 +460,7 @@ fn clock(profile: &Profile, answered: &Answered) -> Finding {
 }
 
 /// Checks the offered authentication schemes. Returns also the reason why the credential cannot be sent.
-fn schemes(profile: &Profile, uri: &Url, answered: &Answered) -> (Finding, Option<String>) {
+fn schemes(profile: &Profile, uri: &Url, response: &ProbeResponse) -> (Finding, Option<String>) {
     let (wanted, usable): (&str, &[&str]) = match profile.authentication {
         Authentication::Basic => ("Basic", &["Basic"]),
         Authentication::Kerberos => ("Kerberos", &["Kerberos", "Negotiate"]),
@@ -417,10 +469,10 @@ fn schemes(profile: &Profile, uri: &Url, answered: &Answered) -> (Finding, Optio
         Authentication::Token => ("Bearer", &["Bearer"]),
         Authentication::Certificate => ("a client certificate", &[]),
     };
-    let offered = &answered.offered;
-    let status = answered.status.as_u16();
-    match (status, &answered.target) {
-        (300..=399, Some(target)) => return redirected(profile, uri, target),
+    let offered = &response.offered;
+    let status = response.status.as_u16();
+    match (status, &response.target) {
+        (300..=399, Some(target)) => return redirect(profile, uri, target),
         (401, _) if usable.is_empty() => {
             return (Finding::ok(SCHEMES, "none needed: the client certificate authenticates"), None);
         }
@@ -442,29 +494,66 @@ fn schemes(profile: &Profile, uri: &Url, answered: &Answered) -> (Finding, Optio
         }
         _ => {}
     }
-    let finding = Finding::transport(SCHEMES, &answered.error());
+    let finding = Finding::transport(SCHEMES, &response.error());
     // Some servers reject an empty request before they authenticate it.
-    let is_open = matches!(status, 400 | 405 | 411 | 415) || (status < 300 && !answered.is_page);
+    let is_open = matches!(status, 400 | 405 | 411 | 415) || (status < 300 && !response.is_page);
     if is_open || usable.is_empty() {
         return (finding.into_warning(), None);
     }
-    (finding, Some(format!("the endpoint answered {}", answered.status)))
+    (finding, Some(format!("the endpoint answered {}", response.status)))
 }
 
-fn redirected(profile: &Profile, uri: &Url, target: &str) -> (Finding, Option<String>) {
-    let refused = |refusal| {
-        let target = target.split(['?', '#']).next().unwrap_or_default().to_owned();
-        Error::Redirect { endpoint: display(uri), target, refusal }
-    };
-    let error = match uri.join(target).map(|target| profile.hosts().check(uri, &target)) {
-        Ok(Ok(())) => {
-            let found = format!("the endpoint redirects to {target}, which was not checked");
+/// Checks whether a session would follow a redirect.
+fn redirect(profile: &Profile, uri: &Url, target: &str) -> (Finding, Option<String>) {
+    match check_redirect(uri, target, &profile.hosts()) {
+        Ok(target) => {
+            let found = format!("the endpoint redirects to {}, which was not checked", display(&target));
             let reason = "the endpoint redirects before it authenticates".to_owned();
-            return (Finding::ok(SCHEMES, found), Some(reason));
+            (Finding::ok(SCHEMES, found), Some(reason))
         }
-        Ok(Err(HostRefusal::NotHttps)) => refused(RedirectRefusal::NotHttps),
-        Ok(Err(HostRefusal::Foreign)) => refused(RedirectRefusal::Foreign),
-        Err(_) => refused(RedirectRefusal::NotUri),
-    };
-    (Finding::transport(SCHEMES, &error), Some("the redirect is refused".to_owned()))
+        Err(error) => (Finding::transport(SCHEMES, &error), Some("the redirect is refused".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    #[tokio::test]
+    async fn checks_without_time_are_skipped() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let text = "kind = 'wsman'\nuri = 'https://127.0.0.1:9/wsman'\nuser = 'a@b.c'\n";
+        let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
+        let path = path(&folders, &profile, None, None, Budget::of(Duration::ZERO)).await;
+        assert_eq!(path.findings.len(), CHECKS.len() - 1, "{:?}", path.findings);
+        for finding in &path.findings {
+            assert_eq!((finding.state, &*finding.found), (State::Skipped, &*format!("because {OVER}")));
+        }
+        assert_eq!(path.obstacle.as_deref(), Some(OVER));
+    }
+
+    #[test]
+    fn addresses_without_a_route_are_named() {
+        assert_eq!(not_tried(&[]), "");
+        let unrouted = ["[2001:db8::1]:443".parse().unwrap()];
+        assert!(not_tried(&unrouted).ends_with("on this computer: 2001:db8::1"));
+        let has_ipv6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        assert_eq!(has_route(&"[::1]:443".parse().unwrap()), has_ipv6);
+    }
+
+    #[test]
+    fn the_target_of_a_redirect_is_shown_without_secrets() {
+        let text =
+            "kind = 'wsman'\nuri = 'https://a.example/wsman'\nuser = 'a@b.c'\nredirects = ['b.example']";
+        let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
+        let uri = profile.uri.clone().unwrap();
+        let (finding, obstacle) = redirect(&profile, &uri, "https://u:word@b.example/x?ticket=1");
+        assert_eq!(finding.found, "the endpoint redirects to https://b.example/x, which was not checked");
+        assert!(finding.state == State::Ok && obstacle.is_some());
+        let (finding, _) = redirect(&profile, &uri, "https://u:word@c.example/x?ticket=1");
+        assert_eq!(finding.state, State::Failed);
+        assert!(!finding.found.contains("word") && !finding.found.contains("ticket"), "{finding:?}");
+    }
 }

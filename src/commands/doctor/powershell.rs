@@ -1,6 +1,6 @@
 //! Checks of the hook, the modules of profiles, and shell completions. Blocking.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap_complete::Shell;
 
@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::commands::completions;
 use crate::desktop::startup;
 use crate::exports::Exports;
-use crate::folders::Folders;
+use crate::folders::{Folders, xdg};
 use crate::profile::Profile;
 use crate::shell::module::{self, Module};
 
@@ -105,8 +105,12 @@ pub fn completions() -> Finding {
     }
 }
 
-fn home() -> Option<directories::BaseDirs> {
-    directories::BaseDirs::new()
+fn home() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|home| home.home_dir().to_owned())
+}
+
+fn configuration() -> Option<PathBuf> {
+    xdg("XDG_CONFIG_HOME", ".config")
 }
 
 /// Returns the files in which the shells look for completions.
@@ -119,34 +123,25 @@ fn files() -> Vec<(Shell, PathBuf)> {
         (Shell::Zsh, PathBuf::from("/usr/share/zsh/site-functions/_lyncsh")),
         (Shell::Fish, PathBuf::from("/usr/share/fish/vendor_completions.d/lyncsh.fish")),
     ];
-    if let Some(home) = home() {
-        let (data, config) = (xdg("XDG_DATA_HOME", home.home_dir(), ".local/share"), configuration(&home));
-        files.push((Shell::Bash, data.join("bash-completion/completions/lyncsh")));
-        files.push((Shell::Fish, config.join("fish/completions/lyncsh.fish")));
-        files.push((Shell::Zsh, home.home_dir().join(".zfunc/_lyncsh")));
-    }
+    let own = [
+        (Shell::Bash, xdg("XDG_DATA_HOME", ".local/share"), "bash-completion/completions/lyncsh"),
+        (Shell::Fish, configuration(), "fish/completions/lyncsh.fish"),
+        (Shell::Zsh, home(), ".zfunc/_lyncsh"),
+    ];
+    files.extend(own.into_iter().filter_map(|(shell, folder, file)| Some((shell, folder?.join(file)))));
     files
 }
 
 /// Returns the files that a shell runs at its start.
 fn startup_files() -> Vec<(Shell, PathBuf)> {
-    let mut files = Vec::new();
-    if let Some(home) = home() {
-        files.push((Shell::Bash, home.home_dir().join(".bashrc")));
-        files.push((Shell::Zsh, home.home_dir().join(".zshrc")));
-        files.push((Shell::Fish, configuration(&home).join("fish/config.fish")));
-    }
+    let own = [
+        (Shell::Bash, home(), ".bashrc"),
+        (Shell::Zsh, home(), ".zshrc"),
+        (Shell::Fish, configuration(), "fish/config.fish"),
+    ];
+    let own = own.into_iter().filter_map(|(shell, folder, file)| Some((shell, folder?.join(file))));
+    let mut files: Vec<(Shell, PathBuf)> = own.collect();
     let scripts = startup::scripts().unwrap_or_default();
     files.extend(scripts.into_iter().map(|script| (Shell::PowerShell, script.path)));
     files
-}
-
-fn configuration(home: &directories::BaseDirs) -> PathBuf {
-    xdg("XDG_CONFIG_HOME", home.home_dir(), ".config")
-}
-
-/// Returns a folder of the XDG base directories, which the shells use on every system.
-fn xdg(variable: &str, home: &Path, usual: &str) -> PathBuf {
-    let set = std::env::var_os(variable).filter(|value| !value.is_empty());
-    set.map_or_else(|| home.join(usual), PathBuf::from)
 }

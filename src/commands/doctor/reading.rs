@@ -1,5 +1,6 @@
 //! Reads the profiles to check, also those with mistakes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::finding::Finding;
@@ -12,19 +13,21 @@ const CHECK: &str = "profile";
 /// Maximum number of times that lines with mistakes are left out: a mistake may hide others.
 const ATTEMPTS: usize = 3;
 
-/// One connection to check.
-pub struct Subject {
+/// A connection to check.
+pub struct CheckedConnection {
     pub name: String,
     pub findings: Vec<Finding>,
     /// Without the lines that have mistakes; `None` if the rest is not a profile.
     pub profile: Option<Profile>,
+    /// Lines were left out of the profile: it may name another endpoint or method than the user intends.
+    pub has_mistakes: bool,
 }
 
 /// The profiles of a command.
-pub struct Subjects {
+pub struct CheckedProfiles {
     /// Findings about the group; `None` for a single connection.
     pub group: Option<Vec<Finding>>,
-    pub connections: Vec<Subject>,
+    pub connections: Vec<CheckedConnection>,
     /// `shell` of the group or the connection.
     pub shell: Option<String>,
 }
@@ -33,14 +36,14 @@ pub struct Subjects {
 ///
 /// # Errors
 /// There is no profile with this name.
-pub fn read(folders: &Folders, name: &str) -> Result<Subjects, StoreError> {
+pub fn read(folders: &Folders, name: &str) -> Result<CheckedProfiles, StoreError> {
     let listed = match profile::load(folders, name) {
         Err(StoreError::Several { connections, .. }) => connections,
         Err(error @ (StoreError::Missing { .. } | StoreError::Name { .. })) => return Err(error),
         loaded => {
-            let connection = subject(folders, name, loaded);
+            let connection = connection(folders, name, loaded);
             let shell = connection.profile.as_ref().and_then(|profile| profile.shell.clone());
-            return Ok(Subjects { group: None, connections: vec![connection], shell });
+            return Ok(CheckedProfiles { group: None, connections: vec![connection], shell });
         }
     };
     let mut group: Vec<Finding> = hidden(folders, name).into_iter().collect();
@@ -50,8 +53,8 @@ pub fn read(folders: &Folders, name: &str) -> Result<Subjects, StoreError> {
             group.push(Finding::ok(CHECK, format!("{}: {}", connections.path.display(), listed.join(", "))));
             shell = connections.shell;
         }
-        Err(StoreError::Mistakes(error)) if Path::new(&error.path) == folders.profile(name) => {
-            group.extend(mistakes(&error));
+        Err(StoreError::Mistakes(error)) if Path::new(&error.path) == profile::path(folders, name) => {
+            group.extend(mistakes(folders, name, &error));
         }
         // Mistakes of a connection follow with it; they hide those of the group.
         Err(_) => is_reported = false,
@@ -63,21 +66,22 @@ pub fn read(folders: &Folders, name: &str) -> Result<Subjects, StoreError> {
                 error @ (StoreError::Missing { .. } | StoreError::Name { .. } | StoreError::Several { .. }),
             ) if !is_reported => group.push(Finding::error(CHECK, &error)),
             Err(StoreError::Missing { .. } | StoreError::Name { .. } | StoreError::Several { .. }) => {}
-            loaded => connections.push(subject(folders, one, loaded)),
+            loaded => connections.push(connection(folders, one, loaded)),
         }
     }
-    Ok(Subjects { group: Some(group), connections, shell })
+    Ok(CheckedProfiles { group: Some(group), connections, shell })
 }
 
-fn subject(folders: &Folders, name: &str, loaded: Result<Profile, StoreError>) -> Subject {
+fn connection(folders: &Folders, name: &str, loaded: Result<Profile, StoreError>) -> CheckedConnection {
     let mut findings: Vec<Finding> = hidden(folders, name).into_iter().collect();
+    let has_mistakes = loaded.is_err();
     let profile = match loaded {
         Ok(profile) => {
             findings.push(Finding::ok(CHECK, described(&profile)));
             Some(profile)
         }
         Err(StoreError::Mistakes(error)) => {
-            findings.extend(mistakes(&error));
+            findings.extend(mistakes(folders, name, &error));
             rest(folders, name, error)
         }
         Err(error) => {
@@ -85,7 +89,7 @@ fn subject(folders: &Folders, name: &str, loaded: Result<Profile, StoreError>) -
             None
         }
     };
-    Subject { name: name.to_owned(), findings, profile }
+    CheckedConnection { name: name.to_owned(), findings, profile, has_mistakes }
 }
 
 fn described(profile: &Profile) -> String {
@@ -96,28 +100,49 @@ fn described(profile: &Profile) -> String {
 
 /// Returns the finding of a profile that a command hides.
 fn hidden(folders: &Folders, name: &str) -> Option<Finding> {
-    let line = names::hidden(folders, name)?;
-    let (found, advice) = line.split_once(". ").unwrap_or((&line, ""));
-    Some(Finding::failed(CHECK, found, Some(advice.to_owned())))
+    let names::Hidden { problem, advice } = names::hidden(folders, name)?;
+    Some(Finding::failed(CHECK, problem, Some(advice)))
 }
 
-fn mistakes(error: &ProfileError) -> Vec<Finding> {
-    let help = miette::Diagnostic::help(error).map(|help| help.to_string());
-    let line = |line: String| Finding::failed(CHECK, format!("{}: {line}", error.path), help.clone());
-    error.lines().into_iter().map(line).collect()
+/// Returns a finding for each mistake in the files of a profile.
+fn mistakes(folders: &Folders, name: &str, error: &ProfileError) -> Vec<Finding> {
+    let is_own = profile::of_team(folders, name).is_none();
+    let of_file = |file: &ProfileError| {
+        let of_mistake = |mistake: &Mistake| {
+            let line = file.line(mistake);
+            let found = format!("{}: line {line}: {}", file.path, mistake.message);
+            let edit = format!("edit {}:{line}", file.path);
+            let advice = if is_own && !file.is_included {
+                format!("{edit}, or run `lyncsh edit {name}`")
+            } else {
+                edit
+            };
+            Finding::failed(CHECK, found, Some(advice))
+        };
+        file.mistakes.iter().map(of_mistake).collect::<Vec<_>>()
+    };
+    std::iter::once(error).chain(&error.others).flat_map(of_file).collect()
 }
 
-/// Reads a profile without the lines that have mistakes.
-fn rest(folders: &Folders, name: &str, error: ProfileError) -> Option<Profile> {
-    let path = folders.profile(name);
-    let mut text = text::read(&path).ok()?;
-    let mut mistakes = error.mistakes;
+/// Reads a profile without the lines that have mistakes, in its own file and those that it includes.
+fn rest(folders: &Folders, name: &str, mut error: ProfileError) -> Option<Profile> {
+    let path = profile::path(folders, name);
+    let mut left_out: BTreeMap<String, Vec<Mistake>> = BTreeMap::new();
     for _ in 0..ATTEMPTS {
-        text = without(&text, &mistakes);
-        match profile::read(name, &path, &text) {
+        let others = std::mem::take(&mut error.others);
+        for file in std::iter::once(error).chain(others) {
+            left_out.entry(file.path).or_default().extend(file.mistakes);
+        }
+        let read = |path: &Path| {
+            let text = text::read(path)?;
+            let mistakes = left_out.get(&path.display().to_string());
+            Ok(mistakes.map_or_else(|| text.clone(), |mistakes| without(&text, mistakes)))
+        };
+        let own = read(&path).ok()?;
+        match profile::read_with(name, &path, &own, &read) {
             Ok(Read::One(profile)) => return Some(*profile),
             Ok(Read::Several(_)) => return None,
-            Err(error) => mistakes = error.mistakes,
+            Err(next) => error = next,
         }
     }
     None
@@ -170,5 +195,41 @@ mod tests {
         assert!(found[0].contains("line 4") && profile.is_some(), "{found:?}");
         std::fs::write(folders.profile("work"), "usr = 'x'").unwrap();
         assert!(read(&folders, "work").unwrap().connections[0].profile.is_none());
+    }
+
+    #[test]
+    fn mistakes_of_included_files_are_left_out_of_these_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let folders = Folders::find(Some(temp.path())).unwrap();
+        let team = temp.path().join("team");
+        std::fs::create_dir_all(&team).unwrap();
+        std::fs::write(temp.path().join("config.toml"), "profiles = ['team']").unwrap();
+        let put = |name: &str, text: &str| std::fs::write(team.join(name), text).unwrap();
+        put("work.toml", "kind = 'wsman'\nuser = 'a'\ninclude = 'base.inc'\nusr = 1\n");
+        put(
+            "base.inc",
+            "tags = ['x']\nkeep = 5\nuri = 'https://a.b/c'\nproxy = 'none'\ninclude = 'torn.inc'\n",
+        );
+        put("torn.inc", "shell = 'console'\ntorn = \n");
+        let read = || read(&folders, "work").unwrap().connections.remove(0);
+        // A file that is not TOML hides the mistakes of the others.
+        let torn = read();
+        assert!(torn.findings[0].found.contains("torn.inc: line 2: "), "{:?}", torn.findings);
+        assert_eq!(torn.profile.unwrap().shell.as_deref(), Some("console"));
+        put("torn.inc", "shell = 'console'\n");
+        let CheckedConnection { findings, profile, has_mistakes, .. } = read();
+        let found: Vec<&str> = findings.iter().map(|one| one.found.as_str()).collect();
+        assert!(found.len() == 2 && found[0].contains("work.toml: line 4: "), "{found:?}");
+        assert!(found[1].contains("base.inc: line 2: "), "{found:?}");
+        // `lyncsh edit` does not change a team's profile.
+        let advice = findings[0].advice.clone().unwrap();
+        assert_eq!(advice, format!("edit {}:4", team.join("work.toml").display()));
+        let profile = profile.unwrap();
+        assert_eq!(
+            (profile.uri.unwrap().as_str(), profile.tags.as_slice()),
+            ("https://a.b/c", &["x".to_owned()][..])
+        );
+        assert_eq!(profile.proxy.to_string(), "none");
+        assert!(has_mistakes);
     }
 }

@@ -1,10 +1,12 @@
 //! Checks of the shell, and of the modules of the kinds that need PowerShell.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::finding::{Budget, Finding};
 use crate::folders::Folders;
 use crate::profile::Profile;
+use crate::quote::desktop;
 use crate::shell::pwsh::find::{Choice, PowerShell};
 use crate::shell::pwsh::modules;
 
@@ -54,7 +56,9 @@ pub async fn shell(
         Ok(Ok(version)) => Finding::ok(CHECK, format!("PowerShell {version}: {path}")),
         Ok(Err(error)) => Finding::error(CHECK, &error),
         Err(late) => {
-            Finding::failed(CHECK, format!("{path} did not print its version {}", late.within()), None)
+            // A slow start does not prevent a connection.
+            let found = format!("{path} did not print its version {}", late.within());
+            Finding::warning(CHECK, found, format!("run {} to see whether it starts", command(&shell.path)))
         }
     };
     (vec![finding], Some(shell))
@@ -78,6 +82,15 @@ pub async fn service(profile: &Profile, shell: Option<&PowerShell>, budget: Budg
             format!("PowerShell has no module {module} in its usual folders"),
             Some(format!("run in PowerShell: Install-Module -Name {module} -Scope CurrentUser")),
         ),
-        Err(late) => Finding::failed(CHECK, format!("the search did not end {}", late.within()), None),
+        Err(late) => {
+            let found = format!("the search for {module} did not end {}", late.within());
+            Finding::warning(CHECK, found, format!("run in PowerShell: Get-Module -ListAvailable {module}"))
+        }
     })
+}
+
+/// Returns the command line that prints the version of a PowerShell.
+fn command(path: &Path) -> String {
+    let words = [path.display().to_string(), "--version".to_owned()];
+    format!("`{}`", if cfg!(windows) { desktop::windows(&words) } else { desktop::posix(&words) })
 }

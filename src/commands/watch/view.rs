@@ -1,14 +1,16 @@
 //! The content of the live screen. Pure: it draws what it was given.
 
+use std::ops::Range;
+
 use indicatif::HumanBytes;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{List, ListItem, ListState, Paragraph, Wrap};
+use ratatui::widgets::{Paragraph, Wrap};
 
 use crate::agent::control::{Attached, Status};
-use crate::agent::paths::in_brackets;
+use crate::commands::status::shell_line;
 use crate::screen::{Colour, clean_line, cut, format_seconds, width};
 
 /// Columns between two columns.
@@ -24,6 +26,14 @@ pub struct Row {
     pub status: Option<Status>,
 }
 
+impl Row {
+    /// Returns the shells that are listed below the agent.
+    fn shells(&self) -> &[Attached] {
+        let open = self.status.as_ref().filter(|status| status.open.is_some());
+        open.map_or(&[], |status| &status.shells)
+    }
+}
+
 /// The sessions of a profile's account on its endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -37,6 +47,10 @@ pub struct Account {
 pub struct View {
     rows: Vec<Row>,
     selected: usize,
+    /// The first line of the agents and shells that is drawn.
+    top: usize,
+    /// Number of lines that the terminal showed.
+    height: usize,
     pub accounts: Vec<Account>,
     /// The profile of the question whether to stop its agent.
     pub asked: Option<String>,
@@ -94,6 +108,8 @@ impl View {
         Self {
             rows: Vec::new(),
             selected: 0,
+            top: 0,
+            height: 0,
             accounts: Vec::new(),
             asked: None,
             message: String::new(),
@@ -110,10 +126,53 @@ impl View {
         (self.rows, self.is_known) = (rows, true);
     }
 
-    /// Moves the selection.
+    /// Moves the selection. One step first scrolls through the shells of an agent with more shells than fit.
     pub fn select(&mut self, by: isize) {
+        let current = self.lines_of(self.selected);
+        let is_taller = self.height > 0 && current.len() > self.height;
+        match by {
+            1 if is_taller && current.end > self.bottom() => return self.top += 1,
+            -1 if is_taller && current.start < self.top => return self.top -= 1,
+            _ => {}
+        }
         let last = self.rows.len().saturating_sub(1);
         self.selected = self.selected.saturating_add_signed(by).min(last);
+        self.show_selected();
+        if by == isize::MAX {
+            self.top = self.lines_of(last).end.saturating_sub(self.height);
+        }
+    }
+
+    /// Returns the line after the last one that is drawn.
+    fn bottom(&self) -> usize {
+        self.top + self.height
+    }
+
+    /// Returns the lines of an agent and its shells.
+    fn lines_of(&self, at: usize) -> Range<usize> {
+        let count = |row: &Row| 1 + row.shells().len();
+        let start = self.rows.iter().take(at).map(count).sum();
+        start..start + self.rows.get(at).map_or(0, count)
+    }
+
+    /// Scrolls to the selected agent, and to as many of its shells as fit.
+    fn show_selected(&mut self) {
+        let lines = self.lines_of(self.selected);
+        if lines.end > self.bottom() {
+            self.top = lines.end.saturating_sub(self.height);
+        }
+        self.top = self.top.min(lines.start);
+    }
+
+    /// Follows a terminal of this height and the agents that are left.
+    fn fit(&mut self, height: usize) {
+        self.height = height;
+        let lines = self.lines_of(self.selected);
+        if lines.end <= self.top || lines.start >= self.bottom() {
+            self.show_selected();
+        }
+        let all = self.lines_of(self.rows.len()).start;
+        self.top = self.top.min(all.saturating_sub(height));
     }
 
     /// Asks whether to stop the selected agent.
@@ -121,7 +180,7 @@ impl View {
         self.asked = self.rows.get(self.selected).map(|row| row.name.clone());
     }
 
-    pub fn draw(&self, frame: &mut Frame) {
+    pub fn draw(&mut self, frame: &mut Frame) {
         let areas =
             Layout::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(FOOTER)]);
         let [head, body, foot] = areas.areas(frame.area());
@@ -141,10 +200,11 @@ impl View {
             let text = if self.is_known { "no running agents" } else { "" };
             frame.render_widget(Paragraph::new(text), body);
         } else {
-            let items =
-                self.rows.iter().enumerate().map(|(at, row)| self.item(at, row, names, &shown, columns));
-            let mut state = ListState::default().with_selected(Some(self.selected));
-            frame.render_stateful_widget(List::new(items), body, &mut state);
+            self.fit(usize::from(body.height));
+            let rows = self.rows.iter().enumerate();
+            let lines = rows.flat_map(|(at, row)| self.lines(at, row, names, &shown, columns));
+            let lines: Vec<Line> = lines.skip(self.top).take(self.height).collect();
+            frame.render_widget(Paragraph::new(lines), body);
         }
         let foot_text = match &self.asked {
             Some(name) => format!("Stop the agent of '{name}' and remove its session (y/N)?"),
@@ -163,17 +223,16 @@ impl View {
     }
 
     /// Returns the lines of an agent and its shells.
-    fn item(
+    fn lines(
         &self,
         at: usize,
         row: &Row,
         names: usize,
         shown: &[&Column],
         columns: usize,
-    ) -> ListItem<'static> {
+    ) -> Vec<Line<'static>> {
         let mut first = left(&row.name, names);
         let mut errors = None;
-        let mut lines = Vec::new();
         match &row.status {
             None => first.push_str("  does not answer"),
             Some(status) if status.open.is_none() => first.push_str("  connecting"),
@@ -185,7 +244,6 @@ impl View {
                     }
                     first.push_str(&value);
                 }
-                lines.extend(status.shells.iter().map(|shell| Line::from(shell_line(shell, columns))));
             }
         }
         let style =
@@ -198,8 +256,11 @@ impl View {
             }
             None => Line::styled(first, style),
         };
-        lines.insert(0, first);
-        ListItem::new(lines)
+        let shells = row.shells().iter().map(|shell| {
+            let text = format!("  {}", shell_line(shell));
+            Line::from(cut(clean_line(&text).as_str(), columns).0.to_owned())
+        });
+        std::iter::once(first).chain(shells).collect()
     }
 }
 
@@ -214,15 +275,6 @@ fn fitting(columns: usize) -> Vec<&'static Column> {
             fits
         })
         .collect()
-}
-
-/// Describes a shell in one line.
-fn shell_line(shell: &Attached, columns: usize) -> String {
-    let program = shell.program.as_deref().unwrap_or("a shell");
-    let runs = if shell.commands.is_empty() { "idle".to_owned() } else { shell.commands.join(", ") };
-    let since = shell.attached.map(format_seconds).unwrap_or_default();
-    let text = format!("  {program}{}, attached for {since}, {runs}", in_brackets(shell.process));
-    cut(clean_line(&text).as_str(), columns).0.to_owned()
 }
 
 /// Pads a text, or cuts it.
@@ -278,7 +330,7 @@ mod tests {
         view
     }
 
-    fn drawn(view: &View, columns: u16, rows: u16) -> (Vec<String>, Terminal<TestBackend>) {
+    fn drawn(view: &mut View, columns: u16, rows: u16) -> (Vec<String>, Terminal<TestBackend>) {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| view.draw(frame)).unwrap();
         let buffer = terminal.backend().buffer().clone();
@@ -288,7 +340,7 @@ mod tests {
 
     #[test]
     fn agents_and_shells_are_listed() {
-        let (lines, _) = drawn(&view(Colour::Drop), 100, 8);
+        let (lines, _) = drawn(&mut view(Colour::Drop), 100, 8);
         assert_eq!(
             lines,
             [
@@ -308,11 +360,11 @@ mod tests {
     fn a_narrow_terminal_shows_fewer_columns() {
         for columns in 1..120 {
             for rows in [1, 2, 5] {
-                let (lines, _) = drawn(&view(Colour::Keep), columns, rows);
+                let (lines, _) = drawn(&mut view(Colour::Keep), columns, rows);
                 assert!(lines.iter().all(|line| width(line) <= usize::from(columns)));
             }
         }
-        let (lines, _) = drawn(&view(Colour::Drop), 26, 8);
+        let (lines, _) = drawn(&mut view(Colour::Drop), 26, 8);
         assert_eq!(lines[1], "PROFILE  SHELLS  ERRORS");
         assert_eq!(lines[3], "work          1       5");
     }
@@ -320,11 +372,53 @@ mod tests {
     #[test]
     fn colours_follow_the_terminal() {
         for (colour, expected) in [(Colour::Keep, true), (Colour::Drop, false)] {
-            let (_, terminal) = drawn(&view(colour), 100, 8);
+            let (_, terminal) = drawn(&mut view(colour), 100, 8);
             let cells = &terminal.backend().buffer().content;
             assert_eq!(cells.iter().any(|cell| cell.fg != Color::Reset), expected);
             assert!(cells.iter().any(|cell| cell.modifier.contains(Modifier::REVERSED)), "the selection");
         }
+    }
+
+    #[test]
+    fn more_shells_than_rows_can_be_scrolled() {
+        let mut agent = row("work", 0);
+        let shells = &mut agent.status.as_mut().unwrap().shells;
+        *shells = (0..30).map(|process| Attached { process: Some(process), ..shells[0].clone() }).collect();
+        let mut view = View::new(Colour::Drop);
+        view.set_rows(vec![row("lab", 0), agent, row("last", 0)]);
+        // The agents and shells have six of the ten rows.
+        let body = |view: &mut View| drawn(view, 60, 10).0[2..8].to_vec();
+        let shell = |line: &String, process: u32| line.contains(&format!("(process {process}),"));
+        let lines = body(&mut view);
+        assert!(
+            lines[0].starts_with("lab") && lines[2].starts_with("work") && shell(&lines[3], 0),
+            "{lines:?}"
+        );
+        // The second agent is selected, and as many of its shells as fit are shown.
+        view.select(1);
+        let lines = body(&mut view);
+        assert!(lines[0].starts_with("work") && shell(&lines[1], 0) && shell(&lines[5], 4), "{lines:?}");
+        (0..25).for_each(|_| view.select(1));
+        let lines = body(&mut view);
+        assert!(shell(&lines[0], 24) && shell(&lines[5], 29), "{lines:?}");
+        // The same agents again do not scroll back.
+        view.set_rows(view.rows.clone());
+        assert_eq!(body(&mut view), lines);
+        view.select(1);
+        let lines = body(&mut view);
+        assert!(shell(&lines[3], 29) && lines[4].starts_with("last"), "{lines:?}");
+        view.ask();
+        assert_eq!(view.asked.take().as_deref(), Some("last"));
+        view.select(-1);
+        let lines = body(&mut view);
+        assert!(lines[0].starts_with("work"), "{lines:?}");
+        view.select(isize::MIN);
+        assert!(body(&mut view)[0].starts_with("lab"));
+        view.select(isize::MAX);
+        assert!(body(&mut view)[4].starts_with("last"));
+        // Fewer agents than the terminal has rows.
+        view.set_rows(vec![row("last", 0)]);
+        assert!(body(&mut view)[0].starts_with("last"));
     }
 
     #[test]
@@ -339,6 +433,6 @@ mod tests {
         view.set_rows(Vec::new());
         view.ask();
         assert_eq!(view.asked, None);
-        assert!(drawn(&view, 40, 6).0.contains(&"no running agents".to_owned()));
+        assert!(drawn(&mut view, 40, 6).0.contains(&"no running agents".to_owned()));
     }
 }

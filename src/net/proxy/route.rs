@@ -30,6 +30,8 @@ const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 pub struct Proxies {
     setting: ProxySetting,
     login: Option<Arc<ProxyLogin>>,
+    /// No proxy gets a login, not even that of an environment variable.
+    is_anonymous: bool,
     /// The logins at the system's proxies: the profile's by address, those of environment variables by name.
     logins: Arc<Mutex<HashMap<String, Arc<ProxyLogin>>>>,
 }
@@ -43,7 +45,12 @@ pub struct Proxy {
 
 impl Proxies {
     pub fn new(setting: ProxySetting, login: Option<ProxyLogin>) -> Self {
-        Self { setting, login: login.map(Arc::new), logins: Arc::default() }
+        Self { setting, login: login.map(Arc::new), ..Self::default() }
+    }
+
+    /// Returns proxies that get no login.
+    pub fn anonymous(setting: ProxySetting) -> Self {
+        Self { setting, is_anonymous: true, ..Self::default() }
     }
 
     /// Returns the proxy for a URI. Connections to this computer use only the profile's proxy.
@@ -102,6 +109,7 @@ impl Proxies {
         let address = address.and_then(|url| ProxyAddress::of(&url)).map_err(wrong)?;
         let login = match &self.login {
             Some(login) => Some(self.login_at(&address, login)),
+            None if self.is_anonymous => None,
             None => variable.and_then(|(name, _)| self.of_variable(name, &found)),
         };
         Ok(Some(Proxy { address, login }))
@@ -154,7 +162,9 @@ fn of_header(header: &HeaderValue) -> Option<(String, SecretString)> {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, login, logins: _ } = self;
-        f.debug_struct("Proxies").field("setting", setting).field("login", login).finish_non_exhaustive()
+        let Self { setting, login, is_anonymous, logins: _ } = self;
+        let mut shown = f.debug_struct("Proxies");
+        shown.field("setting", setting).field("login", login).field("is_anonymous", is_anonymous);
+        shown.finish_non_exhaustive()
     }
 }

@@ -58,13 +58,14 @@ fn is_own(owner: &str, user: &User) -> bool {
     owner == user.sid || POWERS.contains(&owner)
 }
 
-/// Returns who can access a file or folder.
+/// Returns the owner of a file or folder, or of the target of a link.
 ///
 /// # Errors
 /// It does not exist, or its owner cannot be read.
 pub fn access(path: &Path) -> io::Result<Access> {
-    let is_own = is_own(&owner(&wide(path))?, &User::of_this_process()?);
-    Ok(Access { is_own, is_readable: false, is_writable: false, mode: None })
+    let target = std::fs::canonicalize(path)?;
+    let is_own = is_own(&owner(&wide(&target))?, &User::of_this_process()?);
+    Ok(Access { is_own, is_link: path.is_symlink(), is_readable: false, is_writable: false, mode: None })
 }
 
 /// Returns whether a folder exists: on Windows, lyncsh only uses folders of the user.

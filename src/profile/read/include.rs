@@ -1,5 +1,6 @@
 //! Files of a profile: its own, and those that it includes.
 
+use std::io;
 use std::path::Path;
 
 use toml::Spanned;
@@ -10,6 +11,9 @@ use super::secret::masked;
 use super::source::{Source, start_of};
 use crate::files::text;
 
+/// Returns the text of a file.
+pub type ReadText<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;
+
 /// Maximum number of files of a profile.
 const MAX_FILES: usize = 8;
 
@@ -18,6 +22,15 @@ const MAX_FILES: usize = 8;
 /// # Errors
 /// A file is not TOML, or the file that it includes cannot be read.
 pub fn sources(path: &Path, text: &str) -> Result<Vec<Source>, ProfileError> {
+    sources_with(path, text, &text::read)
+}
+
+/// Returns the files of a profile like [`sources`]; `read` returns the texts of the included files.
+pub(super) fn sources_with(
+    path: &Path,
+    text: &str,
+    read: &ReadText<'_>,
+) -> Result<Vec<Source>, ProfileError> {
     let mut sources = vec![Source { path: path.to_owned(), text: text.to_owned() }];
     while let Some(last) = sources.last() {
         let failed = |mistake| ProfileError::of(&sources, vec![mistake]);
@@ -32,7 +45,7 @@ pub fn sources(path: &Path, text: &str) -> Result<Vec<Source>, ProfileError> {
         if sources.len() >= MAX_FILES {
             return Err(mistake(format!("expected at most {MAX_FILES} files that include each other")));
         }
-        let text = match text::read(&file) {
+        let text = match read(&file) {
             Ok(text) => text,
             Err(error) => return Err(mistake(format!("cannot read {}: {error}", file.display()))),
         };

@@ -114,38 +114,33 @@ impl PowerShell {
     /// Checks that the version is supported. The version is kept in `cache` until the program file changes.
     /// Windows PowerShell is always 5.1.
     pub async fn check(&self, cache: &Path) -> Result<(), FindError> {
-        if self.edition == Edition::Windows {
-            return Ok(());
-        }
         let file = cache.join(VERSIONS);
         let mut known = Known::read(&file);
-        let version = if let Some(version) = known.version(&self.path) {
-            version
-        } else {
-            let version = self.ask().await?;
-            if let Some(stamp) = Stamp::of(&self.path) {
-                known.0.insert(self.path.display().to_string(), Seen { stamp, version });
-                known.write(&file);
-            }
-            version
-        };
+        let (version, is_new) = self.known_or_asked(&known).await?;
+        if let Some(stamp) = Stamp::of(&self.path).filter(|_| is_new) {
+            known.0.insert(self.path.display().to_string(), Seen { stamp, version });
+            known.write(&file);
+        }
         self.supported(version).map(drop)
     }
 
     /// Returns the version, which is supported. Unlike [`PowerShell::check`], writes no file.
     pub async fn version(&self, cache: &Path) -> Result<Version, FindError> {
-        if self.edition == Edition::Windows {
-            return Ok(WINDOWS);
-        }
-        let version = match Known::read(&cache.join(VERSIONS)).version(&self.path) {
-            Some(version) => version,
-            None => self.ask().await?,
-        };
+        let (version, _) = self.known_or_asked(&Known::read(&cache.join(VERSIONS))).await?;
         self.supported(version)
     }
 
+    /// Returns the version, and whether the program had to be asked for it.
+    async fn known_or_asked(&self, known: &Known) -> Result<(Version, bool), FindError> {
+        match (self.edition, known.version(&self.path)) {
+            (Edition::Windows, _) => Ok((WINDOWS, false)),
+            (Edition::Core, Some(version)) => Ok((version, false)),
+            (Edition::Core, None) => Ok((self.ask().await?, true)),
+        }
+    }
+
     fn supported(&self, version: Version) -> Result<Version, FindError> {
-        if version < OLDEST {
+        if self.edition == Edition::Core && version < OLDEST {
             Err(FindError::TooOld { path: self.path.clone(), version })
         } else {
             Ok(version)

@@ -138,10 +138,6 @@ impl Http {
         &self.uri
     }
 
-    pub fn endpoint_name(&self) -> &str {
-        &self.name
-    }
-
     /// Sends one envelope and waits for its answer, both within `limit`. Errors name `operation`.
     pub async fn post(
         &self,

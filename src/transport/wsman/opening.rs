@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use url::Url;
 use uuid::Uuid;
 
 use super::creates;
 use super::endpoint::Endpoint;
 use super::fault::code;
+use super::redirect::{check_redirect, refused_redirect};
 use super::removing::{Left, remove_left};
 use super::shell::{Creation, Shell};
-use crate::net::{HostRefusal, display};
 use crate::transport::error::{Error, RedirectRefusal};
 
 /// Sends Create and waits for its answer; returns the target of a redirect. If the caller stops waiting,
@@ -68,22 +67,9 @@ async fn granted(
 
 /// Returns the endpoint of a redirect, if it may receive the credential.
 pub(super) fn redirected(endpoint: Endpoint, target: &str, followed: u8) -> Result<Endpoint, Error> {
-    let refused = |refusal| {
-        let from = display(&endpoint.uri);
-        // Without its query, which may contain tickets.
-        let target = target.split(['?', '#']).next().unwrap_or_default().to_owned();
-        Error::Redirect { endpoint: from, target, refusal }
-    };
     if followed >= endpoint.max_redirections {
-        return Err(refused(RedirectRefusal::TooMany));
+        return Err(refused_redirect(&endpoint.uri, target, RedirectRefusal::TooMany));
     }
-    let uri: Url = match endpoint.uri.join(target) {
-        Ok(uri) => uri,
-        Err(_) => return Err(refused(RedirectRefusal::NotUri)),
-    };
-    match endpoint.hosts.check(&endpoint.uri, &uri) {
-        Ok(()) => Ok(Endpoint { uri, ..endpoint }),
-        Err(HostRefusal::NotHttps) => Err(refused(RedirectRefusal::NotHttps)),
-        Err(HostRefusal::Foreign) => Err(refused(RedirectRefusal::Foreign)),
-    }
+    let uri = check_redirect(&endpoint.uri, target, &endpoint.hosts)?;
+    Ok(Endpoint { uri, ..endpoint })
 }

@@ -29,13 +29,13 @@ pub struct Probe {
 }
 
 /// An open connection.
-pub struct Reached {
+pub struct ProbeConnection {
     conn: Conn,
 }
 
 /// The answer to a request without a credential.
 #[derive(Clone, Debug)]
-pub struct Answered {
+pub struct ProbeResponse {
     pub status: StatusCode,
     /// The authentication schemes of a 401.
     pub offered: Vec<String>,
@@ -51,7 +51,7 @@ pub struct Answered {
     said: Option<String>,
 }
 
-impl Answered {
+impl ProbeResponse {
     /// Returns the error of a status that no PowerShell endpoint sends.
     pub fn error(&self) -> Error {
         Error::Http {
@@ -63,7 +63,7 @@ impl Answered {
     }
 }
 
-impl Reached {
+impl ProbeConnection {
     /// Returns the parameters of TLS; `None` without TLS.
     pub fn handshake(&self) -> Option<&Handshake> {
         self.conn.handshake()
@@ -82,20 +82,20 @@ impl Probe {
     }
 
     /// Opens a connection, through the proxy and with TLS.
-    pub async fn reach(&self) -> Result<Reached, Error> {
+    pub async fn connect(&self) -> Result<ProbeConnection, Error> {
         let (conn, _) = wire::open(&self.connector, &self.uri).await.map_err(|error| self.failed(&*error))?;
-        Ok(Reached { conn })
+        Ok(ProbeConnection { conn })
     }
 
     /// Sends an empty request, which executes nothing.
-    pub async fn ask(&self, reached: Reached) -> Result<Answered, Error> {
+    pub async fn send(&self, connection: ProbeConnection) -> Result<ProbeResponse, Error> {
         let late = Error::Timeout { operation: Operation::Connect, limit: self.limit };
-        tokio::time::timeout(self.limit, self.exchange(reached)).await.unwrap_or(Err(late))
+        tokio::time::timeout(self.limit, self.exchange(connection)).await.unwrap_or(Err(late))
     }
 
-    async fn exchange(&self, reached: Reached) -> Result<Answered, Error> {
+    async fn exchange(&self, connection: ProbeConnection) -> Result<ProbeResponse, Error> {
         let failed = |error: hyper::Error| self.failed(&error);
-        let (mut sender, driver) = http1::handshake(reached.conn).await.map_err(failed)?;
+        let (mut sender, driver) = http1::handshake(connection.conn).await.map_err(failed)?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::trace!("the connection of a probe ended: {error}");
@@ -110,13 +110,13 @@ impl Probe {
         let text =
             |name: HeaderName| head.headers.get(&name).and_then(|value: &HeaderValue| value.to_str().ok());
         let date = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-        let target = text(LOCATION).filter(|_| head.status.is_redirection());
-        Ok(Answered {
+        let target = head.headers.get(LOCATION).filter(|_| head.status.is_redirection());
+        Ok(ProbeResponse {
             status: head.status,
             offered: offered(&head.headers),
             date: date.map(SystemTime::from),
             now,
-            target: target.map(str::to_owned),
+            target: target.map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()),
             is_page: text(CONTENT_TYPE).is_some_and(is_page),
             endpoint: display(&self.uri),
             said: said(&head.headers, &body, 0),

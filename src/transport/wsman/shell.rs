@@ -13,6 +13,7 @@ use super::envelope::{
     SHELL_RESOURCE, ShellInfo, SignalCode, StreamPart, WsmanRequest,
 };
 use super::http::{Answer, Http};
+use super::redirect::refused_redirect;
 use crate::profile::Limits;
 use crate::psrp::client::Stream;
 use crate::transport::error::{Error, Operation, RedirectRefusal};
@@ -76,10 +77,6 @@ impl Shell {
         };
         shell.capacity = shell.measure();
         Ok(shell)
-    }
-
-    fn endpoint_name(&self) -> &str {
-        self.http.endpoint_name()
     }
 
     /// Returns how often the shell was disconnected and reconnected.
@@ -337,11 +334,9 @@ impl Shell {
                 Response::Fault(fault) => Err(Error::Fault(fault)),
                 response => Ok(response),
             },
-            Answer::Redirect(target) => Err(Error::Redirect {
-                endpoint: self.endpoint_name().to_owned(),
-                target,
-                refusal: RedirectRefusal::NotAtOpening,
-            }),
+            Answer::Redirect(target) => {
+                Err(refused_redirect(self.http.uri(), &target, RedirectRefusal::NotAtOpening))
+            }
         }
     }
 
