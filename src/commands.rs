@@ -43,6 +43,7 @@ pub mod watch;
 use std::process::ExitCode;
 
 use miette::{Context as _, IntoDiagnostic as _};
+use tokio::runtime::Runtime;
 
 use crate::agent;
 use crate::cli::{self, Cli, Command, Work};
@@ -66,6 +67,16 @@ pub fn start_log(verbosity: u8) {
     let filter = EnvFilter::try_from_env("LYNCSH_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let colour = screen::Stream::Error.colour() == screen::Colour::Keep;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(|| screen::Log).init();
+}
+
+/// Returns the async runtime for a command. A segment of a prompt, which has a few milliseconds, starts no threads.
+pub fn runtime(cli: &Cli) -> std::io::Result<Runtime> {
+    match cli.command {
+        Command::Status(cli::StatusOptions { format: Some(_), .. }) => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()
+        }
+        _ => Runtime::new(),
+    }
 }
 
 /// Runs one command.

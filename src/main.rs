@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         // The agent logs to its own file.
         commands::start_log(cli.common.verbose);
     }
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match commands::runtime(&cli) {
         Ok(runtime) => runtime,
         Err(error) => {
             lyncsh::errln!("lyncsh: cannot start the async runtime: {error}");

@@ -63,7 +63,7 @@ async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let asked = async {
         let connection = stream::connect(near, profile.limits);
-        let (session, _events) = Session::open(connection, HostInfo::null()).await?;
+        let (session, _events) = Session::attach(connection, HostInfo::null()).await?;
         let names = loop {
             // Repeated if a shell's command has preempted it.
             if let Some(names) = list(&session).await? {

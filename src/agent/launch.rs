@@ -285,7 +285,7 @@ impl Agent {
                 endpoint: "the agent".to_owned(),
                 reason: error.to_string(),
             })?;
-            Session::open(stream::connect(stream, limits), host).await
+            Session::attach(stream::connect(stream, limits), host).await
         }
     }
 

@@ -116,6 +116,13 @@ impl ClientPool {
         self
     }
 
+    /// Tells an agent that it need not wait between its capabilities and the state of the pool.
+    #[must_use]
+    pub fn accepting_early_state(mut self) -> Self {
+        self.application_arguments = pool::with_early_state(&self.application_arguments);
+        self
+    }
+
     pub fn id(&self) -> Uuid {
         self.id
     }

@@ -74,6 +74,10 @@ impl SessionCapability {
     }
 }
 
+/// Application argument of lyncsh's own clients: they accept the state of their pool at any time after the
+/// capabilities of the server.
+const ACCEPTS_EARLY_STATE: &str = "LyncshAcceptsEarlyState";
+
 /// INIT_RUNSPACEPOOL, a client's request to open a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitRunspacePool {
@@ -124,6 +128,18 @@ fn enumeration(type_name: &str, name: &str, number: i32) -> Value {
 /// Returns the body of APPLICATION_PRIVATE_DATA.
 pub fn application_private_data(data: Value) -> Value {
     Value::with_properties([("ApplicationPrivateData", data)])
+}
+
+/// Returns whether the client with these application arguments needs no time between the capabilities and the state of
+/// its pool.
+pub fn accepts_early_state(application_arguments: &Value) -> bool {
+    application_arguments.get(ACCEPTS_EARLY_STATE).is_some()
+}
+
+/// Returns application arguments for [`accepts_early_state`].
+pub(super) fn with_early_state(application_arguments: &Value) -> Value {
+    let entries = application_arguments.entries().unwrap_or_default().iter().cloned();
+    Value::primitive_dictionary(entries.chain([(ACCEPTS_EARLY_STATE.into(), true.into())]))
 }
 
 /// Returns a dictionary with the PSVersionTable, as in application arguments and private data.

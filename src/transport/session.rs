@@ -7,6 +7,8 @@
 //! beyond [`ABORT_AT`](super::backpressure::ABORT_AT) the slow pipeline is stopped and ends with an error.
 
 mod driver;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -52,6 +54,16 @@ impl Session {
         host: HostInfo,
     ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
         let mut pool = ClientPool::new(Uuid::new_v4(), host, (1, 1));
+        pool.open();
+        Self::open_pool(connection, pool).await
+    }
+
+    /// Does the same with a pool of an agent.
+    pub async fn attach(
+        connection: Connection,
+        host: HostInfo,
+    ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
+        let mut pool = ClientPool::new(Uuid::new_v4(), host, (1, 1)).accepting_early_state();
         pool.open();
         Self::open_pool(connection, pool).await
     }

@@ -11,12 +11,13 @@ use crate::psrp::client::ProtocolError;
 use crate::psrp::clixml::{ReadError, Value};
 use crate::psrp::key::KeyError;
 use crate::psrp::message::{Message, MessageType, Stream};
+use crate::psrp::pool::accepts_early_state;
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState};
 use crate::psrp::server::ServerEvent;
 use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
-/// Delay between the capabilities and the pool state sent to a client. PowerShell drops a pool state that
+/// Delay between the capabilities and the pool state sent to a PowerShell. It drops a pool state that
 /// arrives before its negotiation, on another thread, has finished, and may end the session then (7.6.9;
 /// ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
 const NEGOTIATION_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
@@ -142,8 +143,16 @@ impl Core {
     fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.host = rewrite::host_of_pool(&message.body)?;
-        client.server.receive(message)?;
+        let events = client.server.receive(message)?;
         client.opened();
+        let is_early = |event: &ServerEvent| match event {
+            ServerEvent::Open { application_arguments, .. } => accepts_early_state(application_arguments),
+            _ => false,
+        };
+        if events.iter().any(is_early) {
+            self.answer_client(id);
+            return Ok(());
+        }
         let reports = self.reports.clone();
         tokio::spawn(async move {
             tokio::time::sleep(NEGOTIATION_DELAY).await;

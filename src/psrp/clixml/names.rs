@@ -17,16 +17,17 @@ pub struct Names {
 }
 
 impl Names {
-    /// Number of names, and of lists, that are held. An endpoint that sends more gets its own copies of the
-    /// others.
+    /// Maximum number of names, and of lists, that are held; further ones are not shared.
     const MAX: usize = 4096;
+    /// Maximum length of a name in bytes, and of a list in names, that is held.
+    const MAX_LENGTH: usize = 256;
 
     pub(super) fn name(&mut self, text: &str) -> Name {
         if let Some(name) = self.names.get(text) {
             return Arc::clone(name);
         }
         let name = Name::from(text);
-        if self.names.len() < Self::MAX {
+        if self.names.len() < Self::MAX && text.len() <= Self::MAX_LENGTH {
             self.names.insert(Arc::clone(&name));
         }
         name
@@ -37,7 +38,8 @@ impl Names {
             return Arc::clone(list);
         }
         let list = TypeNames::from(names);
-        if self.lists.len() < Self::MAX {
+        let is_short = |name: &Name| name.len() <= Self::MAX_LENGTH;
+        if self.lists.len() < Self::MAX && names.len() <= Self::MAX_LENGTH && names.iter().all(is_short) {
             self.lists.insert(Arc::clone(&list));
         }
         list

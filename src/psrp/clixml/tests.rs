@@ -153,13 +153,23 @@ fn excessive_references_are_refused() {
     assert!(matches!(read(&bomb), Err(ReadError::TooManyReferences(_))));
 
     let limits = Limits { size: 4000, ..Limits::default() };
-    let names = format!("<Obj><TN RefId=\"0\"><T>{}</T></TN></Obj>", "a".repeat(1000));
-    let repeats = format!("<Obj><LST>{names}{}</LST></Obj>", "<Obj><TNRef RefId=\"0\"/></Obj>".repeat(50));
-    assert!(matches!(read_with(&repeats, limits, &mut Names::default()), Err(ReadError::TooLarge(4000))));
     assert!(matches!(
         read_with(&"a".repeat(5000), limits, &mut Names::default()),
         Err(ReadError::TooLarge(4000))
     ));
+}
+
+#[test]
+fn values_share_their_names_but_no_long_ones() {
+    let text = |name: &str| format!("<Obj><TN><T>{name}</T></TN><MS><I32 N=\"{name}\">1</I32></MS></Obj>");
+    let mut names = Names::default();
+    let mut shared = |name: &str| {
+        let [a, b] = [(); 2].map(|()| read_shared(&text(name), &mut names).unwrap());
+        let (a, b) = (a.as_object().unwrap(), b.as_object().unwrap());
+        (Arc::ptr_eq(&a.type_names, &b.type_names), Arc::ptr_eq(&a.extended[0].0, &b.extended[0].0))
+    };
+    assert_eq!(shared("DisplayName"), (true, true));
+    assert_eq!(shared(&"a".repeat(257)), (false, false));
 }
 
 #[test]

@@ -168,10 +168,11 @@ impl Driver {
     /// Returns whether to read from the connection: not while a reader's backlog is too long, unless another
     /// pipeline would be blocked.
     fn reads(&self) -> bool {
-        let entries = || self.pipelines.values();
+        // What waits for an ignored reader does not grow any more.
+        let entries = || self.pipelines.values().filter(|entry| !entry.ignored);
         self.ended.is_none()
             && backpressure::reads(entries().map(|entry| entry.waiting.load(Ordering::Relaxed)), || {
-                entries().any(|entry| !entry.backlog.is_held() && !entry.ignored)
+                entries().any(|entry| !entry.backlog.is_held())
             })
     }
 
@@ -245,7 +246,6 @@ impl Driver {
     fn ignore(&mut self, id: Uuid) {
         if let Some(entry) = self.pipelines.get_mut(&id).filter(|e| !e.ignored) {
             entry.ignored = true;
-            entry.waiting.store(0, Ordering::Relaxed);
             self.outbox.push_back(ConnectionRequest::Flow { pipeline: id, wanted: true });
             self.outbox.push_back(ConnectionRequest::Stop(id));
         }

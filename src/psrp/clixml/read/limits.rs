@@ -6,7 +6,7 @@ pub struct Limits {
     /// Nesting of values, including references, so that recursive functions on values are safe. PowerShell's
     /// own reader stops at 50.
     pub depth: usize,
-    /// Bytes of text, including type names repeated by references.
+    /// Bytes of text.
     pub size: usize,
     /// Number of values, with each reference counted as its whole target: a short text cannot represent a
     /// value that takes years to process.

@@ -42,13 +42,11 @@ pub(super) struct Reader<'a> {
     limits: Limits,
     objects: HashMap<Box<str>, Referred>,
     type_names: HashMap<Box<str>, TypeNames>,
-    /// Bytes of type names that references may still repeat.
-    repeatable: usize,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(source: Source<'a>, limits: Limits) -> Self {
-        Self { source, limits, objects: HashMap::new(), type_names: HashMap::new(), repeatable: limits.size }
+        Self { source, limits, objects: HashMap::new(), type_names: HashMap::new() }
     }
 
     /// Reads the text's single value.
@@ -198,8 +196,6 @@ impl<'a> Reader<'a> {
             .as_ref()
             .and_then(|id| self.type_names.get(id))
             .ok_or_else(|| ReadError::malformed("<TNRef> to unknown type names"))?;
-        let bytes: usize = names.iter().map(|name| name.len() + size_of::<Name>()).sum();
-        self.repeatable = self.repeatable.checked_sub(bytes).ok_or(ReadError::TooLarge(self.limits.size))?;
         Ok(Arc::clone(names))
     }
 
