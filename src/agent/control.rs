@@ -18,8 +18,13 @@ const MAX_LINE: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum ControlRequest {
-    /// Subscribes to all past and future events. The agent stays while the connection is open.
-    Watch,
+    /// Subscribes to all past and future events. The agent stays while the connection is open. `keeps`: after
+    /// this client, the session stays for the profile's `keep`, even if `lyncsh exec` has started the agent.
+    // Agents of earlier versions ignore `keeps`.
+    Watch {
+        #[serde(default)]
+        keeps: bool,
+    },
     /// Ends the watch. If the agent ends because of it, the connection stays open until the session is
     /// removed.
     Release,
@@ -227,9 +232,14 @@ mod tests {
         #[serde(tag = "request", rename_all = "kebab-case")]
         enum Earlier {
             Status,
+            Watch,
         }
         let brief = serde_json::to_string(&ControlRequest::Status { brief: true }).unwrap();
         assert_eq!(serde_json::from_str::<Earlier>(&brief).unwrap(), Earlier::Status);
+        let watch = serde_json::to_string(&ControlRequest::Watch { keeps: true }).unwrap();
+        assert_eq!(serde_json::from_str::<Earlier>(&watch).unwrap(), Earlier::Watch);
+        let request: ControlRequest = serde_json::from_str(r#"{"request":"watch"}"#).unwrap();
+        assert_eq!(request, ControlRequest::Watch { keeps: false });
         let request: ControlRequest = serde_json::from_str(r#"{"request":"status"}"#).unwrap();
         assert_eq!(request, ControlRequest::Status { brief: false });
         let status: Status = serde_json::from_str(

@@ -27,7 +27,7 @@ pub struct Handover {
     pub runtime: PathBuf,
     /// The launcher's number of `-v` options.
     pub verbosity: u8,
-    /// Time for which the session stays open without a shell, in place of the profile's.
+    /// Time for which the session stays open without a shell: zero for `lyncsh exec`, whatever the profile's.
     pub keep: Duration,
     /// Whether the profile's secret follows, after the proxy's.
     pub secret: bool,
@@ -53,8 +53,7 @@ impl Handover {
     }
 
     pub fn profile(&self) -> Result<Profile, ProfileError> {
-        let profile = profile::parse_sources(&self.profile, &self.sources)?;
-        Ok(Profile { keep: self.keep, ..profile })
+        profile::parse_sources(&self.profile, &self.sources)
     }
 
     /// Writes the handover to the agent's standard input.

@@ -179,7 +179,8 @@ impl Launch {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);
-        if control::send(&mut writer, &ControlRequest::Watch).await.is_err() {
+        let request = ControlRequest::Watch { keeps: !self.access.profile.keep.is_zero() };
+        if control::send(&mut writer, &request).await.is_err() {
             return Ok(None);
         }
         let first = tokio::time::timeout(ANSWER_TIMEOUT, control::receive::<ControlEvent>(&mut reader)).await;

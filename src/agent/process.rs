@@ -100,7 +100,7 @@ async fn start(handover: Handover, secrets: Secrets) -> Result<Agent, Failure> {
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
         opened: watch::Sender::new(None),
-        keep: profile.keep,
+        keep: watch::Sender::new(handover.keep),
         retry,
         hurry: Arc::default(),
         patient: watch::Sender::new(0),

@@ -182,8 +182,11 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                     return Ok(());
                 }
                 // The agent is ending: the end of the stream reports it.
-                Some(ControlRequest::Watch) if server.shared.leaving.is_cancelled() => return Ok(()),
-                Some(ControlRequest::Watch) => {
+                Some(ControlRequest::Watch { .. }) if server.shared.leaving.is_cancelled() => return Ok(()),
+                Some(ControlRequest::Watch { keeps }) => {
+                    if keeps {
+                        server.shared.keep.send_replace(server.profile.keep);
+                    }
                     presence_guard.get_or_insert_with(|| server.shared.presence.arrive_watching(process));
                     if !watching {
                         let past = history(&news.borrow());

@@ -78,7 +78,8 @@ pub struct Shared {
     /// The agent is ending; new clients are rejected.
     pub leaving: CancellationToken,
     pub opened: watch::Sender<Option<Opened>>,
-    pub keep: Duration,
+    /// Time for which the session stays open without clients.
+    pub keep: watch::Sender<Duration>,
     /// Answers to a refusal: sessions to be removed before the next attempt.
     pub retry: mpsc::Sender<Vec<Uuid>>,
     /// Requests an immediate reconnection of a lost session.
@@ -92,7 +93,7 @@ impl Shared {
     pub fn linger(&self, last: Last) -> Duration {
         match last {
             Last::NoClient => ANNOUNCEMENT_TIMEOUT,
-            Last::Gone if self.opened.borrow().is_some() => self.keep,
+            Last::Gone if self.opened.borrow().is_some() => *self.keep.borrow(),
             Last::Announced | Last::Gone => Duration::ZERO,
         }
     }

@@ -35,14 +35,14 @@ const TOPICS: [(&str, &str); 4] = [
     (
         "history",
         "Earlier lines are kept for each profile. A line is left out if it contains password, passphrase, \
-         asplaintext, securestring, token, apikey, secret or -Pin, or a literal value after -Credential, or \
-         if it begins with a space.",
+         asplaintext, ConvertTo-SecureString, token, apikey, secret, -Pin or -Pass, or a literal value after \
+         -Credential, or if it begins with a space.",
     ),
     (
         "transcript",
         "Start-Transcript records commands and output in a file, until Stop-Transcript. The profile's key \
-         transcript = \"FOLDER\" records every session of the console. Lines that the history leaves out, and \
-         typed answers, are not recorded.",
+         transcript = \"FOLDER\" records every session of the console. Of lines that the history leaves out, \
+         only the names of the commands are recorded. Typed answers are not recorded.",
     ),
 ];
 

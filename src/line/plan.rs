@@ -5,7 +5,7 @@ use super::error::LineError;
 use super::evaluate::{Scope, Variables, evaluate};
 use super::help;
 use super::stage::{self, File, PlanContext, Sourced, Stage};
-use super::syntax::{Arg, CommandLine, Element, Expr, Statement, Stream, Target};
+use super::syntax::{Arg, CommandLine, Element, Expr, Redirection, Statement, Stream, Target};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
@@ -118,10 +118,19 @@ pub struct Local {
     /// Common parameters of the stage that failed.
     failed: Option<Common>,
     /// Errors of single objects, which did not end the pipeline.
-    missed: Vec<(LineError, Common)>,
+    missed: Vec<Missed>,
     preferred: Action,
     /// Set if the last file gets a text line by line.
     is_split: bool,
+}
+
+/// Error of a stage that did not end the pipeline.
+pub struct Missed {
+    pub error: LineError,
+    /// Common parameters of the stage.
+    pub common: Common,
+    /// Index of the stage.
+    at: usize,
 }
 
 /// A stage with its common parameters.
@@ -214,8 +223,18 @@ impl Local {
         self.stages.iter().any(|placed| placed.stage.is_done())
     }
 
+    /// Passes the record of an error through the stages after its own.
+    pub fn push_after(
+        &mut self,
+        missed: &Missed,
+        record: Value,
+        out: &mut Vec<Value>,
+    ) -> Result<(), LineError> {
+        self.through(missed.at + 1, vec![record], out)
+    }
+
     /// Takes the errors of single objects since the last call.
-    pub fn missed(&mut self) -> Vec<(LineError, Common)> {
+    pub fn missed(&mut self) -> Vec<Missed> {
         std::mem::take(&mut self.missed)
     }
 
@@ -236,13 +255,13 @@ impl Local {
 
     fn through(&mut self, from: usize, values: Vec<Value>, out: &mut Vec<Value>) -> Result<(), LineError> {
         let mut values = values;
-        for placed in self.stages.iter_mut().skip(from) {
+        for (at, placed) in self.stages.iter_mut().enumerate().skip(from) {
             let mut next = Vec::new();
             for value in values {
                 if let Err(error) = placed.stage.push(value, &mut next) {
                     let action = placed.common.error_action.unwrap_or(self.preferred);
                     if placed.stage.continues_after_error() && action != Action::Stop {
-                        self.missed.push((error, placed.common.clone()));
+                        self.missed.push(Missed { error, common: placed.common.clone(), at });
                         continue;
                     }
                     self.failed = Some(placed.common.clone());
@@ -289,7 +308,9 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
                                 errors.truncate(1);
                             }
                             input = values;
-                            local.missed.extend(errors.into_iter().map(|error| (error, common.clone())));
+                            let at = local.stages.len();
+                            let missed = |error| Missed { error, common: common.clone(), at };
+                            local.missed.extend(errors.into_iter().map(missed));
                             local.stages.push(Placed::new(stage::everything(), common));
                         }
                         None => {
@@ -325,13 +346,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
     let mut streams = Streams::default();
     let mut output: Option<File> = None;
     for redirection in &statement.redirections {
-        let (file, discards) = match &redirection.to {
-            Target::Output => (None, false),
-            Target::File { path, append } => match evaluate(path, Scope::outer(place.variables))? {
-                Value::Null => (None, true),
-                path => (Some(File::redirected(&path.display_text(), *append)), false),
-            },
-        };
+        let (file, discards) = destination(&redirection.to, place.variables)?;
         if matches!(redirection.from, Stream::Output | Stream::All) {
             match (&file, discards) {
                 (Some(file), _) => {
@@ -378,6 +393,33 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
     let preferred = Action::preferred(place.variables);
     local.preferred = preferred;
     Ok(Plan { input, remote, local, streams, common: given, preferred, gathered, was_ended: false })
+}
+
+/// Returns the file of a redirection, and whether the redirection discards the stream.
+fn destination(to: &Target, variables: &Variables) -> Result<(Option<File>, bool), LineError> {
+    Ok(match to {
+        Target::Output => (None, false),
+        Target::File { path, append } => match evaluate(path, Scope::outer(variables))? {
+            Value::Null => (None, true),
+            path => (Some(File::redirected(&path.display_text(), *append)), false),
+        },
+    })
+}
+
+/// Returns the target of the errors of a command that the console runs itself.
+pub fn error_target(
+    redirection: Option<&Redirection>,
+    variables: &Variables,
+) -> Result<StreamTarget, LineError> {
+    let Some(redirection) = redirection else { return Ok(StreamTarget::Shown) };
+    Ok(match destination(&redirection.to, variables)? {
+        (Some(file), _) => {
+            file.ready()?;
+            StreamTarget::File(file)
+        }
+        (None, true) => StreamTarget::Dropped,
+        (None, false) => StreamTarget::Output,
+    })
 }
 
 impl Streams {

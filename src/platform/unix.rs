@@ -77,6 +77,19 @@ pub fn is_private_file(file: &File) -> io::Result<bool> {
     Ok(others == 0 && (group == 0 || is_listed_alone(file)))
 }
 
+/// Removes the access of other users to an open file. Devices and pipes are not modified.
+///
+/// # Errors
+/// The mode cannot be changed, for example because the file belongs to another user.
+pub fn make_private(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    if !file.metadata()?.is_file() || is_private_file(file)? {
+        return Ok(());
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
 /// Returns whether a file has an access list that admits only its owner and this user: systemd grants a service's user
 /// access to the credentials in this way (exec-credential.c).
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ pub mod sspi;
 
 pub use file::{
     access, exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, is_private,
-    is_private_file, private_folder, take_after, unlock,
+    is_private_file, make_private, private_folder, take_after, unlock,
 };
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{

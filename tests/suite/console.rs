@@ -35,6 +35,24 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
         assert_eq!((code, out.as_str()), (2, ""), "{line}");
         assert!(err.contains("into 'Set-CsUser': it lists this machine"), "{err}");
     }
+    // Errors of the console's cmdlets, and of commands before one, go where they are redirected.
+    let (code, out, err) = demo(&format!(
+        "cd nope 2>$null\nGet-Content nope 2>$null\nGet-History 99 2>$null\n\
+         cd nope 2> '{root}/own'\n\"file: $(Get-Content '{root}/own')\"\n\
+         Get-Content nope 2>&1 | % {{ \"piped: $_\" }}\n\
+         Get-CsOnlineUser nobody 2> '{root}/remote' | Write-Host\n\
+         (Get-Content '{root}/remote' -Raw) -like '*nobody*'\nGet-CsOnlineUser nobody 2>&1 | Write-Host\n\
+         'x', 'y' | Write-Host -InformationVariable said\nWrite-Host z -iv +said\n\"$($said.Count): $said\"\n"
+    ));
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("file: Set-Location: Cannot find path '"), "{out}");
+    assert!(lines[1].starts_with("piped: Get-Content: Cannot find path '"), "{out}");
+    assert!(lines[2] == "True" && lines[3].contains("nobody"), "{out}");
+    assert!(out.ends_with("\nx\ny\nz\n3: x y z\n"), "{out}");
+    // As in PowerShell, an error that ends its pipeline is shown.
+    let (_, _, err) = demo("Stop-Transcript 2>$null\n'{' | ConvertFrom-Json 2>$null\n");
+    assert!(err.contains("not currently transcribing") && err.contains("ConvertFrom-Json:"), "{err}");
     let (code, _, err) = demo("ls / | % { Get-CsOnlineUser kenmyer } | Out-Null\n");
     assert_eq!(code, 0, "{err}");
     let (code, _, err) = demo("Get-CsTenat\nGet-Chilitem\nGet-CsNothing\n");
@@ -116,8 +134,10 @@ fn a_terminal_completes_asks_and_waits() {
     terminal.ends_with("[demo] PS>");
     terminal.line("$p = 'not kept, a password'");
     terminal.ends_with("[demo] PS>");
+    terminal.line(" $p = 'not kept, begins with a space'");
+    terminal.ends_with("[demo] PS>");
     terminal.line("cls");
-    terminal.line("Get-History | ? CommandLine -like '*cd *' | % Id; (Get-History).CommandLine -join ' ' -like '*password*'");
+    terminal.line("Get-History | ? CommandLine -like '*cd *' | % Id; (Get-History).CommandLine -join ' ' -like '*not kept*'");
     terminal.sees("\n1\nFalse\n");
     terminal.line("cls");
     terminal.line("1..100 | Out-Host -Paging");
@@ -134,10 +154,19 @@ async fn a_profiles_transcript_records_commands_and_output() {
     let done = tokio::task::spawn_blocking(move || {
         let run =
             |shell: &str, input: &str| world.program(&["work", "--shell", shell]).stdin(input).run().parts();
-        let script =
-            "(Get-CsTenant).DisplayName\nSet-CsUserAcp kenmyer -Password 'hunter2' -Nope 1\n'done'\n";
-        let (_, out, err) = run("console", script);
+        let called = world.root().join("called.ps1");
+        std::fs::write(&called, "\"called with $args\"\n").unwrap();
+        let script = format!(
+            "Get-Content '/no/password-hunter2'\n(Get-CsTenant).DisplayName\n\
+             Set-CsUserAcp kenmyer -Password 'hunter2' -Nope 1\n{} -Password hunter2\n'done'\n",
+            called.display()
+        );
+        let (_, out, err) = run("console", &script);
         assert!(out.contains("Litware\n") && out.contains("done\n"), "{out}{err}");
+        assert!(
+            out.contains("called with -Password hunter2") && err.contains("password-hunter2"),
+            "{out}{err}"
+        );
         let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|one| one.unwrap().path()).collect();
         let file = files.pop().unwrap();
         assert!(files.is_empty() && file.file_name().unwrap().to_str().unwrap().starts_with("work."));
@@ -146,12 +175,25 @@ async fn a_profiles_transcript_records_commands_and_output() {
         for part in [
             "PS> (Get-CsTenant).DisplayName\n",
             "Litware\n",
+            "PS> Get-Content (not recorded: the line may contain a secret)\n(output not recorded)\n(message",
             "PS> Set-CsUserAcp (not recorded",
-            "done\n",
+            "PS> \"called with $args\"\n(output not recorded)\nPS> 'done'\ndone\n",
             "transcript end",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
+        std::fs::remove_file(&file).unwrap();
+        // The refusal of a script repeats its lines.
+        let (code, _, err) = run("console", "'one'\nStart-Job -Password 'hunter2'\n");
+        assert!(code == 2 && err.contains("hunter2"), "{err}");
+        let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("(message not recorded") && !text.contains("hunter2"), "{text}");
+        // A script records what follows its own Start-Transcript.
+        let own = world.root().join("new").join("own.txt");
+        run("console", &format!("Start-Transcript '{}'\n'recorded'\n", own.display()));
+        let text = std::fs::read_to_string(&own).unwrap();
+        assert!(text.contains("\nPS> 'recorded'\nrecorded\n**"), "{text}");
         // A folder that cannot be created is reported once, and the session runs.
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::write(&folder, "a file").unwrap();

@@ -148,7 +148,7 @@ async fn standard_input_feeds_the_pipeline_or_is_the_script() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_uses_the_running_agent_or_leaves_none() {
-    let (world, server) = online(Options::default(), "keep = \"10m\"").await;
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "keep = \"10m\"").await;
     let count = ["exec", "work", "--jsonl", "--", "Get-CsTenant | Measure-Object | % Count"];
     assert_eq!(run(&world, &count).await, (0, "1\n".to_owned(), String::new()));
     assert!(server.shells().is_empty());
@@ -160,6 +160,20 @@ async fn a_command_uses_the_running_agent_or_leaves_none() {
     assert_eq!(run(&world, &count).await.1, "1\n");
     assert_eq!(server.shells().iter().map(|shell| shell.id.as_str()).collect::<Vec<_>>(), [id]);
     shell.close().await.unwrap();
+    run(&world, &["stop", "work"]).await;
+    empty(&server).await;
+    // A shell that has used the session of a command leaves it open for `keep`.
+    let mut child = world.program(&["exec", "work", "--", "Wait-Cs 600"]).start();
+    until(PATIENCE, "a running command", || server.shells().first().is_some_and(|one| one.commands > 0))
+        .await;
+    let id = server.shells()[0].id.clone();
+    let shell = world.program(&["work", "--shell", "console"]).stdin("'used'\n");
+    let (code, out, err) = tokio::task::spawn_blocking(move || shell.run().parts()).await.unwrap();
+    assert_eq!((code, out.as_str()), (0, "used\n"), "{err}");
+    signal(child.0.id(), rustix::process::Signal::INT);
+    tokio::task::spawn_blocking(move || child.wait()).await.unwrap();
+    assert_eq!(run(&world, &count).await.1, "1\n");
+    assert_eq!(server.shells().iter().map(|shell| shell.id.as_str()).collect::<Vec<_>>(), [id]);
     run(&world, &["stop", "work"]).await;
     empty(&server).await;
     // Two commands at once share one agent, without one before.

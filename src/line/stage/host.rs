@@ -70,6 +70,8 @@ pub struct HostPart {
     /// The part that produces the input, if any.
     pub before: Option<Statement>,
     pub command: CommandLine,
+    /// The redirection of the command's own errors, if any.
+    pub errors: Option<Redirection>,
     /// The part that takes the output, if any.
     pub after: Option<Statement>,
     /// Set if the text of Write-Host is output, because its stream is redirected.
@@ -130,7 +132,28 @@ pub fn split(statement: &Statement) -> Option<HostPart> {
     if before.is_empty() && local_name(&command.name) == Some("more") && !command.arguments.is_empty() {
         before.push(Element::Command(CommandLine { name: "Get-Content".into(), ..command.clone() }));
     }
-    let mut redirections = statement.redirections.clone();
+    let is_message = |one: &Redirection| {
+        matches!(one.from, Stream::Error | Stream::Warning | Stream::Verbose | Stream::Debug)
+    };
+    let (messages, mut redirections): (Vec<_>, Vec<_>) =
+        statement.redirections.iter().cloned().partition(is_message);
+    // The syntax tree does not tell which command a redirection follows: it applies to each part, and a part adds to
+    // the file of the part before it.
+    let adding = |one: &Redirection| match &one.to {
+        Target::File { path, .. } => {
+            Redirection { to: Target::File { path: path.clone(), append: true }, ..one.clone() }
+        }
+        Target::Output => one.clone(),
+    };
+    let merged = |from| Redirection { from, to: Target::Output };
+    let is_all = redirections.iter().any(|one| one.from == Stream::All);
+    let own = messages.iter().find(|one| one.from == Stream::Error);
+    let errors = match own {
+        Some(own) if before.is_empty() => Some(own.clone()),
+        Some(own) => Some(adding(own)),
+        // All streams go where the output goes.
+        None => is_all.then(|| merged(Stream::Error)),
+    };
     let is_host_stream = |one: &Redirection| matches!(one.from, Stream::Information | Stream::All);
     let is_output = redirections.iter().any(is_host_stream);
     // The text becomes output, so its redirection becomes the output's.
@@ -139,9 +162,19 @@ pub fn split(statement: &Statement) -> Option<HostPart> {
         one.from = Stream::Output;
     }
     let rest = statement.pipeline[at + 1..].to_vec();
+    let before = (!before.is_empty()).then(|| {
+        let all = is_all.then(|| merged(Stream::All));
+        part(before, messages.iter().cloned().chain(all).collect())
+    });
+    if !rest.is_empty() {
+        redirections.extend(messages.iter().map(adding));
+    } else if before.is_none() {
+        redirections.extend(messages.into_iter().filter(|one| one.from != Stream::Error));
+    }
     Some(HostPart {
-        before: (!before.is_empty()).then(|| part(before, Vec::new())),
+        before,
         command,
+        errors,
         after: (!rest.is_empty() || !redirections.is_empty()).then(|| part(rest, redirections)),
         is_output,
     })
@@ -217,9 +250,13 @@ impl Write {
         Ok(Self { text, separator, newline: !bound.switch("NoNewline"), colours })
     }
 
-    /// Returns the text for an object.
-    pub fn shown(&self, value: &Value) -> String {
-        shown(value, &self.separator)
+    /// Returns each text that is written. `input`: the objects of the pipeline, if any.
+    pub fn texts(&self, input: Option<&[Value]>) -> Vec<String> {
+        match (&self.text, input) {
+            (Some(text), _) => vec![text.clone()],
+            (None, Some(values)) => values.iter().map(|value| shown(value, &self.separator)).collect(),
+            (None, None) => vec![String::new()],
+        }
     }
 }
 
@@ -305,6 +342,42 @@ mod tests {
     }
 
     #[test]
+    fn redirected_messages_belong_to_each_part() {
+        let streams = |text: &str| {
+            let part = split(&parse(text).unwrap().swap_remove(0)).expect(text);
+            let shown = |one: &Redirection| {
+                let to = match &one.to {
+                    Target::Output => "output",
+                    Target::File { append: true, .. } => "added",
+                    Target::File { append: false, .. } => "file",
+                };
+                format!("{:?} {to}", one.from)
+            };
+            let all = |part: &Option<Statement>| {
+                part.as_ref().map(|part| part.redirections.iter().map(shown).collect::<Vec<_>>().join(", "))
+            };
+            (all(&part.before), part.errors.as_ref().map(shown), all(&part.after))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        for (text, before, errors, after) in [
+            ("cd nope 2> x", None, some("Error file"), None),
+            ("cd nope 2> x | sort", None, some("Error file"), some("Error added")),
+            ("Get-X 2> x | more", some("Error file"), some("Error added"), None),
+            (
+                "Get-X 2>&1 3>&1 | Write-Host",
+                some("Error output, Warning output"),
+                some("Error output"),
+                None,
+            ),
+            ("Get-X | Write-Host *> x", some("All output"), some("Error output"), some("All file")),
+            ("Write-Host a 3> x", None, None, some("Warning file")),
+            ("Write-Host a > x", None, None, some("Output file")),
+        ] {
+            assert_eq!(streams(text), (before, errors, after), "{text}");
+        }
+    }
+
+    #[test]
     fn times_and_colours_are_read() {
         for (text, milliseconds) in
             [("sleep 2", 2000), ("sleep 0.5", 500), ("Start-Sleep -Milliseconds 20", 20), ("sleep -ms 7", 7)]
@@ -329,6 +402,7 @@ mod tests {
             (write.text.as_deref(), write.colours.as_slice()),
             (Some("a b 1 2 c"), [91, 107].as_slice())
         );
-        assert_eq!(write.shown(&Value::dictionary([("a".into(), Value::I32(1))])), "[a, 1]");
+        let table = Value::dictionary([("a".into(), Value::I32(1))]);
+        assert_eq!(shown(&table, " "), "[a, 1]");
     }
 }

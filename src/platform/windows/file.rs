@@ -84,6 +84,11 @@ pub fn is_private_file(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Does nothing, like [`is_private`].
+pub fn make_private(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Returns the SID of the owner.
 fn owner(name: &[u16]) -> io::Result<String> {
     // SAFETY: the name ends with a zero; on success the call allocates a descriptor that contains the owner.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::completion::Seen;
 use super::facts::Facts;
+use super::history::may_hold_secret;
 use super::interrupts::Interrupts;
 use super::links::Links;
 use super::own::Own;
@@ -146,7 +147,7 @@ impl Executor {
             Ok(script) => match self.unavailable(&script).await {
                 Err(ended) => ended,
                 Ok(Some(refused)) => self.refuse(&refused),
-                Ok(None) => self.steps(&script.steps).await,
+                Ok(None) => self.steps(&script, false).await,
             },
             Err(refused) => self.refuse(&refused),
         }
@@ -155,6 +156,10 @@ impl Executor {
     /// Reports why a text was refused.
     fn refuse(&mut self, refused: &Refused) -> Ended {
         self.troubles.written();
+        // The excerpts repeat lines of the text.
+        if refused.may_hold_secret() {
+            self.terminal.recorder.mask();
+        }
         for line in refused.lines(&self.title) {
             self.terminal.toned(Tone::Error, &line);
         }
@@ -174,22 +179,24 @@ impl Executor {
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
         self.enter(script.path.as_deref(), arguments);
-        for piece in script.pieces() {
-            self.terminal.report(self.terminal.recorder.input("PS> ", piece));
-        }
         match self.unavailable(script).await {
             Err(ended) => ended,
             Ok(Some(refused)) => {
                 self.refuse(&refused);
                 Ended::Exit(Exit::Usage.code())
             }
-            Ok(None) => self.steps(&script.steps).await,
+            Ok(None) => self.steps(script, true).await,
         }
     }
 
-    async fn steps(&mut self, steps: &[Step]) -> Ended {
+    /// Runs the steps of a script. `is_recorded`: each step is a line of the transcript.
+    async fn steps(&mut self, script: &Script, is_recorded: bool) -> Ended {
         let mut last = Ended::Succeeded;
-        for step in steps {
+        for (step, piece) in script.steps.iter().zip(script.pieces()) {
+            if is_recorded {
+                let recorder = &self.terminal.recorder;
+                self.terminal.report(recorder.input("PS> ", piece, may_hold_secret(piece)));
+            }
             last = match step {
                 Step::Statement(statement) => self.statement(statement).await,
                 Step::Call(call, script) => Box::pin(self.call(call, script)).await,
@@ -210,7 +217,9 @@ impl Executor {
         };
         let before = self.variables.clone();
         self.enter(script.path.as_deref(), arguments);
-        let ended = self.steps(&script.steps).await;
+        let mask = self.terminal.recorder.enter();
+        let ended = self.steps(script, true).await;
+        self.terminal.recorder.leave(mask);
         if call.is_dotted {
             for name in ["args", "PSScriptRoot", "PSCommandPath"] {
                 self.variables.restore(name, before.get(name).cloned());
@@ -246,14 +255,19 @@ impl Executor {
 
     /// Reports an error of this line as `action` requires.
     pub(super) fn failed_with(&self, error: &LineError, action: Action) -> Ended {
-        if action != Action::Ignore {
-            self.troubles.add(trouble::record(&error.0), action.shows());
-        }
         if action.shows() {
             self.terminal.error(&error.0, None);
             if error.needs_engine() {
                 self.terminal.toned(Tone::Error, &instead(&self.title));
             }
+        }
+        self.noted(error, action)
+    }
+
+    /// Keeps an error that is not shown here, as `action` requires.
+    pub(super) fn noted(&self, error: &LineError, action: Action) -> Ended {
+        if action != Action::Ignore {
+            self.troubles.add(trouble::record(&error.0), action.shows());
         }
         match action {
             Action::Stop => Ended::Stopped,

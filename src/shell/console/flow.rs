@@ -5,7 +5,7 @@ use super::execute::{Ended, Executor, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
 use super::trouble;
-use crate::line::{self, Action, Common, LineError, Plan, StreamTarget};
+use crate::line::{self, Action, Common, LineError, Missed, Plan, StreamTarget};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
@@ -26,16 +26,16 @@ impl Executor {
         sink: &mut Sink,
     ) -> Ended {
         // Errors of local sources, which were read when the pipeline was planned.
-        let mut ended = self.missed(&mut plan);
         let mut diverted: Diverted =
             plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
+        let mut ended = self.missed(&mut plan, sink, &mut diverted);
         let mut input = std::mem::take(&mut plan.input);
         if ended == Ended::Stopped {
             input.clear();
         }
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
-                match self.push(&mut plan, sink, value) {
+                match self.push(&mut plan, sink, &mut diverted, value) {
                     Ok(Ended::Succeeded) => {}
                     Ok(Ended::Silenced) if ended == Ended::Failed => {}
                     Ok(missed) => ended = missed,
@@ -84,7 +84,7 @@ impl Executor {
         } else {
             plan.local.finish(&mut rest)
         };
-        match self.missed(&mut plan) {
+        match self.missed(&mut plan, sink, &mut diverted) {
             Ended::Failed if ended == Ended::Succeeded => ended = Ended::Failed,
             _ => {}
         }
@@ -113,36 +113,70 @@ impl Executor {
         ended
     }
 
-    /// Reports an error of a stage or of its input.
+    /// Reports an error that has ended a stage. As in PowerShell, it is shown even if errors are redirected.
     fn failed_here(&self, plan: &mut Plan, error: &LineError) -> Ended {
         let common = plan.local.failure().unwrap_or_default();
-        self.failed_at(plan, error, &common)
+        let action = gathered_error(plan, error, &common);
+        self.failed_with(error, action)
     }
 
-    fn failed_at(&self, plan: &mut Plan, error: &LineError, common: &Common) -> Ended {
-        if let Some(variable) = &common.errors {
-            plan.gathered.add(variable, trouble::record(&error.0));
-        }
-        self.failed_with(error, common.error_action.unwrap_or(plan.preferred))
-    }
-
-    /// Reports the objects that stages rejected.
-    fn missed(&self, plan: &mut Plan) -> Ended {
+    /// Reports the objects that stages rejected, or sends their errors to the target of the error stream.
+    fn missed(&self, plan: &mut Plan, sink: &mut Sink, diverted: &mut Diverted) -> Ended {
         let mut ended = Ended::Succeeded;
-        for (error, common) in plan.local.missed() {
-            match self.failed_at(plan, &error, &common) {
+        for missed in plan.local.missed() {
+            let action = gathered_error(plan, &missed.error, &missed.common);
+            let target = plan.streams.error.clone();
+            let one = if matches!(target, StreamTarget::Shown) || action != Action::Continue {
+                self.failed_with(&missed.error, action)
+            } else {
+                let noted = self.noted(&missed.error, action);
+                self.missed_to(&target, &missed, plan, sink, diverted);
+                noted
+            };
+            match one {
                 Ended::Silenced if ended == Ended::Failed => {}
-                missed => ended = missed,
+                one => ended = one,
             }
         }
         ended
     }
 
+    fn missed_to(
+        &self,
+        target: &StreamTarget,
+        missed: &Missed,
+        plan: &mut Plan,
+        sink: &mut Sink,
+        diverted: &mut Diverted,
+    ) {
+        match target {
+            StreamTarget::Shown | StreamTarget::Dropped => {}
+            StreamTarget::File(file) => add_line(diverted, file, &missed.error.0),
+            StreamTarget::Output => {
+                let mut out = Vec::new();
+                let pushed = plan.local.push_after(missed, trouble::record(&missed.error.0), &mut out);
+                // The errors of later stages; each is passed to fewer stages.
+                self.missed(plan, sink, diverted);
+                if let Err(error) = pushed {
+                    self.failed_here(plan, &error);
+                    plan.was_ended = true;
+                }
+                out.into_iter().for_each(|value| self.take(sink, value));
+            }
+        }
+    }
+
     /// Passes an object through the stages. Returns whether a stage rejected it.
-    fn push(&self, plan: &mut Plan, sink: &mut Sink, value: Value) -> Result<Ended, LineError> {
+    fn push(
+        &self,
+        plan: &mut Plan,
+        sink: &mut Sink,
+        diverted: &mut Diverted,
+        value: Value,
+    ) -> Result<Ended, LineError> {
         let mut out = Vec::new();
         let pushed = plan.local.push(value, &mut out);
-        let missed = self.missed(plan);
+        let missed = self.missed(plan, sink, diverted);
         pushed?;
         out.into_iter().for_each(|value| self.take(sink, value));
         Ok(missed)
@@ -280,7 +314,7 @@ impl Executor {
                 {
                     self.seen.object(command, &value);
                 }
-                return self.push(plan, sink, value);
+                return self.push(plan, sink, diverted, value);
             }
             PipelineEvent::Progress(record) => {
                 self.terminal.progress.take(&record);
@@ -363,14 +397,25 @@ impl Executor {
         match target {
             StreamTarget::Shown => self.terminal.toned(tone, text),
             StreamTarget::Dropped => {}
-            StreamTarget::Output => drop(self.push(plan, sink, value)?),
-            StreamTarget::File(file) => {
-                let lines = diverted.iter_mut().find(|(known, _)| known.path == file.path);
-                lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));
-            }
+            StreamTarget::Output => drop(self.push(plan, sink, diverted, value)?),
+            StreamTarget::File(file) => add_line(diverted, file, text),
         }
         Ok(())
     }
+}
+
+/// Adds a line to the file of a redirected stream.
+fn add_line(diverted: &mut Diverted, file: &line::File, text: &str) {
+    let lines = diverted.iter_mut().find(|(known, _)| known.path == file.path);
+    lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));
+}
+
+/// Keeps an error of a stage for its variable, and returns the stage's error action.
+fn gathered_error(plan: &mut Plan, error: &LineError, common: &Common) -> Action {
+    if let Some(variable) = &common.errors {
+        plan.gathered.add(variable, trouble::record(&error.0));
+    }
+    common.error_action.unwrap_or(plan.preferred)
 }
 
 /// Sends a pipeline's input and its end.

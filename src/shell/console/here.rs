@@ -11,6 +11,7 @@ use crate::keys::{self, Answer};
 use crate::line::help::{self, Topic};
 use crate::line::{
     self, Action, Arg, CommandLine, Element, Expr, Gathered, HostCommand, HostPart, LineError, Statement,
+    StreamTarget,
 };
 use crate::psrp::clixml::{Object, Value, type_names};
 use crate::wildcard::like;
@@ -32,19 +33,21 @@ impl From<LineError> for Failure {
 impl Executor {
     /// Notes a typed line for the history and the transcripts.
     pub(super) fn begin_line(&mut self, text: &str) {
+        let is_hidden = text.starts_with(' ') || may_hold_secret(text);
         let text = text.trim();
         if text.is_empty() {
             return;
         }
         let prompt = format!("[{}] PS> ", self.title);
-        self.terminal.report(self.terminal.recorder.input(&prompt, text));
-        if !may_hold_secret(text) {
+        self.terminal.report(self.terminal.recorder.input(&prompt, text, is_hidden));
+        if !is_hidden {
             self.own.begin(text);
         }
     }
 
     /// Notes the end of a typed line.
     pub(super) fn end_line(&mut self, ended: Ended) {
+        self.terminal.recorder.unmask();
         self.seen.update(&self.variables);
         self.own.end(match ended {
             Ended::Interrupted => "Stopped",
@@ -162,7 +165,7 @@ impl Executor {
 
     /// Runs a statement with a cmdlet of the console.
     pub(super) async fn run_host(&mut self, part: HostPart, sink: &mut Sink) -> Run {
-        let HostPart { before, command, after, is_output } = part;
+        let HostPart { before, command, errors, after, is_output } = part;
         let is_paging = matches!(line::local_name(&command.name), Some("Out-Host" | "more"));
         let (mut ended, mut input) = (Ended::Succeeded, None);
         if let Some(mut before) = before {
@@ -182,13 +185,17 @@ impl Executor {
             assign: None,
             at: command.at,
             pipeline: vec![Element::Command(command)],
-            redirections: Vec::new(),
+            redirections: errors.into_iter().collect(),
         };
         if let Err(run) = self.resolve(&mut own).await {
             return run;
         }
+        let errors = match line::error_target(own.redirections.first(), &self.variables) {
+            Ok(errors) => errors,
+            Err(error) => return Run::NotBegun(self.failed(&error)),
+        };
         let Some(Element::Command(command)) = own.pipeline.first() else { return Run::Begun(ended) };
-        let (values, own) = self.host_command(command, input, is_output).await;
+        let (values, own) = self.host_command(command, input, is_output, &errors).await;
         match own {
             Ended::Succeeded => {}
             own if own.is_end() => return Run::Begun(own),
@@ -209,12 +216,13 @@ impl Executor {
         }
     }
 
-    /// Runs a cmdlet of the console. Errors have been reported when it returns.
+    /// Runs a cmdlet of the console. Errors have been reported, or sent to their target, when it returns.
     async fn host_command(
         &mut self,
         command: &CommandLine,
         input: Option<Vec<Value>>,
         is_output: bool,
+        errors: &StreamTarget,
     ) -> (Vec<Value>, Ended) {
         let (read, common) = match HostCommand::read(command, &self.variables) {
             Ok(read) => read,
@@ -222,8 +230,15 @@ impl Executor {
         };
         let mut gathered = Gathered::default();
         common.variables().for_each(|variable| gathered.begin(variable));
+        if let (HostCommand::Write(write), Some(variable)) = (&read, &common.information) {
+            write.texts(input.as_deref()).into_iter().for_each(|text| gathered.add(variable, text.into()));
+        }
+        // As in PowerShell, an error that ends its pipeline is shown even if errors are redirected.
+        let is_redirected = !matches!(errors, StreamTarget::Shown)
+            && matches!(read, HostCommand::Move { .. } | HostCommand::History { .. });
+        let mut lines = Vec::new();
         let done = self.host(read, input, is_output).await;
-        let outcome = match done {
+        let mut outcome = match done {
             Ok(values) => {
                 if let Some(variable) = &common.output {
                     values.iter().for_each(|value| gathered.add(variable, value.clone()));
@@ -236,21 +251,29 @@ impl Executor {
                     gathered.add(variable, super::trouble::record(&error.0));
                 }
                 let action = common.error_action.unwrap_or(Action::preferred(&self.variables));
-                (Vec::new(), self.failed_with(&error, action))
+                if is_redirected && action == Action::Continue {
+                    lines.push(error.0.clone());
+                    let record =
+                        matches!(errors, StreamTarget::Output).then(|| super::trouble::record(&error.0));
+                    (record.into_iter().collect(), self.noted(&error, action))
+                } else {
+                    (Vec::new(), self.failed_with(&error, action))
+                }
             }
         };
         gathered.store(&mut self.variables);
+        if let StreamTarget::File(file) = errors
+            && let Err(error) = file.write(&lines)
+        {
+            outcome.1 = self.failed(&error);
+        }
         outcome
     }
 
     async fn host(&mut self, command: HostCommand, input: Option<Vec<Value>>, is_output: bool) -> Outcome {
         match command {
             HostCommand::Write(write) => {
-                let texts: Vec<String> = match (&write.text, input) {
-                    (Some(text), _) => vec![text.clone()],
-                    (None, Some(values)) => values.iter().map(|value| write.shown(value)).collect(),
-                    (None, None) => vec![String::new()],
-                };
+                let texts = write.texts(input.as_deref());
                 if is_output {
                     return Ok(texts.into_iter().map(Value::String).collect());
                 }

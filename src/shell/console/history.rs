@@ -31,7 +31,7 @@ impl CarefulHistory {
 }
 
 /// Words that mark a line with a secret: those of PSReadLine (History.cs, `s_sensitivePattern`), and more.
-const SENSITIVE: [&str; 9] = [
+const SENSITIVE: [&str; 13] = [
     "password",
     "passphrase",
     "asplaintext",
@@ -41,11 +41,16 @@ const SENSITIVE: [&str; 9] = [
     "secret",
     "pin ",
     "-pin:",
+    // Beginnings of -Password, but not -PassThru.
+    "-pass ",
+    "-pass:",
+    "-passw",
+    "-passp",
 ];
 
 /// Returns whether a line may hold a secret: it has a sensitive word, or a literal value after -Credential.
 pub fn may_hold_secret(line: &str) -> bool {
-    let line = line.to_lowercase();
+    let line = line.to_lowercase().replace(['\t', '\r', '\n', '`'], " ");
     SENSITIVE.iter().any(|word| line.contains(word)) || has_literal_credential(&line)
 }
 
@@ -54,7 +59,7 @@ pub fn may_hold_secret(line: &str) -> bool {
 fn has_literal_credential(line: &str) -> bool {
     line.match_indices("-cred").any(|(at, _)| {
         let rest = line[at + 1..].trim_start_matches(|letter: char| letter.is_alphanumeric());
-        let value = rest.trim_start_matches([' ', '\t', ':', '`', '\r', '\n']);
+        let value = rest.trim_start_matches([' ', ':']);
         !value.is_empty() && !value.starts_with(['$', '(', '-', '|', ';', '@'])
     })
 }
@@ -114,8 +119,13 @@ mod tests {
 
     #[test]
     fn a_line_with_a_secret_is_not_saved() {
-        let kept_lines =
-            ["Get-CsTenant", "Get-CsOnlineUser", "New-CsX -Credential $cred", "Get-CsX -Cred (Get-Y)"];
+        let kept_lines = [
+            "Get-CsTenant",
+            "Get-CsOnlineUser",
+            "New-CsX -Credential $cred",
+            "Get-CsX -Cred (Get-Y)",
+            "cd /tmp -PassThru",
+        ];
         let secret = [
             "Set-CsUserAcp -Password hunter2",
             "$p = ConvertTo-SecureString hunter2",
@@ -126,6 +136,14 @@ mod tests {
             "$token = 'hunter2'",
             "New-CsX -Credential hunter2",
             "New-CsX -Cred:'hunter2'",
+            "Set-X -Pass hunter2",
+            "Set-X -PASS:hunter2",
+            "Set-X -Passw:hunter2",
+            "Set-X -Passp hunter2",
+            "Set-X -Pass\thunter2",
+            "Set-CsClientPin ken -Pin\thunter2",
+            "Set-CsClientPin ken -Pin`\nhunter2",
+            "New-CsX -Credential`\n'hunter2'",
         ];
         let text = kept(&[kept_lines.as_slice(), &secret].concat());
         assert_eq!(text.lines().collect::<Vec<_>>(), kept_lines);

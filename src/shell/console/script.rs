@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::history::may_hold_secret;
 use crate::files::text;
 use crate::line::{self, CommandLine, Element, Statement};
 use crate::psrp::clixml::Value;
@@ -51,6 +52,8 @@ pub struct Refused {
     problems: Vec<Problem>,
     /// Set for a script, not for a single typed line.
     is_script: bool,
+    /// Set if a text with a problem may hold a secret.
+    may_hold_secret: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +76,7 @@ impl Script {
     pub fn from_words(words: &[String]) -> Result<Self, Refused> {
         let line = line::pipeline(words).map_err(|message| {
             let text = words.join(" ");
-            Refused { problems: vec![Problem::at(&text, None, 0, message, false)], is_script: false }
+            Refused::words(&text, message)
         })?;
         line::check(&line.statement, line.text.len())
             .map_err(|errors| Refused::read(&line.text, None, &errors))?;
@@ -85,7 +88,7 @@ impl Script {
         let text = self.text;
         let refused = || {
             let message = "the input needs a single pipeline that begins with a command".to_owned();
-            Refused { problems: vec![Problem::at(&text, None, 0, message, false)], is_script: false }
+            Refused::words(&text, message)
         };
         let [Step::Statement(statement)] = self.steps.as_slice() else { return Err(refused()) };
         let statement = line::with_input(statement.clone(), values).ok_or_else(refused)?;
@@ -134,11 +137,15 @@ impl Script {
                              scripts are read first: write its whole path.";
                         let problem = Problem::at(text, path, command.at, message.to_owned(), true);
                         refused.problems.push(problem);
+                        refused.may_hold_secret |= may_hold_secret(text);
                         continue;
                     }
                     match Self::file(Path::new(&command.name), callers) {
                         Ok(script) => steps.push(Step::Call(command.clone(), script)),
-                        Err(more) => refused.problems.extend(more.problems),
+                        Err(more) => {
+                            refused.problems.extend(more.problems);
+                            refused.may_hold_secret |= more.may_hold_secret;
+                        }
                     }
                 }
                 _ => steps.push(Step::Statement(statement)),
@@ -233,14 +240,24 @@ impl Refused {
     fn unreadable(what: &str, why: &str) -> Self {
         let message = format!("cannot read {what}: {why}");
         let problem = Problem { place: String::new(), message, excerpt: Vec::new(), needs_engine: false };
-        Self { problems: vec![problem], is_script: true }
+        Self { problems: vec![problem], is_script: true, may_hold_secret: false }
+    }
+
+    /// Returns the refusal of a single line.
+    fn words(text: &str, message: String) -> Self {
+        let problems = vec![Problem::at(text, None, 0, message, false)];
+        Self { problems, is_script: false, may_hold_secret: may_hold_secret(text) }
     }
 
     fn read(text: &str, path: Option<&Path>, errors: &[line::SyntaxError]) -> Self {
         let problem = |error: &line::SyntaxError| {
             Problem::at(text, path, error.span.start, error.message.clone(), error.needs_engine)
         };
-        Self { problems: errors.iter().map(problem).collect(), is_script: is_long(text) }
+        Self {
+            problems: errors.iter().map(problem).collect(),
+            is_script: is_long(text),
+            may_hold_secret: may_hold_secret(text),
+        }
     }
 
     /// Returns a refusal for commands that neither the console nor a session has.
@@ -250,7 +267,13 @@ impl Refused {
             Problem::at(&script.text, script.path.as_deref(), command.at, message, true)
         };
         let is_script = commands.iter().any(|(script, _)| script.path.is_some() || is_long(&script.text));
-        Self { problems: commands.iter().map(problem).collect(), is_script }
+        let may_hold_secret = commands.iter().any(|(script, _)| may_hold_secret(&script.text));
+        Self { problems: commands.iter().map(problem).collect(), is_script, may_hold_secret }
+    }
+
+    /// Returns whether [`Self::lines`] may contain a secret.
+    pub fn may_hold_secret(&self) -> bool {
+        self.may_hold_secret
     }
 
     /// Returns each problem, then the command for PowerShell. `title`: the profile's name.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::history::may_hold_secret;
 use crate::line::{self, TranscriptFile};
 use crate::platform;
 use crate::screen::{Colour, clean};
@@ -30,8 +29,16 @@ pub struct Recorder(Arc<Mutex<Open>>);
 #[derive(Default)]
 struct Open {
     files: Vec<Transcript>,
-    /// Set while a line runs that may hold a secret: its errors may repeat it.
-    is_masked: bool,
+    mask: Mask,
+}
+
+/// Whether output and messages are left out, because they may repeat a secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mask {
+    /// Set while a line runs that may hold a secret.
+    of_line: bool,
+    /// Set while a script runs that such a line has called: its arguments may be the secret.
+    of_caller: bool,
 }
 
 struct Transcript {
@@ -111,6 +118,12 @@ impl Drop for Transcript {
     }
 }
 
+impl Mask {
+    fn is_set(self) -> bool {
+        self.of_line || self.of_caller
+    }
+}
+
 impl Recorder {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -167,7 +180,17 @@ impl Recorder {
             (false, true) => options.create_new(true),
             (false, false) => options.create(true).truncate(true),
         };
-        let file = options.open(&path).map_err(|error| match error.kind() {
+        let open = || {
+            if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+                platform::private_folder(folder)?;
+            }
+            let file = options.open(&path)?;
+            // An existing file keeps its mode when it is opened.
+            platform::make_private(&file)?;
+            Ok(file)
+        };
+        let opened: io::Result<File> = open();
+        let file = opened.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => format!("The file '{}' already exists.", path.display()),
             _ => format!("cannot write to '{}': {error}", path.display()),
         })?;
@@ -185,16 +208,47 @@ impl Recorder {
         Some(open.files.remove(at).path.clone())
     }
 
-    /// Records a typed line or a statement of a script, unless it may hold a secret. Returns the problem of a
-    /// transcript that has failed.
-    pub fn input(&self, prompt: &str, text: &str) -> Option<String> {
-        let is_secret = may_hold_secret(text);
-        self.open().is_masked = is_secret;
-        if is_secret {
+    /// Records a typed line or a statement of a script. If `is_hidden`, only the names of its commands are recorded,
+    /// and no output until the next line. Returns the problem of a transcript that has failed.
+    pub fn input(&self, prompt: &str, text: &str, is_hidden: bool) -> Option<String> {
+        let is_masked = {
+            let mask = &mut self.open().mask;
+            mask.of_line = is_hidden;
+            mask.is_set()
+        };
+        let mut line = format!("{prompt}{}", text.trim_end());
+        if is_hidden {
             let names = names(text).join(", ");
-            return self.write(&format!("{prompt}{names} (not recorded: the line may contain a secret)\n"));
+            line = format!("{prompt}{names} (not recorded: the line may contain a secret)");
         }
-        self.write(&format!("{prompt}{}\n", text.trim_end()))
+        if is_masked {
+            line.push_str("\n(output not recorded)");
+        }
+        self.write(&format!("{line}\n"))
+    }
+
+    /// Leaves out output and messages until the next line.
+    pub fn mask(&self) {
+        self.open().mask.of_line = true;
+    }
+
+    /// Ends the mask of a line.
+    pub fn unmask(&self) {
+        self.open().mask = Mask::default();
+    }
+
+    /// Begins a called script, for which the mask of the calling line remains. Returns the mask for
+    /// [`Self::leave`].
+    pub fn enter(&self) -> Mask {
+        let mask = &mut self.open().mask;
+        let before = *mask;
+        mask.of_caller = before.is_set();
+        before
+    }
+
+    /// Ends a called script.
+    pub fn leave(&self, before: Mask) {
+        self.open().mask = before;
     }
 
     /// Returns whether a transcript is written.
@@ -204,12 +258,15 @@ impl Recorder {
 
     /// Records output. Returns the problem of a transcript that has failed.
     pub fn output(&self, text: &str) -> Option<String> {
+        if self.open().mask.is_set() {
+            return None;
+        }
         self.write(text)
     }
 
     /// Records a line of another stream. Returns the problem of a transcript that has failed.
     pub fn message(&self, text: &str) -> Option<String> {
-        if self.open().is_masked {
+        if self.open().mask.is_set() {
             return self.write("(message not recorded: it may contain a secret)\n");
         }
         self.write(&format!("{text}\n"))
@@ -237,17 +294,23 @@ fn lost(path: &Path, error: &io::Error) -> String {
     format!("cannot write the transcript in '{}': {error}; the session continues without it", path.display())
 }
 
-/// Returns the names of a text's commands.
+/// Returns the names of a text's commands. A name that may be a value, such as a pasted token, is left out.
 fn names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for statement in line::parse(text).unwrap_or_default() {
         line::walk::statement(&statement, &mut |found| {
             if let line::walk::Found::Command(command) = found {
-                names.push(command.name.clone());
+                names.push(if is_name(&command.name) { command.name.clone() } else { "…".to_owned() });
             }
         });
     }
     names
+}
+
+/// Returns whether a word is the name of a command: one of the console's, or `Verb-Noun`.
+fn is_name(word: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(char::is_alphabetic);
+    line::is_local(word) || word.split_once('-').is_some_and(|(verb, noun)| is_part(verb) && is_part(noun))
 }
 
 /// Returns whether a file is a transcript of a profile: `PROFILE.TIME.PROCESS.txt`.
@@ -302,11 +365,23 @@ mod tests {
         let recorder = Recorder::default();
         recorder.start_session(&inner, "work").unwrap();
         let prompt = "[work] PS> ";
-        assert_eq!(recorder.input(prompt, "Get-CsTenant | select Name\n"), None);
+        assert_eq!(recorder.input(prompt, "Get-CsTenant | select Name\n", false), None);
         assert_eq!(recorder.output("\u{1b}[31mLitware\u{1b}[0m\n"), None);
-        recorder.input(prompt, "Set-CsUserAcp ken -Password 'hunter2'");
+        recorder.input(prompt, "Set-CsUserAcp ken -Password 'hunter2'", true);
+        recorder.output("hunter2\n");
         recorder.message("Set-CsUserAcp: cannot accept 'hunter2'.");
-        recorder.input(prompt, "Get-CsUser");
+        // A called script gets the secret as an argument.
+        let before = recorder.enter();
+        recorder.input(prompt, "Write-Host $args", false);
+        recorder.output("hunter2\n");
+        recorder.leave(before);
+        recorder.output("hunter2\n");
+        for secret in ["hunter2=MySecret", "hunter2 | Write-Host", "Get-hunter2"] {
+            recorder.input(prompt, secret, true);
+        }
+        recorder.unmask();
+        recorder.output("after\n");
+        recorder.input(prompt, "Get-CsUser", false);
         recorder.message("Get-CsUser: shown.");
         let file = only_file(&inner);
         drop(recorder);
@@ -315,7 +390,10 @@ mod tests {
         for part in [
             "Profile: work\n",
             "[work] PS> Get-CsTenant | select Name\nLitware\n[work] PS> Set-CsUserAcp (not recorded",
-            "(message not recorded",
+            "secret)\n(output not recorded)\n(message not recorded",
+            "[work] PS> Write-Host $args\n(output not recorded)\n",
+            "[work] PS> …, Write-Host (not recorded",
+            "\nafter\n",
             "[work] PS> Get-CsUser\nGet-CsUser: shown.\n",
             "lyncsh transcript end\n",
         ] {
@@ -328,6 +406,32 @@ mod tests {
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&file), mode(&inner)), (0o600, 0o700));
         }
+    }
+
+    #[test]
+    fn a_given_file_is_made_private_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new").join("log.txt");
+        let file = |append| TranscriptFile {
+            path: Some(path.clone()),
+            folder: None,
+            append,
+            no_clobber: false,
+            minimal: true,
+        };
+        for append in [false, true] {
+            let recorder = Recorder::default();
+            assert_eq!(recorder.start(&file(append), "work"), Ok(path.clone()));
+            drop(recorder);
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+                assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+            }
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().matches("transcript start").count(), 2);
     }
 
     #[test]
