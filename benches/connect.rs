@@ -10,8 +10,6 @@ mod common;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/suite/kdc.rs"]
 mod kdc;
-#[path = "../tests/suite/program.rs"]
-mod program;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -21,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use common::{Failure, LYNCSH};
+use common::{Failure, LYNCSH, program};
 use kdc::{Kdc, REALM};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 #[path = "../../tests/suite/program.rs"]
-mod program;
+pub mod program;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::files::lock::lock;
 use crate::files::replace::remove;
 use crate::folders::Folders;
 use crate::platform;
@@ -14,6 +16,9 @@ const MAX_SOCKET_PATH: usize = 103;
 
 /// Namespace of Windows named pipes.
 const PIPES: &str = r"\\.\pipe\";
+
+/// Time limit for the process of an ended agent to exit.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The files of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +78,13 @@ impl AgentPaths {
 
     /// Removes the files of an ended agent. Processes waiting for its locks notice that the files were
     /// replaced.
-    pub fn discard(&self) -> io::Result<()> {
-        let held = [&self.starting, &self.lock].map(|path| {
-            let file = platform::private_file().open(path).ok()?;
-            platform::hold(&file).ok().filter(|held| *held).map(|_| file)
-        });
+    pub async fn discard(&self) -> io::Result<()> {
+        let mut held = Vec::new();
+        for path in [&self.starting, &self.lock] {
+            // The process of the agent may still be exiting.
+            let file = if path.exists() { lock(path, EXIT_TIMEOUT).await.ok() } else { None };
+            held.push(file);
+        }
         // Windows removes pipes with their process.
         let files: &[&PathBuf] =
             if cfg!(windows) { &[&self.process] } else { &[&self.process, &self.socket, &self.control] };

@@ -80,7 +80,7 @@ async fn discard(context: &Context, name: &str, profile: Option<&Profile>) -> mi
         tracing::debug!("cannot delete the password for the proxy: {error}");
     }
     shortcut::discard(context, name)?;
-    forget(&context.folders, name, profile)?;
+    forget(&context.folders, name, profile).await?;
     report(&context.folders, name);
     Ok(())
 }
@@ -103,9 +103,10 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
 }
 
 /// Removes the module, the proxies, the completion data and the history.
-fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
+async fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
     AgentPaths::of(folders, name)
         .discard()
+        .await
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove the agent's files in {}", folders.runtime.display()))?;
     process::discard_log(folders, name).into_diagnostic().wrap_err("cannot remove the agent's log")?;

@@ -49,7 +49,7 @@ pub async fn run(context: &Context, old: &str, new: &str) -> miette::Result<()> 
         }
     }
     drop(starting);
-    let files = files(context, old, new);
+    let files = files(context, old, new).await;
     let shortcuts = shortcut::rename(context, old, new);
     remove::report_startup(old);
     files.and(shortcuts)
@@ -118,10 +118,14 @@ fn refer(folders: &Folders, old: &str, new: &str) {
 }
 
 /// Moves the files of the profile. Files that contain its name are written again when they are needed.
-fn files(context: &Context, old: &str, new: &str) -> miette::Result<()> {
+async fn files(context: &Context, old: &str, new: &str) -> miette::Result<()> {
     let folders = &context.folders;
     let moved = |what: &str| format!("cannot move {what}");
-    AgentPaths::of(folders, old).discard().into_diagnostic().wrap_err("cannot remove the agent's files")?;
+    AgentPaths::of(folders, old)
+        .discard()
+        .await
+        .into_diagnostic()
+        .wrap_err("cannot remove the agent's files")?;
     let draft = |name: &str| folders.profile(name).with_extension("draft");
     move_file(&draft(old), &draft(new)).into_diagnostic().wrap_err_with(|| moved("the draft"))?;
     process::rename_log(folders, old, new).into_diagnostic().wrap_err_with(|| moved("the agent's log"))?;

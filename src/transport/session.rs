@@ -120,14 +120,10 @@ impl Session {
 impl Running {
     /// Returns the next event of the pipeline; `None` after its final state or final error. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<PipelineEvent, Error>> {
-        let next = match self.received.pop_front() {
-            Some(next) => Some(next),
-            None => {
-                self.received.extend(self.output.recv().await.into_iter().flatten());
-                self.received.pop_front()
-            }
-        };
-        let Some(QueuedEvent { size, event }) = next else {
+        if self.received.is_empty() {
+            self.received.extend(self.output.recv().await.into_iter().flatten());
+        }
+        let Some(QueuedEvent { size, event }) = self.received.pop_front() else {
             self.ended = true;
             return None;
         };

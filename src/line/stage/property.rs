@@ -160,14 +160,11 @@ impl Property {
                 return properties(value).into_iter().filter(|(name, _)| like(pattern, name)).collect();
             }
             let known = named(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
-            return match known {
-                Some((name, one)) => vec![(Name::clone(name), one.clone())],
-                None => {
-                    let own =
-                        properties(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
-                    vec![own.unwrap_or_else(|| (pattern.as_str().into(), access(value, pattern)))]
-                }
-            };
+            if let Some((name, one)) = known {
+                return vec![(Name::clone(name), one.clone())];
+            }
+            let known = properties(value).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(pattern));
+            return vec![known.unwrap_or_else(|| (pattern.as_str().into(), access(value, pattern)))];
         }
         let of = self.of(value, variables).unwrap_or_default();
         vec![(self.title().into(), of)]
