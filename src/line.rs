@@ -42,7 +42,9 @@ pub use evaluate::Variables;
 pub use inspect::member;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
-pub use plan::{Local, Plan, StreamTarget, Streams, is_here, is_module_list, plan, remote_commands, words};
+pub use plan::{
+    Local, Plan, StreamTarget, Streams, is_here, is_module_list, plan, reads_files, remote_commands, words,
+};
 pub use printer::Printer;
 pub use stage::host::{HostCommand, HostPart, TranscriptFile, colour_names, split as host_part};
 pub use stage::path;
