@@ -46,14 +46,13 @@ pub fn located(path: &str) -> PathBuf {
         Some(rest) => rest.strip_prefix(['/', '\\']),
         None => None,
     };
-    match rest.and_then(|rest| home().map(|home| if rest.is_empty() { home } else { home.join(rest) })) {
-        Some(whole) => whole,
-        None => {
-            let path = PathBuf::from(path);
-            let leads_up = path.is_relative() && path.components().any(|part| part == Component::ParentDir);
-            if leads_up && folder().ok() != std::env::current_dir().ok() { absolute(&path) } else { path }
-        }
+    let below = |home: PathBuf, rest: &str| if rest.is_empty() { home } else { home.join(rest) };
+    if let Some(whole) = rest.and_then(|rest| Some(below(home()?, rest))) {
+        return whole;
     }
+    let path = PathBuf::from(path);
+    let leads_up = path.is_relative() && path.components().any(|part| part == Component::ParentDir);
+    if leads_up && folder().ok() != std::env::current_dir().ok() { absolute(&path) } else { path }
 }
 
 /// Returns the home folder.
