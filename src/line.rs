@@ -43,8 +43,8 @@ pub use inspect::member;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
 pub use plan::{
-    Local, Missed, Plan, StreamTarget, Streams, error_target, is_here, is_module_list, plan, remote_commands,
-    words,
+    Local, Missed, Plan, StreamTarget, Streams, error_target, is_here, is_module_list, plan, reads_files,
+    remote_commands, words,
 };
 pub use printer::Printer;
 pub use stage::host::{HostCommand, HostPart, TranscriptFile, colour_names, split as host_part};

@@ -14,6 +14,7 @@ mod sgr;
 mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use clean::{Colour, Shown, clean, clean_line, is_open, is_plain, without_colours};
 pub use log::{HeldLog, Log};
@@ -23,6 +24,16 @@ pub use wrap::{cut, cut_start, width, wrap, wrapped};
 
 /// Columns of a terminal with an unknown size.
 const DEFAULT_COLUMNS: usize = 80;
+
+/// Numbers of writes to the standard streams that were begun and done.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+static DONE: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of writes before the one in progress; `None` if there is none.
+pub fn writing() -> Option<u64> {
+    let done = DONE.load(Ordering::SeqCst);
+    (BEGUN.load(Ordering::SeqCst) > done).then_some(done)
+}
 
 /// A standard stream for output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +79,8 @@ impl Stream {
 
     /// Writes bytes unchanged: data, or escape sequences of lyncsh.
     pub(crate) fn write_raw(self, bytes: &[u8]) -> io::Result<()> {
-        match self {
+        BEGUN.fetch_add(1, Ordering::SeqCst);
+        let written = match self {
             Self::Output => {
                 let mut out = io::stdout().lock();
                 out.write_all(bytes).and_then(|()| out.flush())
@@ -77,7 +89,9 @@ impl Stream {
                 let mut out = io::stderr().lock();
                 out.write_all(bytes).and_then(|()| out.flush())
             }
-        }
+        };
+        DONE.fetch_add(1, Ordering::SeqCst);
+        written
     }
 }
 

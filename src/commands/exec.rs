@@ -1,5 +1,6 @@
 //! `lyncsh exec`: runs one command or script without a shell, in one profile or many.
 
+mod blocked;
 mod many;
 mod module;
 mod results;
@@ -51,6 +52,10 @@ pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
         None => None,
     };
     let task = task::task(script.as_deref(), options.line.clone(), input).await?;
+    let deadline = options.timeout.map(|limit| Instant::now() + limit);
+    // In many profiles, each has its own time limit.
+    let is_one = matches!(place, Place::One(_));
+    let _guard = blocked::watch(deadline.filter(|_| is_one), options.errors)?;
     match place {
         Place::One(name) => one(context, &options, &name, task).await.map(ExitCode::from),
         Place::Many(selection) => many::run(context, &options, &selection, task).await.map(ExitCode::from),

@@ -1,5 +1,7 @@
 //! Check for everything in a text that the console cannot run, before its first line runs.
 
+use tokio_util::sync::CancellationToken;
+
 use super::common::{self, Action, ERROR_ACTION, Given, Kind};
 use super::error::LineError;
 use super::evaluate::Variables;
@@ -261,8 +263,14 @@ impl Check {
         let is_stage = role == Role::Stage || role == Role::Either && index > 0;
         if is_constant && is_stage {
             let (variables, views) = (Variables::default(), Views::default());
-            let place =
-                PlanContext { variables: &variables, views: &views, width: SOME_WIDTH, to_screen: false };
+            let stop = CancellationToken::new();
+            let place = PlanContext {
+                variables: &variables,
+                views: &views,
+                width: SOME_WIDTH,
+                to_screen: false,
+                stop: &stop,
+            };
             if let Err(error) = stage::build(name, &command, place) {
                 self.line(command.at, error);
             }

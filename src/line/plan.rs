@@ -297,7 +297,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
             Element::Command(command) => match stage::local_name(&command.name) {
                 Some(name) => {
                     let (command, common) = own(name, command, place)?;
-                    match stage::source(name, &command, place.variables, at == 0) {
+                    match stage::source(name, &command, place.variables, at == 0, place.stop) {
                         Some(_) if at > 0 => {
                             return Err(LineError(format!("Cannot pipe into '{name}': put it first.")));
                         }
@@ -564,6 +564,13 @@ pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     });
     is_split |= statement.pipeline.iter().any(|one| matches!(one, Element::Repeat(_)));
     (is_split && names.len() > 1).then_some(names)
+}
+
+/// Returns whether the planning of a statement reads files, which can take long.
+pub fn reads_files(statement: &Statement) -> bool {
+    const READERS: [&str; 4] = ["Get-ChildItem", "Get-Content", "Import-Csv", "Select-String"];
+    matches!(statement.pipeline.first(), Some(Element::Command(command))
+        if stage::local_name(&command.name).is_some_and(|name| READERS.contains(&name)))
 }
 
 /// Returns whether the console answers a command itself.

@@ -28,10 +28,12 @@ pub use bind::{Parameter, Takes};
 pub use cmdlets::{Role, aliases, bound, is_local, local_cmdlets, local_name, parameters, remote_name, role};
 pub use date::now;
 pub use each::{Stage, everything, nothing};
-pub use file::{File, drawn};
+pub use file::{ENCODING_NAMES, File, drawn};
 pub use input::Sourced;
 pub use kinds::{ITEM_TYPES, MATCH, is_local_file};
 pub use source::read as source;
+
+use tokio_util::sync::CancellationToken;
 
 use super::error::LineError;
 use super::evaluate::Variables;
@@ -47,6 +49,8 @@ pub struct PlanContext<'a> {
     pub width: usize,
     /// Set if the statement's objects go to the screen, not to a value.
     pub to_screen: bool,
+    /// Ends the reading of files when cancelled.
+    pub stop: &'a CancellationToken,
 }
 
 /// Checks the binding of arguments without their values. The error has the index of the argument.

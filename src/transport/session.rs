@@ -45,6 +45,12 @@ pub struct Running {
     ended: bool,
 }
 
+/// Sender of a pipeline's input.
+pub struct InputSender {
+    id: Uuid,
+    commands: mpsc::UnboundedSender<DriverCommand>,
+}
+
 impl Session {
     /// Opens a pool on `connection`. The second value receives the pool's own events: host calls, state
     /// changes, user events. If it is not read, the latest events are dropped. Its end means that the session
@@ -139,22 +145,18 @@ impl Running {
         !self.received.is_empty() || !self.output.is_empty()
     }
 
-    /// Sends one input object, and waits until the peer has it in order or the pipeline has ended;
-    /// [`Running::next`] returns the result.
+    /// Returns a sender for the input of the pipeline, which is used while its events are read.
+    pub fn input_sender(&self) -> InputSender {
+        InputSender { id: self.id, commands: self.commands.clone() }
+    }
+
+    /// Sends one input object as [`InputSender::send`] does.
     pub async fn input(&self, value: &Value) -> Result<(), Error> {
-        self.send_input(Some(value.clone())).await
+        self.input_sender().send(value.clone()).await
     }
 
     pub async fn end_input(&self) -> Result<(), Error> {
-        self.send_input(None).await
-    }
-
-    async fn send_input(&self, value: Option<Value>) -> Result<(), Error> {
-        let (ordered, done) = oneshot::channel();
-        self.command(DriverCommand::Input(self.id, value, ordered))?;
-        // Dropped without an answer if the pipeline ended first.
-        let _ = done.await;
-        Ok(())
+        self.input_sender().end().await
     }
 
     pub async fn respond(&self, response: &HostResponse) -> Result<(), Error> {
@@ -168,6 +170,28 @@ impl Running {
 
     fn command(&self, command: DriverCommand) -> Result<(), Error> {
         self.commands.send(command).map_err(|_| Error::Closed)
+    }
+}
+
+impl InputSender {
+    /// Sends one input object, and waits until the peer has it in order or the pipeline has ended;
+    /// [`Running::next`] returns the result.
+    pub async fn send(&self, value: Value) -> Result<(), Error> {
+        self.input(Some(value)).await
+    }
+
+    /// Ends the input.
+    pub async fn end(&self) -> Result<(), Error> {
+        self.input(None).await
+    }
+
+    async fn input(&self, value: Option<Value>) -> Result<(), Error> {
+        let (ordered, done) = oneshot::channel();
+        let input = DriverCommand::Input(self.id, value, ordered);
+        self.commands.send(input).map_err(|_| Error::Closed)?;
+        // Dropped without an answer if the pipeline ended first.
+        let _ = done.await;
+        Ok(())
     }
 }
 

@@ -68,6 +68,28 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
 }
 
 #[test]
+fn the_folder_keeps_its_links_and_a_date_gets_the_offset_of_its_month() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    std::fs::create_dir_all(root.join("far/real/inner")).unwrap();
+    std::fs::write(root.join("near.txt"), "near\n").unwrap();
+    std::os::unix::fs::symlink(root.join("far/real"), root.join("link")).unwrap();
+    let root = root.display();
+    let lines = format!(
+        "cd '{root}/link'\n\"$PWD\"\n(Get-Location).Path\ncat ../near.txt\n'x' > ../made.txt\n\
+         (ls ..).Name -join ' '\ncd inner\ncd ..\n\"$PWD\"\ncd ..\n\"$PWD\"\ncd -\n\"$PWD\"\n\
+         Get-Date 2026-01-15T10:00:00Z -Month 7 -Format o\n\
+         Get-Date 2026-01-15T10:00:00Z -Month 7 -AsUTC -Format o\n"
+    );
+    let ran = Program::lyncsh().args(["demo"]).env("TZ", "Europe/Berlin").stdin(lines).run();
+    let wanted = format!(
+        "{root}/link\n{root}/link\nnear\nfar link made.txt near.txt\n{root}/link\n{root}\n{root}/link\n\
+         2026-07-15T11:00:00.0000000+02:00\n2026-07-15T09:00:00.0000000Z\n"
+    );
+    assert_eq!(ran.good(), wanted);
+}
+
+#[test]
 fn help_and_get_command_name_the_consoles_cmdlets() {
     let (code, out, err) = demo("?\n");
     assert_eq!((code, err.as_str()), (0, ""));
@@ -87,6 +109,7 @@ fn a_terminal_completes_asks_and_waits() {
     let folder = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(folder.path()).unwrap().display().to_string();
     std::fs::write(folder.path().join("with space.txt"), "read\n").unwrap();
+    Program::new("mkfifo").args([folder.path().join("pipe")]).run().good();
     let terminal = Terminal::sized((150, 50), lyncsh(), &["demo"], []);
     let run = |line: &str, wanted: &str| {
         terminal.line(line);
@@ -132,6 +155,12 @@ fn a_terminal_completes_asks_and_waits() {
     terminal.waits("waiting", |text| text.trim_end().ends_with("\nwaiting"));
     terminal.press("\u{3}");
     terminal.ends_with("[demo] PS>");
+    // A pipe without a writer.
+    terminal.line("'read' + 'ing'; cat pipe; 'not ' + 'reached'");
+    terminal.waits("reading", |text| text.trim_end().ends_with("\nreading"));
+    terminal.press("\u{3}");
+    terminal.ends_with("[demo] PS>");
+    assert!(!terminal.text().contains("not reached"), "{}", terminal.text());
     terminal.line("$p = 'not kept, a password'");
     terminal.ends_with("[demo] PS>");
     terminal.line(" $p = 'not kept, begins with a space'");

@@ -200,6 +200,53 @@ async fn a_command_ends_at_its_time_limit_and_by_ctrl_c() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn output_that_is_not_read_delays_neither_time_limit_nor_ctrl_c() {
+    let (world, server) = online(Options::default(), "").await;
+    let started = Instant::now();
+    let child = world.program(&["exec", "work", "--timeout", "5s", "--", "1..100000"]).start();
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut child = child;
+        let status = child.wait();
+        let mut err = String::new();
+        std::io::Read::read_to_string(&mut child.0.stderr.take().unwrap(), &mut err).unwrap();
+        (status.code(), err)
+    });
+    let (code, err) = ran.await.unwrap();
+    assert_eq!(code, Some(4), "{err}");
+    assert!(err.contains("the command was stopped at the time limit of --timeout"), "{err}");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    empty(&server).await;
+    let mut child = world.program(&["exec", "work", "--", "1..100000"]).start();
+    let ended = tokio::task::spawn_blocking(move || {
+        // The pipe stays open, but nothing more is read.
+        let mut output = child.0.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut output, &mut [0]).unwrap();
+        let ended = crate::program::found(PATIENCE, || {
+            signal(child.0.id(), rustix::process::Signal::INT);
+            child.0.try_wait().unwrap()
+        });
+        ended.and_then(|status| status.code())
+    });
+    assert_eq!(ended.await.unwrap(), Some(130));
+    empty(&server).await;
+}
+
+/// The output fills the buffers long before the input ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn input_is_sent_while_output_is_read() {
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
+    let input: String = (0..300).map(|number| format!("{number:020000}\n")).collect();
+    let line = ["exec", "work", "--jsonl", "--input", "lines", "--", "Measure-CsInput"];
+    let out = fed(&world, &line, &input).await.good();
+    assert_eq!(out.lines().count(), 301);
+    assert!(out.ends_with("\"total 300\"\n"), "{:?}", out.lines().last());
+    let first = ["exec", "work", "--jsonl", "--input", "lines", "--", "Measure-CsInput | select -First 1"];
+    let ran = fed(&world, &first, &input).await;
+    assert_eq!(ran.good(), format!("\"got {:020000}\"\n", 0));
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_profiles_give_one_document_and_the_highest_exit_code() {
     let faults = vec![
         ("tenant0002.example".to_owned(), TenantFault::Refused),

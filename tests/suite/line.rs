@@ -1,11 +1,17 @@
 //! Parsing, planning and refusal of lines as users type them.
 
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
 use lyncsh::line::{self, PlanContext, Variables, Views};
 use lyncsh::psrp::clixml::Value;
 use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
+
+static STOP: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
 
 fn place<'a>(variables: &'a Variables, views: &'a Views) -> PlanContext<'a> {
-    PlanContext { variables, views, width: 80, to_screen: true }
+    PlanContext { variables, views, width: 80, to_screen: true, stop: &STOP }
 }
 
 /// Returns the remote commands with their arguments, and the local stages' output for `objects`.
@@ -612,4 +618,126 @@ fn bits_and_repetitions_are_computed_as_in_powershell() {
     ] {
         assert!(try_local(text).expect_err(text).contains(said), "{text}");
     }
+}
+
+/// Results observed in PowerShell 7.6.9.
+#[test]
+fn a_recursion_looks_for_names_in_all_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    std::fs::create_dir_all(folder.path().join("sub/deep")).unwrap();
+    for name in ["one.txt", "sub/two.txt", "sub/deep/three.txt", "sub/deep/x.log"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    for (arguments, names) in [
+        ("*.txt' -Recurse", &["one.txt", "three.txt", "two.txt"][..]),
+        ("three.txt' -Recurse", &["three.txt"]),
+        ("one.txt' -Recurse", &["one.txt"]),
+        ("*.txt' -Depth 1", &["one.txt", "two.txt"]),
+        ("*.txt' -Depth 0", &["one.txt"]),
+        ("three.txt' -Depth 1", &[]),
+        ("none.txt' -Recurse", &[]),
+        ("none/*.txt' -Recurse", &[]),
+        ("*.txt' -Recurse -Exclude t*", &["one.txt"]),
+        ("*.txt'", &["one.txt"]),
+        ("su*' -Recurse", &["deep", "three.txt", "two.txt", "x.log"]),
+        ("su*/t*.txt' -Recurse", &["three.txt", "two.txt"]),
+        ("d*' -Recurse", &["deep"]),
+        ("sub' -Recurse", &["deep", "three.txt", "two.txt", "x.log"]),
+    ] {
+        let line = format!("Get-ChildItem '{root}/{arguments} | Sort-Object Name | % Name");
+        assert_eq!(local(&line), names, "{line}");
+    }
+    let line = format!("Get-ChildItem '{root}/*.txt' -Recurse -Name");
+    assert_eq!(local(&line), ["one.txt", "sub/two.txt", "sub/deep/three.txt"]);
+    // Ctrl-C ends the recursion.
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let (variables, views) = (Variables::default(), Views::default());
+    let statements = line::parse(&format!("Get-ChildItem '{root}' -Recurse")).unwrap();
+    let plan = line::plan(&statements[0], PlanContext { stop: &stop, ..place(&variables, &views) }).unwrap();
+    assert!(plan.input.is_empty());
+}
+
+/// Results observed in PowerShell 7.6.9.
+#[test]
+fn a_date_gets_its_parts_in_order() {
+    for (arguments, date) in [
+        ("2026-01-31 -Month 2 -Day 1", "2026-02-01T00:00:00"),
+        ("2026-01-31 -Month 2", "2026-02-28T00:00:00"),
+        ("2026-03-31 -Month 2", "2026-02-28T00:00:00"),
+        ("2024-02-29 -Year 2023", "2023-02-28T00:00:00"),
+        ("2024-02-29 -Year 2023 -Day 29", "2023-03-01T00:00:00"),
+        ("2026-01-15 -Day 31 -Month 2", "2026-03-03T00:00:00"),
+        ("2026-01-31T10:00:00.123 -Hour 5 -Minute 4", "2026-01-31T05:04:00"),
+    ] {
+        assert_eq!(local(&format!("Get-Date -Date {arguments} -Format s")), [date], "{arguments}");
+    }
+}
+
+/// Results observed in PowerShell 7.6.9, except for bytes that are not UTF-8.
+#[test]
+fn reader_and_writer_know_the_same_encodings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.txt");
+    let path = file.display();
+    for (encoding, bytes) in [
+        ("ansi", &b"a\x80\xe4?"[..]),
+        ("latin1", b"a?\xe4?"),
+        ("ascii", b"a???"),
+        ("default", "a€ä一".as_bytes()),
+        ("utf8NoBOM", "a€ä一".as_bytes()),
+    ] {
+        assert!(local(&format!("'a€ä一' | Set-Content '{path}' -Encoding {encoding} -NoNewline")).is_empty());
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "{encoding}");
+    }
+    std::fs::write(&file, b"\x80\xe4A").unwrap();
+    for (encoding, text) in [("latin1", "\u{80}äA"), ("ansi", "€äA")] {
+        assert_eq!(local(&format!("Get-Content '{path}' -Encoding {encoding}")), [text]);
+    }
+    let refused = try_local(&format!("Import-Csv '{path}' -Encoding default")).unwrap_err();
+    assert!(refused.contains("is not UTF-8"), "{refused}");
+    std::fs::write(&file, b"\xff\xfeA\0").unwrap();
+    assert_eq!(local(&format!("Get-Content '{path}' -Encoding latin1")), ["A"]);
+    let refused = try_local(&format!("Import-Csv '{path}' -Encoding nope")).unwrap_err();
+    assert!(refused.contains("\"nope\" is not one of ansi, ascii, "), "{refused}");
+}
+
+/// Results observed in PowerShell 7.6.9.
+#[test]
+fn a_quiet_search_of_files_answers_false() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.txt");
+    std::fs::write(&file, "a\n").unwrap();
+    let path = file.display();
+    for (line, out) in [
+        (format!("Select-String zzz '{path}' -Quiet"), &["False"][..]),
+        (format!("Select-String a '{path}', '{path}' -Quiet"), &["True"]),
+        (format!("Select-String a '{path}' -Quiet -NotMatch"), &["False"]),
+        (format!("Get-ChildItem '{path}', '{path}' | Select-String zzz -Quiet"), &["False", "False"]),
+        (format!("Get-ChildItem '{path}' | Select-String a -Quiet"), &["True"]),
+        ("'x' | Select-String zzz -Quiet".to_owned(), &[]),
+        ("'x', 'x' | Select-String x -Quiet".to_owned(), &["True"]),
+    ] {
+        assert_eq!(local(&line), out, "{line}");
+    }
+}
+
+#[test]
+fn endless_files_and_many_keys_have_an_end() {
+    let refused = try_local("Import-Csv /dev/zero").unwrap_err();
+    assert!(refused.contains("is larger than 256 MiB"), "{refused}");
+    let refused = try_local("Get-ChildItem /dev/zero | Get-Content -ErrorAction Stop").unwrap_err();
+    assert!(refused.contains("'/dev/zero' is a pipe or a device: pass it with -Path."), "{refused}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("many.json");
+    let keys: Vec<String> = (0..100_000).map(|number| format!("\"key{number}\":1")).collect();
+    std::fs::write(&file, format!("{{{}}}", keys.join(","))).unwrap();
+    let begun = Instant::now();
+    let line = format!("Get-Content '{}' -Raw | ConvertFrom-Json -AsHashtable | % Count", file.display());
+    assert_eq!(local(&line), ["100000"]);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(local("ConvertFrom-Json '{\"a\":1,\"b\":2,\"a\":3}' | % { \"$($_.a) $($_.b)\" }"), ["3 2"]);
+    let refused = try_local("ConvertFrom-Json '{\"a\":1,\"A\":2}'").unwrap_err();
+    assert!(refused.contains("keys with different casing"), "{refused}");
 }

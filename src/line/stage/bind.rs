@@ -1,5 +1,7 @@
 //! Parameter binding of local cmdlets.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
 use crate::line::number::Number;
@@ -26,6 +28,8 @@ pub type Parameter = (&'static str, Takes);
 pub struct Bound {
     pub name: &'static str,
     pub variables: Variables,
+    /// Set for a source; cancelled when its output is no longer needed. A stage cannot be interrupted while it reads.
+    pub stop: Option<CancellationToken>,
     given: Vec<(&'static str, Value)>,
 }
 
@@ -117,7 +121,12 @@ impl Bound {
                 given.push((parameter, value));
             }
         }
-        Ok(Self { name, variables: variables.clone(), given })
+        Ok(Self { name, variables: variables.clone(), stop: None, given })
+    }
+
+    /// Returns whether the output is no longer needed.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     pub fn get(&self, parameter: &str) -> Option<&Value> {

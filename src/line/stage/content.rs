@@ -77,6 +77,9 @@ pub fn get(bound: &Bound) -> Result<Sourced, LineError> {
     let (files, errors) = files(bound)?;
     let mut found = Sourced { values: Vec::new(), errors };
     for file in files {
+        if bound.is_stopped() {
+            break;
+        }
         match content(bound, &file) {
             Ok(values) => found.values.extend(values),
             Err(error) => found.errors.push(error),

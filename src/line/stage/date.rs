@@ -1,7 +1,8 @@
 //! Get-Date: the current or a given date, as an object or a formatted text.
 
 use chrono::{
-    DateTime, Datelike as _, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Timelike as _,
+    DateTime, Datelike as _, Local, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _,
+    Timelike as _,
 };
 
 use super::bind::{Bound, Parameter, Takes};
@@ -51,6 +52,12 @@ struct Moment {
 impl Moment {
     fn local(at: DateTime<Local>) -> Self {
         Self { at: at.naive_local(), zone: at.format("%:z").to_string() }
+    }
+
+    /// Returns whether the zone is that of the system at this time.
+    fn is_local(&self) -> bool {
+        let known = Local.from_local_datetime(&self.at);
+        [known.earliest(), known.latest()].into_iter().flatten().any(|at| Self::local(at).zone == self.zone)
     }
 
     /// Parses a date, or a time of today. A text with a zone is converted to local time, as in .NET.
@@ -131,6 +138,7 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
         }
         (None, None) => Moment::local(Local::now()),
     };
+    let (before, is_local) = (moment.at, moment.is_local());
     for (name, least, most, set) in PARTS {
         let Some(given) = bound.get(name) else { continue };
         let given = number(bound, name, given)?;
@@ -144,10 +152,15 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
                 )));
             }
         }
-        moment.at = u32::try_from(given)
-            .ok()
-            .and_then(|given| set(moment.at, given))
+        moment.at = set(moment.at, given)
             .ok_or_else(|| bound.wrong(&format!("The date has no {} {given}.", name.to_lowercase())))?;
+    }
+    // The offset in summer differs from that in winter.
+    if is_local
+        && moment.at != before
+        && let Some(at) = Local.from_local_datetime(&moment.at).earliest()
+    {
+        moment = Moment::local(at);
     }
     if bound.switch("AsUTC") {
         moment = moment.utc();
@@ -158,18 +171,25 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
     }
 }
 
-type Set = fn(NaiveDateTime, u32) -> Option<NaiveDateTime>;
+type Set = fn(NaiveDateTime, i64) -> Option<NaiveDateTime>;
 
-/// Parameters for a part of the date, with their limits.
+/// Parameters for a part of the date, with their limits. A month without the day gets its last day, and a day
+/// after the last one is one of the next month, as in .NET.
 const PARTS: [(&str, i64, i64, Set); 7] = [
-    ("Year", 1, 9999, |at, year| at.with_year(i32::try_from(year).ok()?)),
-    ("Month", 1, 12, |at, month| at.with_month(month)),
-    ("Day", 1, 31, |at, day| at.with_day(day)),
-    ("Hour", 0, 23, |at, hour| at.with_hour(hour)),
-    ("Minute", 0, 59, |at, minute| at.with_minute(minute)),
-    ("Second", 0, 59, |at, second| at.with_second(second)),
-    ("Millisecond", 0, 999, |at, part| at.with_nanosecond(part * 1_000_000)),
+    ("Year", 1, 9999, |at, year| months(at, 12 * (year - i64::from(at.year())))),
+    ("Month", 1, 12, |at, month| months(at, month - i64::from(at.month()))),
+    ("Day", 1, 31, |at, day| at.checked_add_signed(TimeDelta::try_days(day - i64::from(at.day()))?)),
+    ("Hour", 0, 23, |at, hour| at.with_hour(u32::try_from(hour).ok()?)),
+    ("Minute", 0, 59, |at, minute| at.with_minute(u32::try_from(minute).ok()?)),
+    ("Second", 0, 59, |at, second| at.with_second(u32::try_from(second).ok()?)),
+    ("Millisecond", 0, 999, |at, part| at.with_nanosecond(u32::try_from(part * 1_000_000).ok()?)),
 ];
+
+/// Adds months, or subtracts them.
+fn months(at: NaiveDateTime, count: i64) -> Option<NaiveDateTime> {
+    let months = Months::new(u32::try_from(count.unsigned_abs()).ok()?);
+    if count < 0 { at.checked_sub_months(months) } else { at.checked_add_months(months) }
+}
 
 fn number(bound: &Bound, parameter: &str, value: &Value) -> Result<i64, LineError> {
     let number = crate::line::number::Number::convert(value).and_then(crate::line::number::Number::rounded);

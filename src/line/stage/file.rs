@@ -26,15 +26,43 @@ pub const COMMON: [Parameter; 4] = [
 /// Maximum length of a CSV header line.
 const LONGEST_LINE: u64 = 1024 * 1024;
 
+/// Encoding of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
+pub enum Encoding {
     Utf8,
     Utf8Mark,
     Ascii,
+    /// Windows-1252.
+    Ansi,
+    /// ISO-8859-1.
     Latin1,
     Utf16,
     Utf16BigEndian,
 }
+
+/// Values of -Encoding.
+pub const ENCODINGS: [(&str, Encoding); 9] = [
+    ("ansi", Encoding::Ansi),
+    ("ascii", Encoding::Ascii),
+    ("bigendianunicode", Encoding::Utf16BigEndian),
+    ("default", Encoding::Utf8),
+    ("latin1", Encoding::Latin1),
+    ("unicode", Encoding::Utf16),
+    ("utf8", Encoding::Utf8),
+    ("utf8BOM", Encoding::Utf8Mark),
+    ("utf8NoBOM", Encoding::Utf8),
+];
+
+/// Names of [`ENCODINGS`].
+pub const ENCODING_NAMES: &[&str] = &{
+    let mut names = [""; ENCODINGS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = ENCODINGS[at].0;
+        at += 1;
+    }
+    names
+};
 
 /// An output file.
 #[derive(Clone, Debug)]
@@ -67,22 +95,13 @@ impl File {
         let path =
             bound.text(parameter).or_else(|| bound.text("LiteralPath")).filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| bound.wrong(&format!("-{parameter} is missing: name the file.")))?;
-        let encodings = [
-            ("utf8", Encoding::Utf8),
-            ("utf8NoBOM", Encoding::Utf8),
-            ("utf8BOM", Encoding::Utf8Mark),
-            ("ascii", Encoding::Ascii),
-            ("latin1", Encoding::Latin1),
-            ("unicode", Encoding::Utf16),
-            ("bigendianunicode", Encoding::Utf16BigEndian),
-        ];
         Ok(Self {
             cmdlet: bound.name,
             path: located(&path),
             append: bound.switch("Append"),
             no_clobber: bound.switch("NoClobber"),
             force: bound.switch("Force"),
-            encoding: bound.one_of("Encoding", &encodings, Encoding::Utf8)?,
+            encoding: bound.one_of("Encoding", &ENCODINGS, Encoding::Utf8)?,
             line_ends: !bound.switch("NoNewline"),
         })
     }
@@ -175,7 +194,7 @@ impl Encoding {
             Self::Utf8Mark => b"\xef\xbb\xbf",
             Self::Utf16 => b"\xff\xfe",
             Self::Utf16BigEndian => b"\xfe\xff",
-            Self::Utf8 | Self::Ascii | Self::Latin1 => b"",
+            Self::Utf8 | Self::Ascii | Self::Ansi | Self::Latin1 => b"",
         }
     }
 
@@ -189,11 +208,19 @@ impl Encoding {
         match self {
             Self::Utf8 | Self::Utf8Mark => text.into_bytes(),
             Self::Ascii => narrow(0x80).collect(),
+            Self::Ansi => text.chars().map(ansi).collect(),
             Self::Latin1 => narrow(0x100).collect(),
             Self::Utf16 => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
             Self::Utf16BigEndian => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         }
     }
+}
+
+/// Encodes a character in Windows-1252, or as a question mark.
+fn ansi(one: char) -> u8 {
+    let mut utf8 = [0; 4];
+    let (bytes, _, is_unknown) = encoding_rs::WINDOWS_1252.encode(one.encode_utf8(&mut utf8));
+    bytes.first().copied().filter(|_| !is_unknown).unwrap_or(b'?')
 }
 
 /// A read-only file made writable for -Force; read-only again when dropped.

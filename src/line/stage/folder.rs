@@ -39,7 +39,10 @@ pub fn location() -> Sourced {
 }
 
 /// Selection of items.
+#[derive(Clone)]
 struct Choice {
+    /// Pattern for the names, from the path of a recursion.
+    named: Option<String>,
     filter: Option<String>,
     include: Vec<String>,
     exclude: Vec<String>,
@@ -59,6 +62,7 @@ impl Choice {
         // Without -File or -Directory, both are listed.
         let kind = if metadata.is_dir() { self.folders || !self.files } else { self.files || !self.folders };
         kind && (self.force || self.hidden == is_hidden)
+            && self.named.as_ref().is_none_or(|named| like(named, name))
             && self.filter.as_ref().is_none_or(|filter| like(filter, name))
             && (self.include.is_empty() || any(&self.include))
             && !any(&self.exclude)
@@ -83,9 +87,10 @@ impl Item {
 
 /// Lists files and folders.
 pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
-    let recurses = bound.switch("Recurse");
     let depth = bound.count("Depth")?;
+    let recurses = bound.switch("Recurse") || depth.is_some();
     let choice = Choice {
+        named: None,
         filter: bound.text("Filter"),
         include: bound.names("Include"),
         exclude: bound.names("Exclude"),
@@ -108,28 +113,36 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
             continue;
         }
         let base = located(&text);
-        let mut items = Vec::new();
-        if !is_literal && is_pattern(&text) {
-            let matched = path::matching(&text, choice.force).into_iter();
-            for item in matched.filter_map(|path| Item::read(path).ok()) {
-                let inside = item.metadata.is_dir() && choice.depth > 0;
-                let folder = item.path.clone();
-                if choice.takes(&item.name, &item.metadata) {
-                    items.push(item);
+        // The folder that names are relative to, and its items.
+        let mut listed: Vec<(PathBuf, Vec<Item>)> = Vec::new();
+        if !is_literal && recurses && !base.is_dir() {
+            let (roots, named) = roots(&text, &base, choice.force);
+            let choice = Choice { named, ..choice.clone() };
+            for root in roots {
+                if !root.is_dir() {
+                    found.errors.push(missing(bound.name, &root));
+                    continue;
                 }
-                if inside {
-                    walk(bound.name, &folder, choice.depth - 1, &choice, &mut items, &mut found.errors);
-                }
+                let mut items = Vec::new();
+                walk(bound, &root, choice.depth, &choice, &mut items, &mut found.errors);
+                listed.push((root, items));
             }
-            sort(&mut items, choice.depth == 0);
+        } else if !is_literal && is_pattern(&text) {
+            let matched = path::matching(&text, choice.force).into_iter();
+            let matched = matched.filter_map(|path| Item::read(path).ok());
+            let mut items: Vec<Item> =
+                matched.filter(|item| choice.takes(&item.name, &item.metadata)).collect();
+            sort(&mut items);
+            listed.push((base, items));
         } else {
+            let mut items = Vec::new();
             match std::fs::metadata(&base).or_else(|_| base.symlink_metadata()) {
                 Err(_) => {
                     found.errors.push(missing(bound.name, &base));
                     continue;
                 }
                 Ok(metadata) if metadata.is_dir() => {
-                    walk(bound.name, &base, choice.depth, &choice, &mut items, &mut found.errors);
+                    walk(bound, &base, choice.depth, &choice, &mut items, &mut found.errors);
                 }
                 Ok(_) => match Item::read(base.clone()) {
                     Ok(item) if choice.takes(&item.name, &item.metadata) => items.push(item),
@@ -140,27 +153,60 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
                     _ => {}
                 },
             }
+            listed.push((base, items));
         }
-        found.values.extend(items.iter().map(|item| {
-            if names_only {
-                let shown = item.path.strip_prefix(&base).ok().filter(|rest| !rest.as_os_str().is_empty());
-                return shown.map_or(item.name.clone(), |rest| rest.display().to_string()).into();
+        for (base, items) in listed {
+            if bound.is_stopped() {
+                break;
             }
-            object(item)
-        }));
+            found.values.extend(items.iter().map(|item| {
+                if names_only {
+                    let shown =
+                        item.path.strip_prefix(&base).ok().filter(|rest| !rest.as_os_str().is_empty());
+                    return shown.map_or(item.name.clone(), |rest| rest.display().to_string()).into();
+                }
+                object(item)
+            }));
+        }
     }
     Ok(found)
 }
 
+/// Returns the folders in which a recursion begins, and the pattern for the names in them. As in PowerShell,
+/// `*.txt` is looked for in all folders below, unless it matches only folders, which are then listed.
+fn roots(text: &str, base: &Path, force: bool) -> (Vec<PathBuf>, Option<String>) {
+    if is_pattern(text) {
+        let matched = path::matching(text, force);
+        if !matched.is_empty() && matched.iter().all(|path| path.is_dir()) {
+            return (matched, None);
+        }
+    }
+    let above = match base.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let whole = above.to_string_lossy();
+    let mut roots = vec![above.to_owned()];
+    if is_pattern(&whole) {
+        roots = path::matching(&whole, force);
+        roots.retain(|root| root.is_dir());
+    }
+    (roots, base.file_name().map(|name| name.to_string_lossy().into_owned()))
+}
+
 /// Adds the items of a folder: its own first, then those of its folders.
 fn walk(
-    cmdlet: &str,
+    bound: &Bound,
     folder: &Path,
     depth: usize,
     choice: &Choice,
     items: &mut Vec<Item>,
     errors: &mut Vec<LineError>,
 ) {
+    if bound.is_stopped() {
+        return;
+    }
+    let cmdlet = bound.name;
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
@@ -176,7 +222,7 @@ fn walk(
     };
     // An entry can be removed while the folder is read.
     let mut here: Vec<Item> = entries.flatten().filter_map(|entry| Item::read(entry.path()).ok()).collect();
-    sort(&mut here, true);
+    sort(&mut here);
     let inner: Vec<PathBuf> = here
         .iter()
         .filter(|item| item.metadata.is_dir() && (choice.force || !is_hidden(&item.name, &item.metadata)))
@@ -185,16 +231,14 @@ fn walk(
     items.extend(here.into_iter().filter(|item| choice.takes(&item.name, &item.metadata)));
     if depth > 0 {
         for folder in inner {
-            walk(cmdlet, &folder, depth - 1, choice, items, errors);
+            walk(bound, &folder, depth - 1, choice, items, errors);
         }
     }
 }
 
 /// Sorts folders before files, by name.
-fn sort(items: &mut [Item], is_flat: bool) {
-    if is_flat {
-        items.sort_by_key(|item| (!item.metadata.is_dir(), item.name.to_uppercase()));
-    }
+fn sort(items: &mut [Item]) {
+    items.sort_by_key(|item| (!item.metadata.is_dir(), item.name.to_uppercase()));
 }
 
 #[cfg(unix)]

@@ -1,10 +1,12 @@
 //! Text of local files, and the output of source cmdlets.
 
+use std::io::Read as _;
 use std::path::Path;
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::bind::Bound;
+use super::file::{ENCODINGS, Encoding};
 use super::path::absolute;
 use crate::files::text;
 use crate::line::error::LineError;
@@ -32,18 +34,7 @@ impl Sourced {
 
 /// Reads a file, decoded by its byte order mark, -Encoding, or as UTF-8.
 pub fn text_of(bound: &Bound, path: &Path) -> Result<String, LineError> {
-    let known: [(&str, &Encoding); 9] = [
-        ("utf8", UTF_8),
-        ("utf8NoBOM", UTF_8),
-        ("utf8BOM", UTF_8),
-        ("ascii", UTF_8),
-        ("unicode", UTF_16LE),
-        ("bigendianunicode", UTF_16BE),
-        ("latin1", WINDOWS_1252),
-        ("ansi", WINDOWS_1252),
-        ("default", WINDOWS_1252),
-    ];
-    let encoding = bound.one_of("Encoding", &known, UTF_8)?;
+    let encoding = bound.one_of("Encoding", &ENCODINGS, Encoding::Utf8)?;
     let wrong = |error: std::io::Error| {
         bound.wrong(&match error.kind() {
             std::io::ErrorKind::NotFound => {
@@ -55,24 +46,42 @@ pub fn text_of(bound: &Bound, path: &Path) -> Result<String, LineError> {
             _ => format!("Cannot read '{}': {error}", path.display()),
         })
     };
-    if std::fs::metadata(path).map_err(wrong)?.len() > MAX_BYTES {
+    let metadata = std::fs::metadata(path).map_err(wrong)?;
+    if bound.stop.is_none() && !metadata.is_file() {
+        return Err(bound.wrong(&format!("'{}' is a pipe or a device: pass it with -Path.", path.display())));
+    }
+    let mut bytes = Vec::new();
+    if metadata.len() <= MAX_BYTES {
+        // The size of a device or a pipe is not known.
+        let file = std::fs::File::open(path).map_err(wrong)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    }
+    if metadata.len().max(u64::try_from(bytes.len()).unwrap_or(u64::MAX)) > MAX_BYTES {
         return Err(bound.wrong(&format!("'{}' is larger than 256 MiB: read it in pwsh.", path.display())));
     }
-    let bytes = std::fs::read(path).map_err(wrong)?;
-    if encoding == UTF_8 {
-        return text::decode(&bytes).map_err(|error| {
-            bound.wrong(&format!(
-                "'{}': {error}, or pass its encoding, such as -Encoding ansi.",
-                path.display()
-            ))
-        });
-    }
-    let (text, _, has_wrong) = encoding.decode(&bytes);
+    let form = match encoding {
+        Encoding::Utf8 | Encoding::Utf8Mark | Encoding::Ascii => {
+            return text::decode(&bytes).map_err(|error| {
+                bound.wrong(&format!(
+                    "'{}': {error}, or pass its encoding, such as -Encoding ansi.",
+                    path.display()
+                ))
+            });
+        }
+        // encoding_rs has no ISO-8859-1, only Windows-1252 of the same name.
+        Encoding::Latin1 if encoding_rs::Encoding::for_bom(&bytes).is_none() => {
+            return Ok(bytes.into_iter().map(char::from).collect());
+        }
+        Encoding::Latin1 | Encoding::Ansi => WINDOWS_1252,
+        Encoding::Utf16 => UTF_16LE,
+        Encoding::Utf16BigEndian => UTF_16BE,
+    };
+    let (text, _, has_wrong) = form.decode(&bytes);
     if has_wrong {
         return Err(bound.wrong(&format!(
             "'{}' is not in the encoding {}: pass the encoding of the file.",
             path.display(),
-            encoding.name()
+            form.name()
         )));
     }
     Ok(text.into_owned())

@@ -1,5 +1,7 @@
 //! ConvertFrom-Json: JSON as objects whose properties keep their order (JsonObject.cs).
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -152,17 +154,24 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut all: Vec<(String, Value)> = Vec::new();
+        // Positions in `all`.
+        let mut places: HashMap<String, usize> = HashMap::new();
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(self)?;
-            let same =
-                |one: &str| if self.as_hashtable { one == key } else { one.eq_ignore_ascii_case(&key) };
-            match all.iter_mut().find(|(known, _)| same(known)) {
-                Some((known, _)) if *known != key => {
-                    return Err(serde::de::Error::custom(format!("{CASING}'{known}' was '{key}'")));
+            let same = if self.as_hashtable { key.clone() } else { key.to_ascii_lowercase() };
+            match places.entry(same) {
+                Entry::Occupied(place) => {
+                    let (known, old) = &mut all[*place.get()];
+                    if *known != key {
+                        return Err(serde::de::Error::custom(format!("{CASING}'{known}' was '{key}'")));
+                    }
+                    // The last one counts.
+                    *old = value;
                 }
-                // The last one counts.
-                Some((_, old)) => *old = value,
-                None => all.push((key, value)),
+                Entry::Vacant(place) => {
+                    place.insert(all.len());
+                    all.push((key, value));
+                }
             }
         }
         if !self.as_hashtable {

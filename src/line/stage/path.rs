@@ -1,6 +1,7 @@
 //! Paths of local files as PowerShell writes them: `~`, wildcards, a provider's prefix.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::line::error::LineError;
 use crate::psrp::clixml::{Object, Value, type_names};
@@ -9,7 +10,32 @@ use crate::wildcard::like;
 /// Name of PowerShell's provider for files.
 pub const PROVIDER: &str = "Microsoft.PowerShell.Core\\FileSystem";
 
-/// Returns the path that a text names: without the provider's prefix, with `~` as the home folder.
+/// The folder of [`enter`]: as given, and as the system reports it.
+static ENTERED: Mutex<Option<(PathBuf, PathBuf)>> = Mutex::new(None);
+
+/// Changes the current folder. Its path keeps its links, as in PowerShell.
+pub fn enter(folder: &Path) -> std::io::Result<()> {
+    let given = absolute(folder);
+    std::env::set_current_dir(&given)?;
+    let real = std::env::current_dir()?;
+    if let Ok(mut entered) = ENTERED.lock() {
+        *entered = Some((given, real));
+    }
+    Ok(())
+}
+
+/// Returns the current folder, with the links of its path.
+pub fn folder() -> std::io::Result<PathBuf> {
+    let real = std::env::current_dir()?;
+    let entered = ENTERED.lock().ok().and_then(|entered| entered.clone());
+    Ok(match entered {
+        Some((given, same)) if same == real => given,
+        _ => real,
+    })
+}
+
+/// Returns the path that a text names: without the provider's prefix, with `~` as the home folder. A path with
+/// `..` is relative to the path of the current folder, not to the target of its links.
 pub fn located(path: &str) -> PathBuf {
     let bare = path.split_once("::").filter(|(provider, _)| {
         provider.eq_ignore_ascii_case(PROVIDER) || provider.eq_ignore_ascii_case("FileSystem")
@@ -20,10 +46,13 @@ pub fn located(path: &str) -> PathBuf {
         Some(rest) => rest.strip_prefix(['/', '\\']),
         None => None,
     };
-    match rest.and_then(|rest| home().map(|home| if rest.is_empty() { home } else { home.join(rest) })) {
-        Some(whole) => whole,
-        None => PathBuf::from(path),
+    let below = |home: PathBuf, rest: &str| if rest.is_empty() { home } else { home.join(rest) };
+    if let Some(whole) = rest.and_then(|rest| Some(below(home()?, rest))) {
+        return whole;
     }
+    let path = PathBuf::from(path);
+    let leads_up = path.is_relative() && path.components().any(|part| part == Component::ParentDir);
+    if leads_up && folder().ok() != std::env::current_dir().ok() { absolute(&path) } else { path }
 }
 
 /// Returns the home folder.
@@ -33,7 +62,9 @@ pub fn home() -> Option<PathBuf> {
 
 /// Returns the absolute path without `.` and `..`. Symbolic links are not followed.
 pub fn absolute(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let below = folder().ok().filter(|_| path.is_relative()).map(|folder| folder.join(path));
+    let whole = below.unwrap_or_else(|| path.to_owned());
+    let whole = std::path::absolute(&whole).unwrap_or(whole);
     let mut clean = PathBuf::new();
     for part in whole.components() {
         match part {
@@ -133,7 +164,7 @@ pub fn path_info(folder: &Path) -> Value {
 
 /// Returns the PathInfo of the current folder; null if the folder was removed.
 pub fn current() -> Value {
-    std::env::current_dir().map_or(Value::Null, |folder| path_info(&folder))
+    folder().map_or(Value::Null, |folder| path_info(&folder))
 }
 
 #[cfg(test)]

@@ -125,8 +125,7 @@ fn part(line: &str, at: usize, text: &str) -> Value {
 /// Returns a path relative to the current folder, if it is below it.
 fn relative(file: &Path) -> String {
     let whole = path::absolute(file);
-    let here = std::env::current_dir().ok();
-    let below = here.and_then(|here| whole.strip_prefix(here).map(Path::to_owned).ok());
+    let below = path::folder().ok().and_then(|here| whole.strip_prefix(here).map(Path::to_owned).ok());
     below.unwrap_or(whole).display().to_string()
 }
 
@@ -138,13 +137,19 @@ pub fn files(bound: &Bound) -> Result<Sourced, LineError> {
     let (quiet, list) = (bound.switch("Quiet"), bound.switch("List"));
     // A wildcard also matches folders, which have no lines.
     for file in files.iter().filter(|file| !file.is_dir()) {
+        if bound.is_stopped() {
+            break;
+        }
         match search.file(bound, file, quiet || list) {
             Ok(values) => found.values.extend(values),
             Err(error) => found.errors.push(error),
         }
     }
     if quiet {
-        found.values = if found.values.is_empty() { Vec::new() } else { vec![Value::Bool(true)] };
+        let is_found = !found.values.is_empty();
+        // With -List, or after an error, PowerShell outputs no False (MatchString.cs).
+        let answers = is_found || !list && found.errors.is_empty();
+        found.values = answers.then_some(Value::Bool(is_found)).into_iter().collect();
     }
     Ok(found)
 }
@@ -171,15 +176,22 @@ impl Stage for OfInput {
             return Ok(());
         }
         let (quiet, list) = (self.bound.switch("Quiet"), self.bound.switch("List"));
-        let found = match path::of_item(&value).filter(|_| is_local_file(&value)) {
-            Some(folder) if folder.is_dir() => Vec::new(),
-            Some(file) => self.search.file(&self.bound, &file, quiet || list)?,
-            None => {
-                self.lines += 1;
-                self.search.line(&value.display_text(), self.lines, None).into_iter().collect()
+        if let Some(file) = path::of_item(&value).filter(|_| is_local_file(&value)) {
+            let is_folder = file.is_dir();
+            let found =
+                if is_folder { Vec::new() } else { self.search.file(&self.bound, &file, quiet || list)? };
+            if quiet {
+                // Each file has an answer, a text only if it matches.
+                let is_found = !found.is_empty();
+                out.extend((is_found || !list).then_some(Value::Bool(is_found)));
+            } else {
+                out.extend(found);
             }
-        };
-        if quiet && !found.is_empty() {
+            return Ok(());
+        }
+        self.lines += 1;
+        let found = self.search.line(&value.display_text(), self.lines, None);
+        if quiet && found.is_some() {
             self.done = true;
             out.push(Value::Bool(true));
         } else {

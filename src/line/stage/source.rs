@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use tokio_util::sync::CancellationToken;
+
 use super::bind::Bound;
 use super::cmdlets::{self, Role};
 use super::each::{Stage, all};
@@ -21,16 +23,18 @@ pub fn read(
     command: &CommandLine,
     variables: &Variables,
     is_first: bool,
+    stop: &CancellationToken,
 ) -> Option<Result<Sourced, LineError>> {
     match cmdlets::role(name) {
         Role::Source => {}
         Role::Either if is_first => {}
         _ => return None,
     }
-    let bound = match cmdlets::bound(name, command, variables) {
+    let mut bound = match cmdlets::bound(name, command, variables) {
         Ok(bound) => bound,
         Err(error) => return Some(Err(error)),
     };
+    bound.stop = Some(stop.clone());
     let one = |value: Result<Value, LineError>| value.map(|value| Sourced::of(vec![value]));
     Some(match name {
         "Import-Csv" => import(&bound).map(Sourced::of),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 use super::completion::Seen;
 use super::facts::Facts;
 use super::history::may_hold_secret;
@@ -445,13 +447,27 @@ impl Executor {
         }
         let to_screen = matches!(sink, Sink::Screen(_));
         let views = link.catalogue.views();
-        let place = PlanContext {
-            variables: &self.variables,
-            views: &views,
-            width: self.width(),
-            to_screen: to_screen && alone,
+        let (variables, width, is_shown) = (self.variables.clone(), self.width(), to_screen && alone);
+        let stop = CancellationToken::new();
+        // Ctrl-C and the time limit of `lyncsh exec` end the reading.
+        let _stops = stop.clone().drop_guard();
+        let reads_files = line::reads_files(&statement);
+        let planning = move || {
+            let (variables, views, stop) = (&variables, &views, &stop);
+            line::plan(&statement, PlanContext { variables, views, width, to_screen: is_shown, stop })
         };
-        let mut plan = match line::plan(&statement, place) {
+        let planned = if reads_files {
+            // A folder can be large, and a pipe without a writer.
+            tokio::select! {
+                planned = tokio::task::spawn_blocking(planning) => {
+                    planned.unwrap_or_else(|error| Err(LineError(format!("cannot read the files: {error}"))))
+                }
+                () = self.interrupts.next() => return Run::NotBegun(Ended::Interrupted),
+            }
+        } else {
+            planning()
+        };
+        let mut plan = match planned {
             Ok(plan) => plan,
             Err(error) => return Run::NotBegun(self.failed(&error)),
         };

@@ -9,11 +9,10 @@ use crate::line::{self, Action, Common, LineError, Missed, Plan, StreamTarget};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
-use crate::psrp::pipeline::Pipeline;
 use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
-use crate::transport::session::{Running, Session};
+use crate::transport::session::{InputSender, Running, Session};
 
 /// Lines of streams redirected to files, in order of arrival.
 type Diverted = Vec<(line::File, Vec<String>)>;
@@ -35,6 +34,9 @@ impl Executor {
         }
         if plan.remote.is_none() {
             for value in std::mem::take(&mut input) {
+                if self.interrupts.was_pressed() {
+                    return Ended::Interrupted;
+                }
                 match self.push(&mut plan, sink, &mut diverted, value) {
                     Ok(Ended::Succeeded) => {}
                     Ok(Ended::Silenced) if ended == Ended::Failed => {}
@@ -51,17 +53,8 @@ impl Executor {
             pipeline.host = Some(super::host_info(&self.terminal));
             ended = match session.invoke(&pipeline).await {
                 Ok(running) => {
-                    let fed = tokio::select! {
-                        fed = feed(&running, &pipeline, input) => fed.map(|()| false),
-                        () = self.interrupts.next() => running.stop().await.map(|()| true),
-                    };
-                    match fed {
-                        Ok(stopping) => self.follow(running, stopping, &mut plan, sink, &mut diverted).await,
-                        Err(error) => {
-                            self.lost(&error);
-                            return Ended::Lost;
-                        }
-                    }
+                    let input = (!pipeline.no_input).then_some(input);
+                    self.follow(running, input, &mut plan, sink, &mut diverted).await
                 }
                 Err(error) => {
                     self.lost(&error);
@@ -197,19 +190,21 @@ impl Executor {
         }
     }
 
-    /// Shows a pipeline's events until it ends. Ctrl-C stops only this pipeline. `stopping`: a stop was
-    /// already requested.
+    /// Sends a pipeline's input, and shows its events until it ends: output that is not read would block the
+    /// input. Ctrl-C stops only this pipeline. `input`: `None` if the pipeline takes none.
     async fn follow(
         &self,
         mut running: Running,
-        mut stopping: bool,
+        input: Option<Vec<Value>>,
         plan: &mut Plan,
         sink: &mut Sink,
         diverted: &mut Diverted,
     ) -> Ended {
         let mut ended = Ended::Succeeded;
         let mut leave = None;
-        let (mut interrupted, mut wrong) = (stopping, false);
+        let (mut stopping, mut interrupted, mut wrong) = (false, false, false);
+        let mut is_fed = input.is_none();
+        let mut feeding = std::pin::pin!(feed(running.input_sender(), input.unwrap_or_default()));
         let mut echoes = Echoes::default();
         loop {
             if !running.has_event() {
@@ -217,6 +212,14 @@ impl Executor {
             }
             let event = tokio::select! {
                 event = running.next() => event,
+                fed = &mut feeding, if !stopping && !is_fed => {
+                    is_fed = true;
+                    if let Err(error) = fed {
+                        self.lost(&error);
+                        return Ended::Lost;
+                    }
+                    continue;
+                }
                 () = self.interrupts.next(), if !stopping => {
                     (stopping, interrupted) = (true, true);
                     self.terminal.progress.clear();
@@ -419,12 +422,9 @@ fn gathered_error(plan: &mut Plan, error: &LineError, common: &Common) -> Action
 }
 
 /// Sends a pipeline's input and its end.
-async fn feed(running: &Running, pipeline: &Pipeline, input: Vec<Value>) -> Result<(), Error> {
-    if pipeline.no_input {
-        return Ok(());
+async fn feed(sender: InputSender, input: Vec<Value>) -> Result<(), Error> {
+    for value in input {
+        sender.send(value).await?;
     }
-    for value in &input {
-        running.input(value).await?;
-    }
-    running.end_input().await
+    sender.end().await
 }

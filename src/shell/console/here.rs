@@ -380,7 +380,7 @@ impl Executor {
                 }
             }
         };
-        let before = std::env::current_dir();
+        let before = line::path::folder();
         set_folder(NAME, &target)?;
         self.own.before.extend(before);
         self.variables.set("PWD", line::path::current());
@@ -445,9 +445,8 @@ fn set_folder(cmdlet: &str, folder: &Path) -> Result<(), LineError> {
     if !folder.is_dir() {
         return Err(line::path::missing(cmdlet, folder));
     }
-    // The path as typed, not the target of its links, as in PowerShell.
     let whole = line::path::absolute(folder);
-    std::env::set_current_dir(&whole).map_err(|error| {
+    line::path::enter(&whole).map_err(|error| {
         LineError(match error.kind() {
             std::io::ErrorKind::PermissionDenied => {
                 format!("{cmdlet}: Access to the path '{}' is denied.", whole.display())

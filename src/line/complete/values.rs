@@ -1,0 +1,137 @@
+//! Kinds of the values of commands, parameters, and quoting of candidates.
+
+use super::Argument;
+use crate::line::stage::{self, Takes};
+
+/// Kind of a value of a local cmdlet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Property,
+    File,
+    Folder,
+    Command,
+    /// A command, or a topic of the console's help.
+    Help,
+    Words(&'static [&'static str]),
+    Colour,
+    Variable,
+    Nothing,
+}
+
+const ACTIONS: &[&str] = &["Continue", "Ignore", "SilentlyContinue", "Stop"];
+
+/// Returns the kind of a value by its command and parameter; `None` if the endpoint knows it.
+pub fn wanted(argument: &Argument) -> Option<Wanted> {
+    let begins = |name: &str, typed: &str| {
+        name.get(..typed.len()).is_some_and(|start| !typed.is_empty() && start.eq_ignore_ascii_case(typed))
+    };
+    let typed = argument.parameter.as_deref();
+    if let Some(typed) = typed {
+        let is = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(typed));
+        if is(&["ErrorAction", "ea", "WarningAction", "wa", "InformationAction", "infa"]) {
+            return Some(Wanted::Words(ACTIONS));
+        }
+        if is(&["OutVariable", "ov", "ErrorVariable", "ev", "WarningVariable", "wv"]) {
+            return Some(Wanted::Variable);
+        }
+    }
+    if ["help", "man", "Get-Help"].iter().any(|name| name.eq_ignore_ascii_case(&argument.command)) {
+        return Some(Wanted::Help);
+    }
+    if ["Get-Command", "gcm"].iter().any(|name| name.eq_ignore_ascii_case(&argument.command)) {
+        return Some(Wanted::Command);
+    }
+    let name = stage::local_name(&argument.command)?;
+    let Some(parameters) = stage::parameters(name) else {
+        // Where-Object: the property comes first.
+        return Some(if argument.position == 0 && typed.is_none() {
+            Wanted::Property
+        } else {
+            Wanted::Nothing
+        });
+    };
+    let parameter = if let Some(typed) = typed {
+        parameters.iter().find(|(name, _)| begins(name, typed))
+    } else {
+        let is_positional = |takes: Takes| matches!(takes, Takes::Position | Takes::Rest);
+        let mut positional = parameters.iter().filter(|(_, takes)| is_positional(*takes));
+        let rest = || parameters.iter().find(|(_, takes)| *takes == Takes::Rest);
+        positional.nth(argument.position).or_else(rest)
+    };
+    Some(match parameter.map(|(name, _)| *name) {
+        Some(
+            "Property" | "ExpandProperty" | "ExcludeProperty" | "GroupBy" | "MemberName" | "QuoteFields",
+        ) => Wanted::Property,
+        Some("Path" | "LiteralPath") if name == "Set-Location" => Wanted::Folder,
+        Some("OutputDirectory") => Wanted::Folder,
+        Some("Path" | "LiteralPath" | "FilePath") => Wanted::File,
+        Some("Encoding") => Wanted::Words(stage::ENCODING_NAMES),
+        Some("ForegroundColor" | "BackgroundColor") => Wanted::Colour,
+        Some("UseQuotes") => Wanted::Words(&["Always", "AsNeeded", "Never"]),
+        Some("DisplayHint") => Wanted::Words(&["Date", "DateTime", "Time"]),
+        Some("MemberType") => Wanted::Words(&["NoteProperty", "Property"]),
+        Some("Format") if name == "Get-Date" => {
+            Wanted::Words(&["FileDate", "FileDateTime", "FileDateTimeUniversal", "FileDateUniversal"])
+        }
+        Some("Variable") => Wanted::Variable,
+        Some("Object" | "InputObject" | "Value" | "Pattern") => Wanted::File,
+        _ => Wanted::Nothing,
+    })
+}
+
+/// Returns the parameters of a local cmdlet, its own and the common ones.
+pub fn parameters(command: &str) -> Option<Vec<String>> {
+    let name = stage::local_name(command)?;
+    let own = stage::parameters(name).unwrap_or_default();
+    let common = ["ErrorAction", "ErrorVariable", "OutVariable", "WarningAction", "WarningVariable"];
+    Some(own.iter().map(|(name, _)| *name).chain(common).map(str::to_owned).collect())
+}
+
+/// Quotes a word of a command line if it needs quotes. `quote`: the quote that was typed.
+pub fn quoted(text: &str, quote: Option<char>) -> String {
+    let is_plain = |letter: char| {
+        letter.is_alphanumeric() || matches!(letter, '/' | '\\' | '.' | '_' | '-' | ':' | '~' | '+' | '%')
+    };
+    let is_plain = text.chars().all(is_plain) && !text.starts_with('-');
+    match quote {
+        None if is_plain => text.to_owned(),
+        Some('"') if !text.contains(['"', '$', '`']) => format!("\"{text}\""),
+        _ => format!("'{}'", text.replace('\'', "''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::complete::{What, complete};
+
+    fn argument(text: &str) -> Argument {
+        match complete(text, text.len()).what {
+            What::Argument(argument) => argument,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_of_local_cmdlets_have_a_kind() {
+        for (text, kind) in [
+            ("Get-CsOnlineUser | where Ci", Some(Wanted::Property)),
+            ("Get-CsOnlineUser | where City -eq x", Some(Wanted::Nothing)),
+            ("1 | sort ", Some(Wanted::Property)),
+            ("1 | select -Exp ", Some(Wanted::Property)),
+            ("cd ", Some(Wanted::Folder)),
+            ("cat ", Some(Wanted::File)),
+            ("cat x -Encoding u", Some(Wanted::Words(stage::ENCODING_NAMES))),
+            ("Write-Host x -ForegroundColor R", Some(Wanted::Colour)),
+            ("Set-CsUser x -ErrorAction ", Some(Wanted::Words(ACTIONS))),
+            ("help sy", Some(Wanted::Help)),
+            ("Set-CsUser x", None),
+        ] {
+            assert_eq!(wanted(&argument(text)), kind, "{text}");
+        }
+        assert_eq!(quoted("a b", None), "'a b'");
+        assert_eq!(quoted("a'b", Some('\'')), "'a''b'");
+        assert_eq!(quoted("dir/a.txt", None), "dir/a.txt");
+        assert_eq!(quoted("a b", Some('"')), "\"a b\"");
+    }
+}
