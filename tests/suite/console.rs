@@ -166,9 +166,11 @@ fn a_terminal_completes_asks_and_waits() {
     terminal.line(" $p = 'not kept, begins with a space'");
     terminal.ends_with("[demo] PS>");
     terminal.line("cls");
+    terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
     terminal.line("Get-History | ? CommandLine -like '*cd *' | % Id; (Get-History).CommandLine -join ' ' -like '*not kept*'");
     terminal.sees("\n1\nFalse\n");
     terminal.line("cls");
+    terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
     terminal.line("1..100 | Out-Host -Paging");
     terminal.ends_with("Q quit");
     terminal.press(" q");
