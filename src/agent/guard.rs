@@ -27,6 +27,8 @@ pub struct Guard {
     notes: Arc<Notes>,
     /// Create was sent recently and may still be in progress.
     unsettled: bool,
+    /// Another process sent Create, maybe with another credential.
+    is_adopted: bool,
 }
 
 impl Guard {
@@ -43,14 +45,14 @@ impl Guard {
         let kept = journal.write(&profile.name, profile.user.as_deref(), session)?;
         let notes = Arc::new(Notes::new(journal.notes(shell), endpoint.idle_timeout));
         endpoint.ledger = Some(notes.clone());
-        Ok(Self { endpoint, kept: Some(kept), notes, unsettled: false })
+        Ok(Self { endpoint, kept: Some(kept), notes, unsettled: false, is_adopted: false })
     }
 
     /// Adopts an orphaned session.
     pub fn adopt(kept: JournalEntry, endpoint: Endpoint) -> Self {
         let young = kept.entry.written.elapsed().is_ok_and(|age| age < MAX_CREATE_TIME);
         let notes = Arc::new(Notes::read(kept.notes().to_owned()));
-        Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept) }
+        Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept), is_adopted: true }
     }
 
     /// Returns the data for removing the session.
@@ -88,6 +90,11 @@ impl Guard {
         self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
     }
 
+    /// Returns whether this process sent Create, or not even that, and the endpoint has not confirmed it.
+    fn is_unconfirmed(&self) -> bool {
+        !self.is_adopted && self.kept.as_ref().is_some_and(|kept| !kept.entry.created)
+    }
+
     /// Limits each step of the removal.
     pub fn hurry(&mut self, limit: Duration) {
         let limits = &mut self.endpoint.limits;
@@ -110,6 +117,7 @@ impl Guard {
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
         let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
+        let result = settled(result, self.is_unconfirmed());
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => {
                 self.notes.close();
@@ -122,6 +130,15 @@ impl Guard {
     }
 }
 
+/// Returns the result of a removal. If Create was not confirmed, an endpoint that refuses the credential has created
+/// nothing: Create was sent with the same one.
+fn settled(result: Result<(), Error>, is_unconfirmed: bool) -> Result<(), Error> {
+    match result {
+        Err(Error::Unauthorized { .. }) if is_unconfirmed => Ok(()),
+        result => result,
+    }
+}
+
 /// Logs a failed write; earlier journal lines stay valid.
 fn noted(written: io::Result<()>) {
     if let Err(error) = written {
@@ -131,6 +148,7 @@ fn noted(written: io::Result<()>) {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        let is_unconfirmed = self.is_unconfirmed();
         let Some(kept) = self.kept.take() else { return };
         let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
         let (notes, unsettled) = (self.notes.clone(), self.unsettled);
@@ -141,7 +159,7 @@ impl Drop for Guard {
             runtime.block_on(async {
                 let removing = removal::remove(&endpoint, shell, &notes, unsettled);
                 match tokio::time::timeout(limit, removing).await {
-                    Ok(result) => Ok(result),
+                    Ok(result) => Ok(settled(result, is_unconfirmed)),
                     Err(elapsed) => Err(io::Error::from(elapsed)),
                 }
             })

@@ -273,8 +273,8 @@ async fn a_wrong_password_is_sent_once() {
     journal.write("work", Some(simulator::USER), session).unwrap().refused();
     let report = doctor(&world);
     report.has("orphans", "warning", "the password for its removal was refused", "correct the source of");
-    report.has("sign-in", "skipped", "the endpoint refused this password before", "");
-    assert_eq!((report.code, server.refusals()), (Some(0), 3), "{report}");
+    report.has("sign-in", "failed", "the endpoint refused this password before", "correct the source of");
+    assert_eq!((report.code, server.refusals()), (Some(3), 3), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

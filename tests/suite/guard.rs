@@ -113,3 +113,19 @@ async fn a_panic_drops_the_guard_and_removes_the_session() {
     assert!(panicked.await.unwrap_err().is_panic());
     assert_eq!((world.shells(), journal.live().len()), (0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_creates_no_orphan() {
+    let world = World::start();
+    let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
+    let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
+    let mut access = EndpointResolver::new(&world.folders, profile, Some("wrong".to_owned().into()));
+    let endpoint = access.endpoint(&report).await.unwrap();
+    let journal = Journal::of(&world.folders);
+    let mut guard = Guard::new(&journal, &access.profile, endpoint, uuid::Uuid::new_v4()).unwrap();
+    // Stopped before the endpoint has answered Create.
+    guard.doubt();
+    assert_eq!(journal.live().len(), 1);
+    guard.remove().await.unwrap();
+    assert!(journal.live().is_empty() && !journal.has_orphan("work"));
+}

@@ -144,7 +144,13 @@ pub async fn prepare(
         |entry: &Entry| entry.refused && entry.profile == profile.name && entry.user == profile.user;
     if profile.credential != CredentialSource::System && left.iter().any(was_refused) {
         let reason = "the endpoint refused this password before, and it is not sent again";
-        prepared.secret = Err(reason.to_owned());
+        let advice = if credential::has_login(profile) {
+            format!("store the correct password with `lyncsh login {}`", profile.name)
+        } else {
+            format!("correct the source of the password, and run `lyncsh {}`", profile.name)
+        };
+        prepared.findings.push(Finding::failed(SIGN_IN, reason, Some(advice)));
+        prepared.secret = Err("the password is wrong".to_owned());
         if uses_kerberos(profile) {
             prepared.findings.push(Finding::skipped(KERBEROS, reason));
         }

@@ -46,7 +46,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     let (format, errors) = (options.output.data(), options.errors);
     let results = Results::new(format, errors, options.ordered, folder, stop.clone());
     let bar = bar(selected.len());
-    let mut tally = Tally { codes: BTreeMap::new(), bar: &bar };
+    let mut tally = Tally { ends: BTreeMap::new(), bar: &bar };
     let (mut profiles, mut places) = (Vec::new(), Vec::new());
     for (index, one) in selected.into_iter().enumerate() {
         match usable(one.profile) {
@@ -58,7 +58,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 let output = results.of(&one.name);
                 let code = failed(&output, &report);
                 results.end(index, output, Some(code));
-                tally.add(index, &one.name, Some(code));
+                tally.add(index, &one.name, End::Code(code));
             }
         }
     }
@@ -91,9 +91,11 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         if stop.is_cancelled() {
             for one in schedule.cancel() {
                 let output = results.of(&profiles[one].name);
-                output.fail("not run, because the others were stopped", None);
+                if results.lost().is_none() {
+                    output.fail("not run, because the others were stopped", None);
+                }
                 results.end(places[one], output, None);
-                tally.add(places[one], &profiles[one].name, None);
+                tally.add(places[one], &profiles[one].name, End::NotRun);
             }
         }
         if schedule.is_over() {
@@ -113,18 +115,16 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 };
                 let Some((one, output)) = tasks.remove(&id) else { continue };
                 schedule.end(one);
-                // The profile was stopped because another one failed.
+                // By a failure of another profile, or because the output was closed.
                 let was_stopped =
                     code == Exit::Interrupted.code() && interrupted.is_none() && stop.is_cancelled();
-                let code = if was_stopped {
-                    output.fail("stopped, because another profile failed", None);
-                    None
-                } else {
-                    Some(code)
-                };
-                results.end(places[one], output, code);
-                tally.add(places[one], &profiles[one].name, code);
-                if options.fail_fast && code.is_some_and(|code| code != 0) {
+                if was_stopped && results.lost().is_none() {
+                    output.fail("stopped, because another profile failed; the command may have run", None);
+                }
+                results.end(places[one], output, Some(code));
+                let end = if was_stopped { End::Stopped } else { End::Code(code) };
+                tally.add(places[one], &profiles[one].name, end);
+                if options.fail_fast && !was_stopped && code != 0 {
                     stop.cancel();
                 }
             }
@@ -206,16 +206,25 @@ impl Run {
     }
 }
 
-/// The exit codes of all profiles; `None` of one that did not run.
+/// The end of one profile's part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Code(u8),
+    /// Stopped after its start, by a failure of another profile.
+    Stopped,
+    NotRun,
+}
+
+/// The ends of all profiles.
 struct Tally<'a> {
     /// By the position of the profile.
-    codes: BTreeMap<usize, (String, Option<u8>)>,
+    ends: BTreeMap<usize, (String, End)>,
     bar: &'a ProgressBar,
 }
 
 impl Tally<'_> {
-    fn add(&mut self, at: usize, name: &str, code: Option<u8>) {
-        self.codes.insert(at, (name.to_owned(), code));
+    fn add(&mut self, at: usize, name: &str, end: End) {
+        self.ends.insert(at, (name.to_owned(), end));
         self.bar.inc(1);
         let failed = self.failed().count();
         if failed > 0 {
@@ -223,11 +232,19 @@ impl Tally<'_> {
         }
     }
 
+    fn codes(&self) -> impl Iterator<Item = (&str, u8)> {
+        self.ends.values().filter_map(|(name, end)| match end {
+            End::Code(code) => Some((name.as_str(), *code)),
+            End::Stopped | End::NotRun => None,
+        })
+    }
+
     fn failed(&self) -> impl Iterator<Item = (&str, u8)> {
-        self.codes
-            .values()
-            .filter_map(|(name, code)| Some((name.as_str(), (*code)?)))
-            .filter(|(_, code)| *code != 0)
+        self.codes().filter(|(_, code)| *code != 0)
+    }
+
+    fn count(&self, end: End) -> usize {
+        self.ends.values().filter(|(_, one)| *one == end).count()
     }
 
     fn has_failed(&self) -> bool {
@@ -235,21 +252,23 @@ impl Tally<'_> {
     }
 
     fn highest(&self) -> u8 {
-        self.codes.values().filter_map(|(_, code)| *code).max().unwrap_or(0)
+        self.codes().map(|(_, code)| code).max().unwrap_or(0)
     }
 
     /// Prints how many profiles succeeded, and the exit codes of the others.
     fn report(&self) {
-        let (failed, skipped) =
-            (self.failed().count(), self.codes.values().filter(|(_, code)| code.is_none()).count());
-        let all = self.codes.len();
-        let mut line = format!("{all} profiles: {} succeeded", all - failed - skipped);
+        let (failed, stopped, skipped) =
+            (self.failed().count(), self.count(End::Stopped), self.count(End::NotRun));
+        let mut line = format!("{} profiles: {} succeeded", self.ends.len(), self.count(End::Code(0)));
         if failed > 0 {
             let some: Vec<String> =
                 self.failed().take(LISTED).map(|(name, code)| format!("{name}: {code}")).collect();
             let more =
                 if failed > LISTED { format!(", and {} more", failed - LISTED) } else { String::new() };
             line.push_str(&format!(", {failed} failed ({}{more})", some.join(", ")));
+        }
+        if stopped > 0 {
+            line.push_str(&format!(", {stopped} stopped"));
         }
         if skipped > 0 {
             line.push_str(&format!(", {skipped} not run"));
