@@ -104,11 +104,14 @@ impl Renamed<'_> {
                 .for_each(|name| put(name, self.new));
         }
         if let Some(Item::Value(file)) = document.get_mut("include")
-            && let Some(included) = file.as_str().map(Path::new)
+            && let Some(included) = file.as_str()
             && is_same(&path.parent().unwrap_or(path).join(included), self.file)
-            && let Some(changed) = included.with_file_name(format!("{}.toml", self.new)).to_str()
+            && let Some(name) = Path::new(included).file_name().and_then(|name| name.to_str())
+            // The separators stay as they are.
+            && let Some(folder) = included.strip_suffix(name)
         {
-            put(file, changed);
+            let changed = format!("{folder}{}.toml", self.new);
+            put(file, &changed);
         }
         Ok(is_changed.then(|| finished(&document, before)))
     }
