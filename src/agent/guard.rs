@@ -10,7 +10,7 @@ use super::notes::Notes;
 use super::removal;
 use crate::profile::Profile;
 use crate::transport::Error;
-use crate::transport::wsman::Endpoint;
+use crate::transport::wsman::{Authentication, Endpoint};
 
 /// Maximum time for which an endpoint works on a Create whose client has disconnected.
 const MAX_CREATE_TIME: Duration = Duration::from_mins(1);
@@ -90,9 +90,11 @@ impl Guard {
         self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
     }
 
-    /// Returns whether this process sent Create, or not even that, and the endpoint has not confirmed it.
-    fn is_unconfirmed(&self) -> bool {
-        !self.is_adopted && self.kept.as_ref().is_some_and(|kept| !kept.entry.created)
+    /// Returns whether a Create of this process is not confirmed, and a refusal of its credential would refuse Create
+    /// too. A token may have expired in the meantime.
+    fn is_refused_with_its_credential(&self) -> bool {
+        let is_token = matches!(self.endpoint.authentication, Authentication::Bearer { .. });
+        !self.is_adopted && !is_token && self.kept.as_ref().is_some_and(|kept| !kept.entry.created)
     }
 
     /// Limits each step of the removal.
@@ -117,7 +119,7 @@ impl Guard {
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
         let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
-        let result = settled(result, self.is_unconfirmed());
+        let result = settled(result, self.is_refused_with_its_credential());
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => {
                 self.notes.close();
@@ -130,11 +132,11 @@ impl Guard {
     }
 }
 
-/// Returns the result of a removal. If Create was not confirmed, an endpoint that refuses the credential has created
-/// nothing: Create was sent with the same one.
-fn settled(result: Result<(), Error>, is_unconfirmed: bool) -> Result<(), Error> {
+/// Returns the result of a removal. `is_refused`: an endpoint that refuses the credential has created nothing, because
+/// Create was sent with the same one.
+fn settled(result: Result<(), Error>, is_refused: bool) -> Result<(), Error> {
     match result {
-        Err(Error::Unauthorized { .. }) if is_unconfirmed => Ok(()),
+        Err(Error::Unauthorized { .. }) if is_refused => Ok(()),
         result => result,
     }
 }
@@ -148,7 +150,7 @@ fn noted(written: io::Result<()>) {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let is_unconfirmed = self.is_unconfirmed();
+        let is_refused = self.is_refused_with_its_credential();
         let Some(kept) = self.kept.take() else { return };
         let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
         let (notes, unsettled) = (self.notes.clone(), self.unsettled);
@@ -159,7 +161,7 @@ impl Drop for Guard {
             runtime.block_on(async {
                 let removing = removal::remove(&endpoint, shell, &notes, unsettled);
                 match tokio::time::timeout(limit, removing).await {
-                    Ok(result) => Ok(settled(result, is_unconfirmed)),
+                    Ok(result) => Ok(settled(result, is_refused)),
                     Err(elapsed) => Err(io::Error::from(elapsed)),
                 }
             })

@@ -9,6 +9,7 @@ use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::agent::process;
 use crate::credential;
+use crate::credential::oauth::TokenError;
 use crate::desktop::startup;
 use crate::discovery::LastDiscovery;
 use crate::folders::Folders;
@@ -57,6 +58,11 @@ pub async fn delete(context: &Context, name: &str, profile: Option<&Profile>) ->
         Ok(false) => crate::outln!("The profile '{name}' is removed; no password was stored for it."),
         Err(_) if profile.is_some_and(|profile| profile.keyring_entry().is_none()) => {
             crate::outln!("The profile '{name}' is removed; lyncsh stored no password for it.");
+        }
+        Err(error @ TokenError::Lock(_)) => {
+            crate::outln!(
+                "The profile '{name}' is removed. Its sign-in may still be in the keyring: {error}"
+            );
         }
         Err(error) => {
             crate::outln!(

@@ -174,7 +174,7 @@ async fn the_internal_name_is_asked_if_the_other_one_does_not_answer() {
     }
 }
 
-// Wine, which runs the tests for Windows, does not accept the test's certificate.
+// Wine, which runs the tests for Windows, cannot check a certificate with a CA of lyncsh (E_INVALIDARG).
 #[cfg(all(unix, feature = "demo"))]
 #[tokio::test]
 async fn discovery_keeps_https() {

@@ -14,7 +14,7 @@ use crate::quote::desktop::{posix_word, without_quotes};
 const QUOTE: &str = "LYNCSH_COMPLETE_QUOTE";
 /// Variables of the scripts: the separator of the answers, and the position of the word to complete.
 const SEPARATOR: &str = "_CLAP_IFS";
-pub const INDEX: &str = "_CLAP_COMPLETE_INDEX";
+const INDEX: &str = "_CLAP_COMPLETE_INDEX";
 
 /// Returns the words of the command line without their quotes; scripts of earlier versions pass words without quotes.
 pub fn plain(words: impl Iterator<Item = OsString>) -> Vec<OsString> {

@@ -4,6 +4,7 @@ use oneshot::Sender;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::net::{Proxies, ProxySetting, Trust};
@@ -105,6 +106,12 @@ fn granted(refresh: &str) -> String {
     format!(r#"{{"access_token":"a","expires_in":3600,"refresh_token":"{refresh}"}}"#)
 }
 
+/// Begins a renewal in a task of its own.
+fn renewing(sign_in: &Arc<SignIn>) -> JoinHandle<Result<Token, TokenError>> {
+    let sign_in = sign_in.clone();
+    tokio::spawn(async move { sign_in.renew(None).await })
+}
+
 fn folders(root: &std::path::Path) -> Folders {
     Folders::find(Some(root)).unwrap()
 }
@@ -114,10 +121,7 @@ async fn a_cancelled_renewal_keeps_the_next_refresh_token() {
     let folder = tempfile::tempdir().unwrap();
     let mut authority = Authority::start().await;
     let sign_in = authority.sign_in("prompt", &folders(folder.path()));
-    let renewing = {
-        let sign_in = sign_in.clone();
-        tokio::spawn(async move { sign_in.renew(None).await })
-    };
+    let renewing = renewing(&sign_in);
     let (sent, answer) = authority.next("refresh_token").await;
     assert_eq!(sent, "r1");
     renewing.abort();
@@ -135,10 +139,7 @@ async fn the_exit_waits_for_a_renewal_and_begins_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let mut authority = Authority::start().await;
     let sign_in = authority.sign_in("prompt", &folders(folder.path()));
-    let renewing = {
-        let sign_in = sign_in.clone();
-        tokio::spawn(async move { sign_in.renew(None).await })
-    };
+    let renewing = renewing(&sign_in);
     let (_, answer) = authority.next("refresh_token").await;
     renewing.abort();
     assert!(!settled(&sign_in.renewals, Duration::from_millis(200)).await);

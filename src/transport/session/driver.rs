@@ -72,6 +72,7 @@ impl Entry {
     }
 }
 
+/// The last events of a pipeline are sent with its end.
 impl Drop for Entry {
     fn drop(&mut self) {
         self.send_ready();
