@@ -80,7 +80,9 @@ impl Core {
         }
         let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
-        if let (Some(prompt), Some(client), true) = (answer, pipeline.client, lacks_command(&message.body)) {
+        if let (Some(prompt), Some(client)) = (answer, pipeline.client)
+            && lacks_command(&message.body)
+        {
             let prompt = Value::from(prompt.as_str());
             self.send_to(client, |client| {
                 client.server.output(id, &prompt);
