@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::IntoDiagnostic as _;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +71,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
     let mut interrupted = None;
+    let (leave, mut left) = mpsc::unbounded_channel();
     loop {
         let now = Instant::now();
         while !stop.is_cancelled()
@@ -84,6 +86,8 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 output: output.clone(),
                 deadline: options.timeout.map(|limit| tokio::time::Instant::now() + limit),
                 stop: stop.clone(),
+                leave: leave.clone(),
+                index: one,
             };
             let task = running.spawn(run.run());
             tasks.insert(task.id(), (one, output));
@@ -129,6 +133,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 }
             }
             () = wake => {}
+            Some(one) = left.recv() => schedule.leave(one),
             ending = signals.next() => {
                 interrupted.get_or_insert(ending.exit_code());
                 stop.cancel();
@@ -178,6 +183,9 @@ struct Run {
     output: Arc<ProfileOutput>,
     deadline: Option<tokio::time::Instant>,
     stop: CancellationToken,
+    /// Gets the index when the command has ended, before the session is removed.
+    leave: mpsc::UnboundedSender<usize>,
+    index: usize,
 }
 
 impl Run {
@@ -188,7 +196,7 @@ impl Run {
     }
 
     async fn code(self) -> miette::Result<u8> {
-        let Self { context, profile, among, task, output, deadline, stop } = self;
+        let Self { context, profile, among, task, output, deadline, stop, leave, index } = self;
         last_used::touch(&context.folders, &profile.name);
         let endings = Endings::of_token(stop, deadline);
         if profile.service.is_some() {
@@ -200,7 +208,11 @@ impl Run {
         };
         let connections = fleeting(Connections::from(profile));
         let console = Console::of_exec(&context.folders, &connections, output.clone(), false);
-        let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
+        let shell = async |attached: Vec<Attached>| {
+            let code = console::run(&console, attached, input).await;
+            let _ = leave.send(index);
+            code
+        };
         let place = (console.host(), Losses::End);
         session::run_until(&context, &connections, None, place, (vec![among], endings), shell).await
     }

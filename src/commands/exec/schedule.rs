@@ -15,7 +15,8 @@ const MOST: usize = 4;
 pub struct Schedule {
     places: usize,
     waiting: VecDeque<usize>,
-    running: HashMap<usize, Instant>,
+    /// With their start; `None`: the command has ended, and the session is being removed.
+    running: HashMap<usize, Option<Instant>>,
     /// Accounts and tenants of each profile.
     limits: Vec<Vec<Limit>>,
     in_use: HashMap<String, usize>,
@@ -41,7 +42,8 @@ impl Schedule {
 
     /// Takes the next profile that may start now.
     pub fn next(&mut self, now: Instant) -> Option<usize> {
-        let quick = self.running.values().filter(|since| now.duration_since(**since) < SLOW).count();
+        let since = self.running.values().flatten();
+        let quick = since.filter(|since| now.duration_since(**since) < SLOW).count();
         if quick >= self.places || self.running.len() >= self.places * MOST {
             return None;
         }
@@ -55,11 +57,18 @@ impl Schedule {
         for limit in &self.limits[one] {
             *self.in_use.entry(limit.owner.clone()).or_default() += 1;
         }
-        self.running.insert(one, now);
+        self.running.insert(one, Some(now));
         Some(one)
     }
 
-    /// Notes the end of a profile.
+    /// Notes the end of a profile's command: another profile gets its place while its session is being removed.
+    pub fn leave(&mut self, one: usize) {
+        if let Some(since) = self.running.get_mut(&one) {
+            *since = None;
+        }
+    }
+
+    /// Notes the end of a profile: it has no session.
     pub fn end(&mut self, one: usize) {
         self.running.remove(&one);
         for limit in &self.limits[one] {
@@ -71,7 +80,7 @@ impl Schedule {
 
     /// Returns when the next running profile becomes slow.
     pub fn wakes(&self, now: Instant) -> Option<Instant> {
-        self.running.values().map(|since| *since + SLOW).filter(|at| *at > now).min()
+        self.running.values().flatten().map(|since| *since + SLOW).filter(|at| *at > now).min()
     }
 
     /// Takes the profiles that have not started.
@@ -130,6 +139,32 @@ mod tests {
         assert_eq!(started(&mut schedule, now), [3]);
         let many: Vec<Profile> = (0..12).map(|at| lync(&format!("u{at}@t.example"))).collect();
         assert_eq!(started(&mut Schedule::new(&many, 16), now).len(), 9);
+    }
+
+    #[test]
+    fn a_profile_whose_session_is_being_removed_takes_no_place() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(&vec![wsman("a"); 12], 2);
+        assert_eq!(started(&mut schedule, now), [0, 1]);
+        schedule.leave(0);
+        assert_eq!(started(&mut schedule, now), [2]);
+        schedule.end(0);
+        assert!(started(&mut schedule, now).is_empty());
+        (1..7).for_each(|one| {
+            schedule.leave(one);
+            started(&mut schedule, now);
+        });
+        // No more than four times the places.
+        assert_eq!(schedule.running.len(), 8);
+        schedule.leave(7);
+        assert!(started(&mut schedule, now).is_empty());
+        // The session still counts.
+        let mut schedule = Schedule::new(&vec![lync("a@t.example"); 4], 16);
+        assert_eq!(started(&mut schedule, now), [0, 1, 2]);
+        schedule.leave(0);
+        assert!(started(&mut schedule, now).is_empty());
+        schedule.end(0);
+        assert_eq!(started(&mut schedule, now), [3]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 /// A name of a type or of a property; clones share its text.
 pub type Name = Arc<str>;
 
@@ -12,8 +14,9 @@ pub type TypeNames = Arc<[Name]>;
 /// Names and lists of type names, each held once: thousands of objects of a pipeline have the same ones.
 #[derive(Debug, Default)]
 pub struct Names {
-    names: HashSet<Name>,
-    lists: HashSet<TypeNames>,
+    // Each received property is looked up here. An endpoint that finds collisions has `MAX` of them at most.
+    names: HashSet<Name, RandomState>,
+    lists: HashSet<TypeNames, RandomState>,
 }
 
 impl Names {
