@@ -8,6 +8,8 @@ mod front;
 mod hostile;
 #[cfg(unix)]
 mod interactive;
+#[cfg(unix)]
+mod lyncsh_terminal;
 mod modules;
 #[cfg(unix)]
 mod orders;
@@ -18,6 +20,7 @@ mod proxies;
 mod real;
 mod session;
 #[cfg(unix)]
+#[path = "../suite/terminal.rs"]
 mod terminal;
 mod views;
 mod world;

@@ -1,15 +1,18 @@
 //! A local MIT krb5 KDC for one test, with its own folder, database, realm and port; and processes for both sides
 //! of a context.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::ffi::OsStr;
+use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+
+use crate::program::{Killed, Program, found};
 
 /// The realm of the simulator's first tenant.
 pub const REALM: &str = "LITWAREINC.COM";
@@ -22,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A running KDC; dropping it ends `krb5kdc`.
 pub struct Kdc {
     folder: tempfile::TempDir,
-    process: Option<Child>,
+    process: Option<Killed>,
     port: u16,
 }
 
@@ -71,36 +74,22 @@ impl Kdc {
     }
 
     fn serve(&mut self) -> bool {
-        let child = self
-            .command("/usr/sbin/krb5kdc")
-            .env("KRB5_CONFIG", self.path("kdc-krb5.conf"))
-            .arg("-n")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("krb5kdc: {error}; `tests/run` installs it"));
-        let bound = Instant::now() + PATIENCE;
-        while Instant::now() < bound {
+        let kdc = self.program("/usr/sbin/krb5kdc").env("KRB5_CONFIG", self.path("kdc-krb5.conf"));
+        let mut kdc = kdc.args(["-n"]).stdout(Stdio::null()).stderr(Stdio::null()).start();
+        let serves = found(PATIENCE, || {
             if self.log().contains("commencing operation") {
-                self.process = Some(child);
-                return true;
+                return Some(true);
             }
-            if child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        false
+            kdc.0.try_wait().unwrap().map(|_| false)
+        });
+        let serves = serves.unwrap_or_default();
+        self.process = serves.then_some(kdc);
+        serves
     }
 
     /// Ends the KDC and frees its port.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.process.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
     pub fn log(&self) -> String {
@@ -108,10 +97,12 @@ impl Kdc {
     }
 
     /// Returns a program with this KDC's environment: an empty ticket cache, no client keytab.
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.envs(self.environment()).env_remove("LYNCSH_GSSAPI_LIBRARY");
-        command
+    fn program(&self, program: impl AsRef<OsStr>) -> Program {
+        self.known_to(Program::new(program))
+    }
+
+    fn known_to(&self, program: Program) -> Program {
+        program.envs(self.environment()).env_remove("LYNCSH_GSSAPI_LIBRARY")
     }
 
     pub fn environment(&self) -> [(&'static str, String); 7] {
@@ -128,9 +119,7 @@ impl Kdc {
     }
 
     fn tool(&self, program: &str, arguments: &[&str]) {
-        let output = self.command(program).args(arguments).stdin(Stdio::null()).output();
-        let output = output.unwrap_or_else(|error| panic!("{program}: {error}; `tests/run` installs it"));
-        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+        self.program(program).args(arguments).run().good();
     }
 
     /// Runs one `kadmin` query.
@@ -140,44 +129,28 @@ impl Kdc {
 
     /// Requests a ticket for `alice`.
     pub fn kinit(&self, options: &[&str]) {
-        let mut child = self
-            .command("kinit")
-            .args(options)
-            .arg(format!("alice@{REALM}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("kinit: {error}; `tests/run` installs it"));
-        writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
-        assert!(child.wait().unwrap().success());
+        let kinit = self.program("kinit").args(options).args([format!("alice@{REALM}")]);
+        kinit.stdin(format!("{PASSWORD}\n")).run().good();
     }
 
     /// Starts lyncsh as one side of a context.
     pub fn side(&self) -> Side {
-        self.side_with(|_| {})
+        Side::start(self.program(program()))
     }
 
-    /// Starts lyncsh with a changed environment.
-    pub fn side_with(&self, change: impl FnOnce(&mut Command)) -> Side {
-        let mut command = self.command(program().to_str().unwrap());
-        change(&mut command);
-        Side::start(command)
+    /// Starts lyncsh with another variable in its environment.
+    pub fn side_with(&self, variable: &str, value: impl AsRef<OsStr>) -> Side {
+        Side::start(self.program(program()).env(variable, value))
     }
 
     /// Starts lyncsh with a shifted clock.
     pub fn side_at(&self, offset: &str) -> Side {
-        let mut command = self.command("faketime");
-        command.arg("-f").arg(offset).arg(program());
-        Side::start(command)
+        Side::start(self.program("faketime").args(["-f", offset]).args([program()]))
     }
 
     /// Starts pyspnego as the acceptor.
     pub fn pyspnego(&self) -> Side {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
-        let mut command = self.command(&python);
-        command.arg(format!("{root}/tests/peers/pyspnego_kerberos.py"));
-        Side::start(command)
+        Side::start(self.known_to(Program::peer("pyspnego_kerberos.py")))
     }
 }
 
@@ -208,23 +181,21 @@ fn free_port() -> u16 {
 
 /// A process that is one side of a context: JSON rows in and out.
 pub struct Side {
-    process: Child,
+    _process: Killed,
     input: ChildStdin,
     answers: Receiver<String>,
 }
 
 impl Side {
-    fn start(mut command: Command) -> Self {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process =
-            child.unwrap_or_else(|error| panic!("{command:?}: {error}; `tests/run` installs it"));
+    fn start(program: Program) -> Self {
+        let mut process = program.stderr(Stdio::inherit()).start();
         let (sender, answers) = channel();
-        let output = BufReader::new(process.stdout.take().unwrap());
+        let output = process.output();
         std::thread::spawn(move || {
             output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        let input = process.stdin.take().unwrap();
-        Self { process, input, answers }
+        let input = process.input();
+        Self { _process: process, input, answers }
     }
 
     /// Sends a row and returns the answer.
@@ -248,12 +219,5 @@ impl Side {
             Some(text) => Ok(STANDARD.decode(text).unwrap()),
             None => Err(opened["error"].clone()),
         }
-    }
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

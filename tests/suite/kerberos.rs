@@ -303,9 +303,7 @@ fn a_missing_realm_is_reported() {
     let kdc = Kdc::start();
     std::fs::write(kdc.path("none.conf"), "[libdefaults]\n dns_lookup_kdc = false\n").unwrap();
     let config = kdc.path("none.conf");
-    let mut client = kdc.side_with(|command| {
-        command.env("KRB5_CONFIG", config);
-    });
+    let mut client = kdc.side_with("KRB5_CONFIG", config);
     let error = first_error(&mut client, initiator("kerberos", Some("alice")));
     expect(&error, "NoDefaultRealm", -1_765_328_160, true, false);
 }
@@ -352,17 +350,13 @@ fn a_service_with_another_key_is_reported() {
     kdc.kadmin("addprinc -randkey HTTP/other");
     kdc.kadmin(&format!("ktadd -k {} HTTP/other", kdc.path("other").display()));
     let other = kdc.path("other");
-    let mut server = kdc.side_with(|command| {
-        command.env("KRB5_KTNAME", other);
-    });
+    let mut server = kdc.side_with("KRB5_KTNAME", other);
     let error = handshake(&mut kdc.side(), &mut server, initiator("kerberos", None), acceptor("kerberos"))
         .unwrap_err();
     expect(&error["initiator"], "WrongServiceKey", -1_765_328_349, false, false);
 
     let none = kdc.path("none");
-    let mut server = kdc.side_with(|command| {
-        command.env("KRB5_KTNAME", none);
-    });
+    let mut server = kdc.side_with("KRB5_KTNAME", none);
     let answer = server.ask(acceptor("kerberos"));
     assert_eq!(answer["error"]["problem"], "NoKey", "{answer}");
 }
@@ -370,9 +364,7 @@ fn a_service_with_another_key_is_reported() {
 #[test]
 fn a_missing_library_is_reported() {
     let kdc = Kdc::start();
-    let mut client = kdc.side_with(|command| {
-        command.env("LYNCSH_GSSAPI_LIBRARY", "/nonexistent/liblyncsh-none.so.1");
-    });
+    let mut client = kdc.side_with("LYNCSH_GSSAPI_LIBRARY", "/nonexistent/liblyncsh-none.so.1");
     let answer = client.ask(initiator("kerberos", Some("alice")));
     expect(&answer["error"], "NoLibrary", 0, true, false);
     let text = answer["error"]["text"].as_str().unwrap();

@@ -78,6 +78,7 @@ mod slots_terminal;
 mod stand_in;
 mod stream;
 mod supervision;
+mod terminal;
 mod tls;
 mod trouble;
 mod watch;

@@ -1,12 +1,11 @@
 //! Sessions on authenticated connections: the program against `negotiate_server.py` with the simulator behind it.
 
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::agent_world::World;
 use crate::kdc::{self, Kdc};
 use crate::negotiate_peer::{DOMAIN_USER, PASSWORD, Server, Setup};
+use crate::program::Program;
 
 /// Time limit for the program to end after a failed handshake.
 const FAILURE_TIMEOUT: Duration = Duration::from_secs(40);
@@ -58,33 +57,22 @@ impl Site {
     }
 
     /// The program, which may use 200 MB of memory, as may the agent that it starts.
-    fn command(&self) -> Command {
+    fn program(&self) -> Program {
         let lyncsh = self.world.lyncsh(&["work"]);
-        let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -d 204800; exec \"$@\"", "sh"]).arg(lyncsh.get_program());
-        command.args(lyncsh.get_args());
-        command.envs(lyncsh.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let shell = ["-c", "ulimit -d 204800; exec \"$@\"", "sh"];
+        let program = Program::new("sh").args(shell).args([lyncsh.get_program()]).args(lyncsh.get_args());
+        let program = program.envs(lyncsh.get_envs().filter_map(|(name, value)| Some((name, value?))));
         match &self.kdc {
-            Some(kdc) => command.envs(kdc.environment()),
+            Some(kdc) => program.envs(kdc.environment()),
             // A machine without a realm.
-            None => command.env("KRB5_CONFIG", "/dev/null").env("KRB5CCNAME", "FILE:/nonexistent/cache"),
-        };
-        command
+            None => program.env("KRB5_CONFIG", "/dev/null").env("KRB5CCNAME", "FILE:/nonexistent/cache"),
+        }
     }
 
     /// Runs lines in the console; returns standard output and standard error.
     pub fn run(&self, lines: &str) -> (bool, String, String) {
-        let mut child = self
-            .command()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (status.success(), text(stdout), crate::program::one_line(&text(stderr)))
+        let ran = self.program().stdin(lines).run();
+        (ran.code == Some(0), ran.out.clone(), ran.text())
     }
 
     /// Runs the program once for each fault of the server; returns the errors that lack an expected text.

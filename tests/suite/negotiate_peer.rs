@@ -11,15 +11,15 @@
 //! ```
 #![allow(dead_code, reason = "tests of other areas use a part of it")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::Value;
 
 use crate::kdc::Kdc;
-use crate::wsman_client_http::PATIENCE;
+use crate::program::{Killed, PATIENCE, Program, ready};
 
 /// The account for NTLM and Basic, as a user principal name.
 pub const USER: &str = "kenmyer@litwareinc.com";
@@ -27,29 +27,9 @@ pub const USER: &str = "kenmyer@litwareinc.com";
 pub const DOMAIN_USER: &str = "LITWAREINC\\kenmyer";
 pub const PASSWORD: &str = "P@ssw0rd-åß";
 
-fn peer(name: &str) -> Command {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let python = crate::program::python();
-    let mut command = Command::new(python);
-    command.arg(format!("{root}/tests/peers/{name}"));
-    command
-}
-
-/// Starts a peer, which prints a line of JSON and ends with its standard input.
-fn start(mut command: Command) -> (Child, ChildStdin, BufReader<ChildStdout>, Value) {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    let ready =
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{command:?}: `tests/run` installs it"));
-    let stdin = child.stdin.take().unwrap();
-    (child, stdin, out, ready)
-}
-
 /// Options of a [`Server`].
 pub struct Setup {
-    command: Command,
+    program: Program,
     folder: tempfile::TempDir,
 }
 
@@ -59,52 +39,57 @@ impl Setup {
         let users = folder.path().join("users");
         let accounts = format!(":{USER}:{PASSWORD}\nLITWAREINC:kenmyer:{PASSWORD}\n:kenmyer:{PASSWORD}\n");
         std::fs::write(&users, accounts).unwrap();
-        let mut command = peer("negotiate_server.py");
-        command.args(arguments).env("NTLM_USER_FILE", users);
-        Self { command, folder }
+        let program = Program::peer("negotiate_server.py").args(arguments).env("NTLM_USER_FILE", users);
+        Self { program: program.stderr(Stdio::inherit()), folder }
     }
 
     /// Serves https with certificates of a separate CA in the server's folder.
     pub fn tls(mut self) -> Self {
-        self.command.arg("--certificates").arg(self.folder.path());
+        let folder = self.folder.path().to_owned();
+        self.program = self.program.args(["--certificates"]).args([folder]);
         self
     }
 
     /// The server behind a proxy that ends TLS with another certificate; needs [`Setup::tls`].
     pub fn behind_tls_proxy(mut self) -> Self {
-        self.command.arg("--cbt-certificate").arg(self.folder.path().join("client.pem"));
+        let certificate = self.folder.path().join("client.pem");
+        self.program = self.program.args(["--cbt-certificate"]).args([certificate]);
         self
     }
 
     /// The server with another clock.
     pub fn clock(mut self, offset: &str) -> Self {
         // Not `faketime` itself, which would outlive the test as the server's parent.
-        let printed = Command::new("faketime").args(["-f", offset, "env"]).output().unwrap();
-        let printed = String::from_utf8(printed.stdout).unwrap();
+        let printed = Program::new("faketime").args(["-f", offset, "env"]).run().good();
         let lines = printed.lines().filter_map(|line| line.split_once('='));
-        self.command.envs(lines.filter(|(name, _)| ["LD_PRELOAD", "FAKETIME"].contains(name)));
+        let preloaded = lines.filter(|(name, _)| ["LD_PRELOAD", "FAKETIME"].contains(name));
+        self.program = self.program.envs(preloaded);
         self
     }
 
     /// Client certificates log on; needs [`Setup::tls`].
     pub fn client_certificates(mut self, arguments: &[&str]) -> Self {
-        self.command.arg("--client-ca").arg(self.folder.path().join("ca.pem")).args(arguments);
+        let ca = self.folder.path().join("ca.pem");
+        self.program = self.program.args(["--client-ca"]).args([ca]).args(arguments);
         self
     }
 
     pub fn kerberos(mut self, kdc: &Kdc) -> Self {
-        self.command.envs(kdc.environment());
+        self.program = self.program.envs(kdc.environment());
         self
     }
 
     /// Adds a plain endpoint behind the server. Connections are distributed over several endpoints in turn.
     pub fn backend(mut self, url: &str, user: &str, password: &str) -> Self {
-        self.command.args(["--backend", url]).env("BACKEND_USER", user).env("BACKEND_PASSWORD", password);
+        let program = self.program.args(["--backend", url]);
+        self.program = program.env("BACKEND_USER", user).env("BACKEND_PASSWORD", password);
         self
     }
 
     pub fn start(self) -> Server {
-        let (child, stdin, out, ready) = start(self.command);
+        let mut process = self.program.start();
+        let (stdin, mut out) = (process.input(), process.output());
+        let ready = ready(&mut out);
         let log: Arc<(Mutex<Vec<Value>>, Condvar)> = Arc::default();
         let lines = log.clone();
         std::thread::spawn(move || {
@@ -114,7 +99,7 @@ impl Setup {
             }
         });
         Server {
-            child,
+            _process: process,
             stdin: Mutex::new((stdin, 0)),
             log,
             url: ready["url"].as_str().unwrap().to_owned(),
@@ -126,7 +111,7 @@ impl Setup {
 
 /// The server's process; ends with the test.
 pub struct Server {
-    child: Child,
+    _process: Killed,
     /// Standard input, and the number of orders sent.
     stdin: Mutex<(ChildStdin, usize)>,
     log: Arc<(Mutex<Vec<Value>>, Condvar)>,
@@ -226,21 +211,11 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Runs a Python client of `tests/peers` with one JSON argument; returns its output.
 pub fn client(script: &str, given: &Value, environment: &[(&str, &Path)]) -> Value {
-    let mut command = peer(script);
-    command.arg(given.to_string()).envs(environment.iter().copied());
+    let mut program = Program::peer(script).args([given.to_string()]).envs(environment.iter().copied());
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"] {
-        command.env_remove(name);
+        program = program.env_remove(name);
     }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{given}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    program.run().json()
 }

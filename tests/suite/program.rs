@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Maximum wait of a test.
@@ -82,18 +82,21 @@ impl Killed {
         self.0.stdin.take().unwrap()
     }
 
+    /// Returns the standard output.
+    pub fn output(&mut self) -> BufReader<ChildStdout> {
+        BufReader::new(self.0.stdout.take().unwrap())
+    }
+
     /// Returns the first line of the standard output, and ignores the others.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
-        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        self.output().read_line(&mut line).unwrap();
         line
     }
 
     /// Returns the JSON that a server prints when it listens.
     pub fn ready(&mut self) -> serde_json::Value {
-        let line = self.line();
-        serde_json::from_str(&line)
-            .unwrap_or_else(|error| panic!("{line:?}: {error}; `tests/run` installs what the peers need"))
+        ready(&mut self.output())
     }
 
     /// Closes the standard input and waits for the end; what was read of the output before is missing.
@@ -112,6 +115,14 @@ impl Killed {
             err: err.map(text).unwrap_or_default(),
         }
     }
+}
+
+/// Returns the JSON that a server prints when it listens.
+pub fn ready(output: &mut impl BufRead) -> serde_json::Value {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    serde_json::from_str(&line)
+        .unwrap_or_else(|error| panic!("{line:?}: {error}; `tests/run` installs what the peers need"))
 }
 
 impl Drop for Killed {

@@ -2,7 +2,7 @@
 //! peers.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,6 +14,8 @@ use lyncsh::security::{Account, Context, ContextError, Initiator, Mechanism, Sea
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
+
+use crate::program::{Killed, Program};
 
 const SERVICE: &str = "HTTP/server.litware.example";
 const PASSWORD: &str = "correct horse \u{1f40e}";
@@ -57,17 +59,10 @@ fn acceptor(mechanism: Mechanism, binding: Binding) -> Box<dyn Context> {
 
 /// One side of a context in pyspnego; ends with the test.
 struct Peer {
-    child: Child,
+    _process: Killed,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     _accounts: NamedTempFile,
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Peer {
@@ -77,21 +72,13 @@ impl Peer {
     }
 
     fn of(protocol: &str, role: &str, (user, password): (&str, &str), binding: Option<Vec<u8>>) -> Self {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
         let mut accounts = NamedTempFile::new().unwrap();
         writeln!(accounts, "LITWARE:ken:{PASSWORD}\n:ken@litware.example:{PASSWORD}\n:ken:{PASSWORD}")
             .unwrap();
-        let mut child = Command::new(&python)
-            .arg(format!("{root}/tests/peers/spnego_peer.py"))
-            .env("NTLM_USER_FILE", accounts.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{python}: {error}; `tests/run` makes it, with pyspnego"));
-        let to = child.stdin.take().unwrap();
-        let from = BufReader::new(child.stdout.take().unwrap());
-        let mut peer = Self { child, to, from, _accounts: accounts };
+        let peer = Program::peer("spnego_peer.py").env("NTLM_USER_FILE", accounts.path());
+        let mut process = peer.stderr(Stdio::inherit()).start();
+        let (to, from) = (process.input(), process.output());
+        let mut peer = Self { _process: process, to, from, _accounts: accounts };
         let binding = binding.map(|binding| STANDARD.encode(binding));
         peer.send(&json!({
             "role": role, "protocol": protocol, "user": user, "password": password, "binding": binding,

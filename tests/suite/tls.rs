@@ -1,15 +1,16 @@
 //! TLS to an endpoint: certificates, client certificates, cipher suites and versions, over real sockets.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::agent_world::{Killed, PATIENCE, World};
+use crate::program::Program;
 
 const PASSPHRASE: &str = "a Pässphrase";
 
@@ -28,9 +29,7 @@ impl Certificates {
     /// Runs openssl; spaces separate arguments, and `PASS` stands for the passphrase.
     fn openssl(&self, arguments: &str) -> String {
         let words = arguments.split(' ').map(|word| word.replace("PASS", PASSPHRASE));
-        let run = Command::new("openssl").args(words).current_dir(self.0.path()).output().unwrap();
-        assert!(run.status.success(), "{arguments}: {}", String::from_utf8_lossy(&run.stderr));
-        String::from_utf8(run.stdout).unwrap()
+        Program::new("openssl").args(words).folder(self.0.path()).run().good()
     }
 
     /// Creates `NAME.pem` and `NAME.key`, a self-signed certificate with the parameters that `change` sets.
@@ -85,17 +84,9 @@ impl Server {
     fn start(certificates: &Certificates, name: &str, mut options: serde_json::Value) -> Self {
         options["certificate"] = certificates.path(&format!("{name}.pem")).display().to_string().into();
         options["key"] = certificates.path(&format!("{name}.key")).display().to_string().into();
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = crate::program::python();
-        let child = Command::new(python)
-            .arg(format!("{root}/tests/peers/tls_server.py"))
-            .arg(options.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut process = Killed(child);
-        let mut output = BufReader::new(process.0.stdout.take().unwrap());
+        let peer = Program::peer("tls_server.py").args([options.to_string()]);
+        let mut process = peer.stderr(Stdio::inherit()).start();
+        let mut output = process.output();
         let mut port = String::new();
         output.read_line(&mut port).unwrap();
         let (sending, reports) = mpsc::channel();
@@ -488,17 +479,13 @@ mod system {
         );
         certificates.client("client");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("openssl")
+        let mut server = Program::new("openssl")
             .args(["s_server", "-accept", &port.to_string(), "-cert", "server.pem", "-key", "server.key"])
             .args(["-CAfile", "clients.pem", "-tls1_2", "-msg", "-no_resumption_on_reneg"])
-            .current_dir(certificates.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut server = Killed(child);
-        let mut input = server.0.stdin.take().unwrap();
-        let mut output = BufReader::new(server.0.stdout.take().unwrap());
+            .folder(certificates.0.path())
+            .stderr(Stdio::inherit())
+            .start();
+        let (mut input, mut output) = (server.input(), server.output());
         let mut line = String::new();
         while !line.starts_with("ACCEPT") {
             line.clear();

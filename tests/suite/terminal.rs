@@ -1,58 +1,51 @@
-//! Pseudo-terminal with `lyncsh`, which answers the queries of a line editor.
+//! A pseudo-terminal with a program: its screen, its keys, and answers to the queries of a line editor.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use crate::program::{PATIENCE, found, holds, lyncsh};
-use crate::world::World;
+use crate::program::{PATIENCE, found, holds};
 
-const SIZE: PtySize = PtySize { rows: 50, cols: 160, pixel_width: 0, pixel_height: 0 };
+/// Time for the last output of an ended program to arrive.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 type Keys = Arc<Mutex<Box<dyn std::io::Write + Send>>>;
 
+/// A terminal running a program, which is killed at the end of the test.
 pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
+    raw: Arc<Mutex<Vec<u8>>>,
     keys: Keys,
-    child: Box<dyn Child + Send + Sync>,
+    pub child: Box<dyn portable_pty::Child + Send + Sync>,
+    reading: std::thread::JoinHandle<()>,
+    master: Option<Box<dyn MasterPty + Send>>,
+}
+
+fn size((cols, rows): (u16, u16)) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
 }
 
 impl Terminal {
-    /// Starts `lyncsh NAME`. The PowerShell has a separate home without the user's profile.
-    pub fn open(world: &World, name: &str) -> Self {
-        Self::run(world, &[name, "--", "-NoProfile"])
-    }
-
-    pub fn run(world: &World, arguments: &[&str]) -> Self {
-        let pair = native_pty_system().openpty(SIZE).unwrap();
-        let mut command = CommandBuilder::new(lyncsh());
-        command.args(arguments);
-        // Keeps a prompt with the folder short.
-        command.cwd("/");
+    /// Starts a program in a terminal of this many columns and rows.
+    pub fn start((columns, rows): (u16, u16), mut command: CommandBuilder) -> Self {
         command.env("TERM", "xterm-256color");
-        command.env("NO_COLOR", "1");
-        // English, and UTF-8 for input and output.
-        command.env("LC_ALL", "C.UTF-8");
-        command.env("HOME", world.temp.path());
-        for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
-            command.env(name, world.temp.path().join(name));
-        }
-        command.env("LYNCSH_CONFIG_DIR", world.temp.path());
-        command.env("POWERSHELL_TELEMETRY_OPTOUT", "1");
-        command.env("POWERSHELL_UPDATECHECK", "Off");
+        let pair = native_pty_system().openpty(size((columns, rows))).unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut output = pair.master.try_clone_reader().unwrap();
         let keys: Keys = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(SIZE.rows, SIZE.cols, 1000)));
-        let (seen, answers) = (screen.clone(), keys.clone());
-        std::thread::spawn(move || {
-            let _master = pair.master;
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 1000)));
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answers, bytes) = (screen.clone(), keys.clone(), raw.clone());
+        let reading = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             // A query may be split between two reads.
             let mut before = Vec::new();
             while let Ok(length @ 1..) = output.read(&mut piece) {
+                bytes.lock().unwrap().extend_from_slice(&piece[..length]);
                 before.extend_from_slice(&piece[..length]);
                 let position = {
                     let mut screen = seen.lock().unwrap();
@@ -68,7 +61,7 @@ impl Terminal {
                     begun.filter(|rest| QUESTIONS.iter().any(|one| is_begun(one, rest))).unwrap_or_default();
             }
         });
-        Self { screen, keys, child }
+        Self { screen, raw, keys, child, reading, master: Some(pair.master) }
     }
 
     pub fn press(&self, keys: &str) {
@@ -87,9 +80,13 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    pub fn waits(&self, what: &str, wanted: impl Fn(&str) -> bool) {
-        let came = holds(PATIENCE, || wanted(&self.text()));
-        assert!(came, "{what} did not come. The terminal shows:\n{}", self.text());
+    /// Returns every byte that the terminal received.
+    pub fn raw(&self) -> Vec<u8> {
+        self.raw.lock().unwrap().clone()
+    }
+
+    pub fn hides_cursor(&self) -> bool {
+        self.screen.lock().unwrap().screen().hide_cursor()
     }
 
     pub fn sees(&self, wanted: &str) {
@@ -109,7 +106,29 @@ impl Terminal {
         });
     }
 
-    /// Returns the process id of lyncsh.
+    /// Waits for the last line, where the user types.
+    pub fn ends_with(&self, wanted: &str) {
+        self.waits(wanted, |text| text.trim_end().ends_with(wanted.trim_end()));
+    }
+
+    pub fn waits(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let came = holds(PATIENCE, || wanted(&self.text()));
+        assert!(came, "{what} did not come. The terminal shows:\n{}", self.text());
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.master.as_ref().unwrap().resize(size((columns, rows))).unwrap();
+    }
+
+    /// Closes the window.
+    pub fn close(&mut self) {
+        self.master = None;
+        *self.keys.lock().unwrap() = Box::new(std::io::sink());
+        // The reading thread has a copy: only its end closes the terminal.
+        let _ = self.child.kill();
+    }
+
+    /// Returns the program's process id.
     pub fn process(&self) -> Option<u32> {
         self.child.process_id()
     }
@@ -117,7 +136,19 @@ impl Terminal {
     /// Waits for the end; returns the exit code.
     pub fn ended(&mut self) -> u32 {
         let status = found(PATIENCE, || self.child.try_wait().unwrap());
-        status.unwrap_or_else(|| panic!("it does not end. The terminal shows:\n{}", self.text())).exit_code()
+        let code = status
+            .unwrap_or_else(|| panic!("the program does not end. The terminal shows:\n{}", self.text()))
+            .exit_code();
+        // The terminal ends with its last process, which may be another one.
+        let _ = holds(LAST_OUTPUT, || self.reading.is_finished());
+        code
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -135,11 +166,4 @@ fn answered(asked: &[u8], (row, column): (u16, u16)) -> Vec<String> {
     let answers = [place.as_str(), "\x1b[0n", "\x1b[?1;2c", "\x1b[?1;2c"];
     let all = QUESTIONS.iter().zip(answers);
     all.flat_map(|(question, answer)| vec![answer.to_owned(); count(question)]).collect()
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
