@@ -126,17 +126,33 @@ pub fn json(value: &Value) -> String {
     json::data(value)
 }
 
+/// Error of reading the input of a pipeline: the text is not complete or not in the format.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Invalid JSON, with line and column.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// Invalid JSON in one of several lines.
+    #[error("{reason} at line {line} column {column}")]
+    Line { reason: String, line: usize, column: usize },
+    #[error(transparent)]
+    Csv(#[from] ::csv::Error),
+    /// A row of CSV begins in this line, and ends with the text.
+    #[error("line {0}: a quote is not closed")]
+    Unclosed(usize),
+    /// A row of CSV has another number of fields than the first row.
+    #[error("line {line}: expected {expected} fields, got {got}")]
+    Fields { line: usize, expected: usize, got: usize },
+}
+
 /// Reads the input of a pipeline.
-///
-/// # Errors
-/// The text is not complete or not in the format: the reason, with line and column.
-pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
+pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, DataError> {
     match format {
         InputFormat::Lines => Ok(text.lines().map(Value::from).collect()),
         InputFormat::Csv => objects(text),
         InputFormat::Json if text.trim().is_empty() => Ok(Vec::new()),
         InputFormat::Json => {
-            let read = parse(text, false).map_err(|error| error.to_string())?;
+            let read = parse(text, false)?;
             Ok(read.items().map_or_else(|| vec![read.clone()], <[Value]>::to_vec))
         }
         InputFormat::JsonLines => {
@@ -146,7 +162,7 @@ pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
                     parse(line, false).map_err(|error| {
                         let place = format!(" at line 1 column {}", error.column());
                         let reason = error.to_string().replace(&place, "");
-                        format!("{reason} at line {} column {}", at + 1, error.column())
+                        DataError::Line { reason, line: at + 1, column: error.column() }
                     })
                 })
                 .collect()
@@ -155,16 +171,16 @@ pub fn read(format: InputFormat, text: &str) -> Result<Vec<Value>, String> {
 }
 
 /// Returns an object for each row, named by the first row.
-fn objects(text: &str) -> Result<Vec<Value>, String> {
+fn objects(text: &str) -> Result<Vec<Value>, DataError> {
     let read = rows::read(text, b',')?;
     if let Some(line) = read.unclosed {
-        return Err(format!("line {line}: a quote is not closed"));
+        return Err(DataError::Unclosed(line));
     }
     let mut rows = read.rows.into_iter();
     let names = rows.next().unwrap_or_default().fields;
     let object = |rows::Row { line, fields }| {
         if fields.len() != names.len() {
-            return Err(format!("line {line}: expected {} fields, got {}", names.len(), fields.len()));
+            return Err(DataError::Fields { line, expected: names.len(), got: fields.len() });
         }
         Ok(Value::custom_object(names.iter().cloned().zip(fields.into_iter().map(Value::String))))
     };
@@ -263,7 +279,7 @@ mod tests {
         assert_eq!(read(InputFormat::JsonLines, "1\n\n\"b\"\n").unwrap(), [Value::I64(1), "b".into()]);
         assert_eq!(read(InputFormat::Csv, "A\n\"x,y\"\n").unwrap(), [object("A", "x,y".into())]);
         assert_eq!(read(InputFormat::Lines, "a b\r\n\nc").unwrap(), ["a b".into(), "".into(), "c".into()]);
-        let refused = |format, text: &str| read(format, text).unwrap_err();
+        let refused = |format, text: &str| read(format, text).unwrap_err().to_string();
         assert_eq!(
             refused(InputFormat::Json, "[{\"A\": 1},\n {\"A\""),
             "EOF while parsing an object at line 2 column 5"

@@ -22,7 +22,7 @@ pub struct Rows {
 ///
 /// # Errors
 /// The text cannot be parsed.
-pub fn read(text: &str, delimiter: u8) -> Result<Rows, String> {
+pub fn read(text: &str, delimiter: u8) -> Result<Rows, csv::Error> {
     // Windows PowerShell writes the type into a line above the names.
     let (text, skipped) = match text.strip_prefix("#TYPE ") {
         Some(rest) => (rest.split_once('\n').map_or("", |(_, rest)| rest), 1),
@@ -39,7 +39,7 @@ pub fn read(text: &str, delimiter: u8) -> Result<Rows, String> {
     let mut lines = LineCounter { text: text.as_bytes(), at: 0, line: skipped + 1 };
     let mut read = Rows::default();
     for record in records {
-        let record = record.map_err(|error| error.to_string())?;
+        let record = record?;
         let line = lines.line(record.position().map_or(0, csv::Position::byte));
         read.rows.push(Row { line, fields: record.iter().map(str::to_owned).collect() });
     }

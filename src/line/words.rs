@@ -9,13 +9,21 @@ pub struct Pipeline {
     pub text: String,
 }
 
+/// Error of building a pipeline from words.
+#[derive(Debug, thiserror::Error)]
+pub enum WordsError {
+    /// `|` is first, last, or follows another one.
+    #[error("An empty pipe element is not allowed.")]
+    EmptyCommand,
+    /// A local command would get the names of several properties as one text.
+    #[error("Each argument is one value, but '{0}' looks like a list: pass the whole line as one argument.")]
+    List(String),
+}
+
 /// Builds the pipeline of some words. `|` separates commands, and the first word of a command is its name. A word
 /// that begins with a dash and a letter is a parameter; `-Name:$true` and `-Name:$false` are Booleans, as with
 /// `pwsh -File`. All other words are text.
-///
-/// # Errors
-/// A command is empty, or a word is a list of properties for a local command.
-pub fn pipeline(words: &[String]) -> Result<Pipeline, String> {
+pub fn pipeline(words: &[String]) -> Result<Pipeline, WordsError> {
     let mut text = String::new();
     let mut commands: Vec<CommandLine> = Vec::new();
     let mut begins = true;
@@ -27,7 +35,7 @@ pub fn pipeline(words: &[String]) -> Result<Pipeline, String> {
         text.push_str(word);
         if word == "|" {
             if begins {
-                return Err("An empty pipe element is not allowed.".to_owned());
+                return Err(WordsError::EmptyCommand);
             }
             begins = true;
             continue;
@@ -39,9 +47,7 @@ pub fn pipeline(words: &[String]) -> Result<Pipeline, String> {
             }
             Some(command) => {
                 if super::stage::is_local(&command.name) && is_list(word) {
-                    return Err(format!(
-                        "Each argument is one value, but '{word}' looks like a list: pass the whole line as one argument."
-                    ));
+                    return Err(WordsError::List(word.clone()));
                 }
                 command.arguments.push(argument(word));
                 command.places.push(at);
@@ -50,7 +56,7 @@ pub fn pipeline(words: &[String]) -> Result<Pipeline, String> {
         begins = false;
     }
     if begins {
-        return Err("An empty pipe element is not allowed.".to_owned());
+        return Err(WordsError::EmptyCommand);
     }
     let pipeline = commands.into_iter().map(Element::Command).collect();
     Ok(Pipeline { statement: Statement { assign: None, pipeline, redirections: Vec::new(), at: 0 }, text })
@@ -106,7 +112,7 @@ fn is_list(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn words(text: &[&str]) -> Result<Pipeline, String> {
+    fn words(text: &[&str]) -> Result<Pipeline, WordsError> {
         pipeline(&text.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
     }
 
@@ -159,7 +165,7 @@ mod tests {
         for empty in [&["|", "Get-A"][..], &["Get-A", "|"], &["Get-A", "|", "|", "Get-B"], &[]] {
             assert!(words(empty).is_err(), "{empty:?}");
         }
-        let refused = words(&["Get-A", "|", "select", "Name,LineUri"]).err().unwrap();
+        let refused = words(&["Get-A", "|", "select", "Name,LineUri"]).err().unwrap().to_string();
         assert!(refused.contains("'Name,LineUri' looks like a list"), "{refused}");
         assert!(words(&["Get-A", "CN=a,OU=b", "x,y"]).is_ok());
     }

@@ -276,24 +276,24 @@ impl Library {
         for name in names {
             match Self::open(name) {
                 Ok(library) => return Ok(library),
-                Err(reason) => missing.push(format!("{name}: {reason}")),
+                Err(error) => {
+                    // libloading's own text omits the system's reason.
+                    let reason = std::error::Error::source(&error)
+                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    missing.push(format!("{name}: {reason}"));
+                }
             }
         }
         Err(Missing(missing))
     }
 
-    fn open(name: &str) -> Result<Self, String> {
-        // libloading's own text omits the system's reason.
-        let reason = |error: libloading::Error| match std::error::Error::source(&error) {
-            Some(source) => source.to_string(),
-            None => error.to_string(),
-        };
+    fn open(name: &str) -> Result<Self, libloading::Error> {
         // SAFETY: the initialisers of a Kerberos library set up locks and error tables, and have no preconditions.
-        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
+        let library = unsafe { libloading::Library::new(name) }?;
         macro_rules! symbol {
             // SAFETY: RFC 2744 or `gssapi_ext.h` declares the name with the signature of the field's type.
             ($name:literal) => {
-                *unsafe { library.get(concat!($name, "\0").as_bytes()) }.map_err(reason)?
+                *unsafe { library.get(concat!($name, "\0").as_bytes()) }?
             };
         }
         macro_rules! optional {

@@ -48,21 +48,24 @@ pub enum TenantFault {
     Full,
 }
 
+/// Error of parsing a [`TenantFault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TenantFaultError {
+    #[error("expected DOMAIN=FAULT")]
+    Form,
+    #[error("expected refused, dead, full, or a delay such as 2s")]
+    Fault,
+}
+
 impl TenantFault {
     /// Parses `DOMAIN=FAULT`, where FAULT is refused, dead, full or a delay.
-    ///
-    /// # Errors
-    /// The text has another form.
-    pub fn parse(text: &str) -> Result<(String, Self), String> {
-        let (domain, fault) = text.split_once('=').ok_or("expected DOMAIN=FAULT")?;
+    pub fn parse(text: &str) -> Result<(String, Self), TenantFaultError> {
+        let (domain, fault) = text.split_once('=').ok_or(TenantFaultError::Form)?;
         let fault = match fault {
             "refused" => Self::Refused,
             "dead" => Self::Dead,
             "full" => Self::Full,
-            delay => Self::Slow(
-                humantime::parse_duration(delay)
-                    .map_err(|_| "expected refused, dead, full, or a delay such as 2s".to_owned())?,
-            ),
+            delay => Self::Slow(humantime::parse_duration(delay).map_err(|_| TenantFaultError::Fault)?),
         };
         Ok((domain.to_lowercase(), fault))
     }

@@ -155,7 +155,7 @@ fn write(folders: &Folders, rows: &[Row]) -> miette::Result<()> {
 /// Parses the file. Returns a profile for each row, or the mistakes, each with its line and column.
 fn rows(folders: &Folders, text: &str, defaults: &str) -> Result<Vec<Row>, Vec<String>> {
     let (text, skipped) = without_hint(text);
-    let read = rows::read(text, delimiter(text)).map_err(|error| vec![error])?;
+    let read = rows::read(text, delimiter(text)).map_err(|error| vec![error.to_string()])?;
     if let Some(line) = read.unclosed {
         return Err(vec![format!("line {}: a quote is not closed", skipped + line)]);
     }

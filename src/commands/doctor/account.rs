@@ -109,11 +109,17 @@ async fn refresh_token(profile: &Profile, budget: Budget) -> Finding {
     }
 }
 
+/// The secret after the check of the ticket.
+enum PreparedSecret {
+    Usable(SecretString),
+    /// The reason continues "because".
+    Unusable(String),
+}
+
 /// What the account's checks need from each other.
 pub struct Prepared {
     pub findings: Vec<Finding>,
-    /// The secret; the reason why it is not available.
-    secret: Result<SecretString, String>,
+    secret: PreparedSecret,
     /// The endpoint of a profile whose credential needs no request to a token service.
     pub endpoint: Option<Endpoint>,
 }
@@ -128,11 +134,12 @@ pub async fn prepare(
     has_session: bool,
     budget: Budget,
 ) -> Prepared {
-    let mut prepared = Prepared { findings: vec![finding], secret: Err(String::new()), endpoint: None };
+    let mut prepared =
+        Prepared { findings: vec![finding], secret: PreparedSecret::Unusable(String::new()), endpoint: None };
     let secret = match secret {
         Secret::Known(secret) => secret,
         Secret::Unknown(reason) => {
-            prepared.secret = Err(reason.to_owned());
+            prepared.secret = PreparedSecret::Unusable(reason.to_owned());
             if uses_kerberos(profile) {
                 prepared.findings.push(Finding::skipped(KERBEROS, reason));
             }
@@ -150,20 +157,20 @@ pub async fn prepare(
             format!("correct the source of the password, and run `lyncsh {}`", profile.name)
         };
         prepared.findings.push(Finding::failed(SIGN_IN, reason, Some(advice)));
-        prepared.secret = Err("the password is wrong".to_owned());
+        prepared.secret = PreparedSecret::Unusable("the password is wrong".to_owned());
         if uses_kerberos(profile) {
             prepared.findings.push(Finding::skipped(KERBEROS, reason));
         }
         return prepared;
     }
-    prepared.secret = Ok(secret.clone());
+    prepared.secret = PreparedSecret::Usable(secret.clone());
     let is_local =
         profile.authentication.has_context() || profile.authentication == Authentication::Certificate;
     let Some(uri) = profile.uri.clone().filter(|_| is_local) else { return prepared };
     match resolved(folders, profile, secret, uri.clone(), budget).await {
         Ok(endpoint) => prepared.endpoint = Some(endpoint),
         Err(finding) => {
-            prepared.secret = Err("the credential cannot be used".to_owned());
+            prepared.secret = PreparedSecret::Unusable("the credential cannot be used".to_owned());
             prepared.findings.push(finding);
             return prepared;
         }
@@ -177,13 +184,13 @@ pub async fn prepare(
         }
         if budget.is_over() {
             prepared.findings.push(Finding::skipped(KERBEROS, OVER));
-            prepared.secret = Err(OVER.to_owned());
+            prepared.secret = PreparedSecret::Unusable(OVER.to_owned());
             return prepared;
         }
         let (finding, obstacle) = ticket(negotiation, &uri, budget).await;
         prepared.findings.push(finding);
         if let Some(obstacle) = obstacle {
-            prepared.secret = Err(obstacle);
+            prepared.secret = PreparedSecret::Unusable(obstacle);
         }
     }
     prepared
@@ -291,9 +298,9 @@ pub async fn sessions(
     };
     let secret = match (&path.obstacle, prepared.secret) {
         (Some(obstacle), _) => return skipped(obstacle),
-        (None, Err(reason)) => return skipped(&reason),
-        (None, Ok(_)) if budget.is_over() => return skipped(OVER),
-        (None, Ok(secret)) => secret,
+        (None, PreparedSecret::Unusable(reason)) => return skipped(&reason),
+        (None, PreparedSecret::Usable(_)) if budget.is_over() => return skipped(OVER),
+        (None, PreparedSecret::Usable(secret)) => secret,
     };
     let endpoint = match (prepared.endpoint, &path.uri) {
         (Some(endpoint), _) => endpoint,

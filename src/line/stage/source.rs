@@ -83,7 +83,8 @@ fn table(bound: &Bound, text: &str) -> Result<Vec<Value>, LineError> {
         )));
     };
     // As in PowerShell, a quote that is not closed ends with the text (tried).
-    let mut rows = rows::read(text, delimiter).map_err(|error| bound.wrong(&error))?.rows.into_iter();
+    let mut rows =
+        rows::read(text, delimiter).map_err(|error| bound.wrong(&error.to_string()))?.rows.into_iter();
     let mut names = bound.names("Header");
     if names.is_empty() {
         let Some(first) = rows.next() else { return Ok(Vec::new()) };

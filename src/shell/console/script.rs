@@ -74,9 +74,9 @@ impl Script {
 
     /// Builds one pipeline from words, each of which is one value.
     pub fn from_words(words: &[String]) -> Result<Self, Refused> {
-        let line = line::pipeline(words).map_err(|message| {
+        let line = line::pipeline(words).map_err(|error| {
             let text = words.join(" ");
-            Refused::words(&text, message)
+            Refused::words(&text, error.to_string())
         })?;
         line::check(&line.statement, line.text.len())
             .map_err(|errors| Refused::read(&line.text, None, &errors))?;
