@@ -54,7 +54,9 @@ fn a_prompt_shows_the_agents() {
     }
     let starship = world.program(&["hook", "prompt", "starship"]).run().good();
     let starship: toml::Table = starship.parse().unwrap();
-    let command = starship["custom"]["lyncsh"]["command"].as_str().unwrap().to_owned();
+    let segment = &starship["custom"]["lyncsh"];
+    assert_eq!(segment["shell"].as_array().unwrap(), &["sh".into()]);
+    let command = segment["command"].as_str().unwrap().to_owned();
     world.attach();
     let mut shell = world.child("idle");
     shell.wait_for("ready");
