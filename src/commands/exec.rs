@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::connect::{Among, Context};
 use super::session::{self, Endings};
-use super::usage::{meant, usage};
+use super::usage::usage;
 use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
 use crate::line::data::DataFormat;
@@ -86,7 +86,7 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
 
 /// Runs a command in one profile, and ends its output.
 async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miette::Result<u8> {
-    let connections = profile::connections(&context.folders, name).map_err(|error| meant(name, error))?;
+    let connections = profile::connections(&context.folders, name)?;
     let connections = fleeting(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     let output = Arc::new(Standard::new(options.output.data(), options.errors));

@@ -6,8 +6,8 @@ use clap::builder::StyledStr;
 
 use crate::cli::{Cli, shown};
 use crate::commands::usage::usage;
+use crate::nearest::nearest;
 use crate::output;
-use crate::profile::nearest;
 use crate::screen::Stream;
 
 const CONSOLE: &str = include_str!("../../docs/console.md");

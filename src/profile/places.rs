@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::nearest::nearest;
 use crate::files::text;
 use crate::folders::Folders;
+use crate::nearest::nearest;
 
 /// Key of the configuration file.
 const PROFILES: &str = "profiles";

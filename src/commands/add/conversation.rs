@@ -11,9 +11,10 @@ use crate::commands::session::REMOVAL_TIMEOUT;
 use crate::commands::usage::usage;
 use crate::commands::{keyring, names, remove};
 use crate::folders::Folders;
+use crate::nearest::nearest;
 use crate::platform::ShutdownSignals;
 use crate::profile::service::SignIn;
-use crate::profile::{self, Authentication, Kind, Profile, Service};
+use crate::profile::{Authentication, Kind, Profile, Service};
 use crate::screen;
 
 /// Asks for the settings that are not given, until they are a valid profile.
@@ -83,7 +84,7 @@ fn chosen<T: Copy>(
         if let Some(found) = all.iter().copied().find(|one| name(*one) == word) {
             return Ok(found);
         }
-        match profile::nearest(&word, names()) {
+        match nearest(&word, names()) {
             Some(near) => crate::errln!("Did you mean {near}?"),
             None => crate::errln!("Enter one of the words above."),
         }

@@ -17,6 +17,7 @@ use crate::files::replace::{New, create_new};
 use crate::files::text;
 use crate::folders::Folders;
 use crate::line::rows;
+use crate::nearest::nearest;
 use crate::profile::{self, CredentialSource, KEYS, Key, Profile, ProfileError, Value};
 
 /// Column of the profiles' names.
@@ -233,7 +234,7 @@ fn columns(header: &[String]) -> Result<Vec<Column>, Vec<String>> {
             columns.push(Column::Name);
         } else {
             let names = known().map(|key| key.name).chain([NAME]);
-            let end = profile::nearest(&name, names).map_or_else(
+            let end = nearest(&name, names).map_or_else(
                 || "expected name and keys of a profile".to_owned(),
                 |near| format!("did you mean {near}?"),
             );

@@ -12,9 +12,9 @@ use super::mistake::Mistake;
 use super::reader::Reader;
 use super::secret::is_secret;
 use super::source::start_of;
+use crate::nearest::nearest;
 use crate::profile::keys::{self, Value};
 use crate::profile::kind::Kind;
-use crate::profile::nearest::nearest;
 
 /// Maximum duration in a profile.
 const MAX_DURATION: Duration = Duration::from_hours(168);
