@@ -440,7 +440,8 @@ fn an_included_file_has_the_defaults_and_its_own_mistakes() {
 
 #[test]
 fn several_mistakes_are_shown_at_once() {
-    assert_eq!(mistakes("kind = \"wsman\"\nuser = 3\nkeep = true\n").len(), 4);
+    let found = mistakes("kind = \"wsman\"\nuser = 3\nkeep = true\n");
+    assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3], "{found:?}");
 }
 
 #[test]

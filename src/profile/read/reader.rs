@@ -139,19 +139,22 @@ impl Reader<'_> {
         let has_account = is_system
             || profile.authentication == Authentication::Certificate
             || profile.token_flow != TokenFlow::Password;
-        if traits.needs_user && profile.user.is_none() && !has_account {
+        if traits.needs_user && !self.has("user") && !has_account {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
                 profile.kind
             ));
         }
         match &profile.uri {
+            // An invalid URI is reported already.
+            None if self.has("uri") => {}
             None if !traits.discovers => {
                 self.missing(format!("kind \"{}\" needs uri: {}", profile.kind, traits.summary));
             }
             Some(uri) => self.scheme(profile, uri),
             None if profile.domain.is_none()
-                && profile.discovery.is_none()
+                && !self.has("domain")
+                && !self.has("discovery")
                 && (profile.user.is_some() || has_account) =>
             {
                 self.mistake(
@@ -195,7 +198,7 @@ impl Reader<'_> {
         let is_application = profile.token_flow == TokenFlow::ClientCertificate;
         let is_tls = profile.authentication == Authentication::Certificate;
         let is_wanted = is_tls || is_application;
-        if is_wanted && profile.certificate.is_none() {
+        if is_wanted && !self.has("certificate") {
             let (key, word) =
                 if is_tls { ("authentication", "certificate") } else { ("sign_in", "client-certificate") };
             self.mistake(
@@ -206,7 +209,7 @@ impl Reader<'_> {
         if is_tls && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
             self.mistake(self.span("uri"), "a client certificate needs a URI that begins with https://");
         }
-        if profile.key.is_some() && profile.certificate.is_none() {
+        if self.has("key") && !self.has("certificate") {
             self.mistake(self.span("key"), "key belongs to certificate, which is missing");
         }
         if profile.certificate.is_some() && !is_wanted {
@@ -236,7 +239,7 @@ impl Reader<'_> {
                 self.mistake(self.span(key), format!("{key} needs a proxy: change proxy = \"none\""));
             }
         }
-        if self.table.get("proxy_credential").is_some() && profile.proxy_user.is_none() && !is_system {
+        if self.has("proxy_credential") && !self.has("proxy_user") && !is_system {
             self.mistake(self.span("proxy_credential"), "proxy_credential needs proxy_user");
         }
         if is_system

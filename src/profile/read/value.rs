@@ -173,6 +173,11 @@ impl Reader<'_> {
         path.parent().map(Path::to_owned).unwrap_or(path)
     }
 
+    /// Returns whether a key is set, even to an invalid value: its mistake is reported when it is parsed.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     pub(super) fn span(&self, key: &str) -> Range<usize> {
         self.table.get(key).map_or(0..0, Spanned::span)
     }
