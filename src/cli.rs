@@ -2,12 +2,13 @@
 
 mod examples;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use clap::builder::StyledStr;
+use clap::builder::{PathBufValueParser, StyledStr, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::folders::{expanded, expanded_text};
 use crate::line::data::InputFormat;
 use crate::screen::{Colour, Shown, Stream};
 use crate::shell::console::exec::ErrorFormat;
@@ -184,7 +185,7 @@ pub enum Command {
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
         /// Write all manual pages into this folder
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        #[arg(long, value_name = "DIR", value_parser = path(), conflicts_with = "command")]
         output: Option<PathBuf>,
     },
     /// Print help for a command or a topic
@@ -236,7 +237,11 @@ impl Work {
     fn read(words: &[String], refused: fn()) -> Self {
         let (words, script) = words.split_at(Self::script_of(words));
         let read = Self::try_parse_from(words).unwrap_or_else(|error| quit(&error, refused));
-        Self { script: script.to_vec(), ..read }
+        let mut script = script.to_vec();
+        if let Some(file) = script.first_mut() {
+            *file = expanded_text(file);
+        }
+        Self { script, ..read }
     }
 
     /// Returns the index of the script's name: the first word after the profile's name that is not an
@@ -302,7 +307,13 @@ pub fn shown(text: &StyledStr, stream: Stream) -> Shown {
 /// Returns the configuration directory from the environment.
 pub fn config_dir() -> Option<PathBuf> {
     // clap's `env` would list the option in every usage line, and reject an empty variable.
-    std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty()).map(PathBuf::from)
+    let set = std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty())?;
+    Some(expanded(Path::new(&set)))
+}
+
+/// Returns the parser of a path. Shells leave the `~` of `--option=~/x` to the program, and `cmd` each one.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| expanded(&path))
 }
 
 /// Arguments of `lyncsh add`.
@@ -311,8 +322,8 @@ pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
     pub name: Option<String>,
-    /// Create a profile for each row of this CSV file, whose columns are name and keys of a profile
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "force"])]
+    /// Create one profile for each row of this CSV file; its columns are `name` and the keys of a profile
+    #[arg(long, value_name = "FILE", value_parser = path(), conflicts_with_all = ["name", "force"])]
     pub from: Option<PathBuf>,
     /// Kind: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
     #[arg(long)]
@@ -342,8 +353,8 @@ pub struct Add {
     #[arg(long, conflicts_with = "password_stdin")]
     pub prompt: bool,
     /// Read the password from the first line of this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
-    pub credential_file: Option<std::path::PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = path(), conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
+    pub credential_file: Option<PathBuf>,
     /// Store the password in this keyring entry, which several profiles can use
     #[arg(long, value_name = "ENTRY", conflicts_with_all = ["prompt", "credential_command", "credential_file"])]
     pub keyring: Option<String>,
@@ -478,7 +489,7 @@ pub struct ShortcutOptions {
     #[arg(long)]
     pub autostart: bool,
     /// Create the shortcut in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub output: Option<PathBuf>,
     /// Remove the shortcut from the given location [default: desktop, menu and login]
     #[arg(long)]

@@ -19,6 +19,7 @@ use super::session::{self, Endings};
 use super::usage::usage;
 use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
+use crate::folders::expanded_text;
 use crate::line::data::DataFormat;
 use crate::profile::{self, Selection};
 use crate::screen;
@@ -76,7 +77,7 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
         let help = "name a profile, or pass --all, --tag or --profiles";
         Place::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
     };
-    let script = words.next();
+    let script = words.next().map(|path| expanded_text(&path));
     if let Some(word) = words.next() {
         let help = "put a command, or a script's arguments, after `--`";
         return Err(usage!(help = help, "unexpected argument '{word}'"));

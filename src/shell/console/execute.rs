@@ -14,6 +14,7 @@ use super::script::{Refused, Script, Step, instead};
 use super::terminal::{Terminal, Tone};
 use super::trouble::{self, Troubles};
 use crate::exit::Exit;
+use crate::folders::home;
 use crate::line::{
     self, Action, Arg, CommandLine, Element, Expr, LineError, Loop, PlanContext, Printer, Statement,
     Variables, Views,
@@ -615,13 +616,12 @@ fn built_in() -> Variables {
     let path = |path: Option<std::path::PathBuf>| {
         path.map_or(Value::Null, |path| Value::String(path.display().to_string()))
     };
-    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     for (name, value) in [
         ("Error", Value::array([])),
         ("?", Value::Bool(true)),
         ("args", Value::array([])),
         (line::ERROR_ACTION, "Continue".into()),
-        ("HOME", path(home)),
+        ("HOME", path(home())),
         ("PWD", line::path::current()),
         ("PID", Value::I64(std::process::id().into())),
         ("IsWindows", Value::Bool(cfg!(windows))),

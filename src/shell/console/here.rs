@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::execute::{Ended, Executor, Run, Sink};
 use super::history::may_hold_secret;
 use super::links::Link;
+use crate::folders::home;
 use crate::keys::{self, Answer};
 use crate::line::help::{self, Topic};
 use crate::line::{
@@ -345,8 +346,7 @@ impl Executor {
             return Err(LineError(format!("{NAME}: cannot change the folder of several profiles.")));
         }
         let target = match path {
-            None => line::path::home()
-                .ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,
+            None => home().ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,
             Some("-") if !is_literal => match self.own.before.pop() {
                 Some(before) => {
                     set_folder(NAME, &before)?;
