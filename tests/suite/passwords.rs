@@ -143,6 +143,65 @@ async fn three_attempts_are_allowed_and_enter_gives_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_password_is_not_sent() {
+    let guarded = guarded("\"prompt\"").await;
+    beside(move || {
+        // Ctrl-C and Ctrl-D end the command.
+        for key in ["\u{3}", "\u{4}"] {
+            let mut terminal = guarded.attach();
+            terminal.sees("Password for");
+            terminal.press(key);
+            assert_ne!(terminal.ended(), 0);
+            assert!(terminal.text().contains("no password was entered"), "{}", terminal.text());
+        }
+        // So does the third empty answer.
+        let mut terminal = guarded.attach();
+        for asked in 1..=3 {
+            terminal.waits("the question", |text| text.matches("Password for").count() == asked);
+            terminal.line("");
+        }
+        assert_ne!(terminal.ended(), 0);
+        let text = terminal.text();
+        assert_eq!(text.matches("The answer must not be empty. Ctrl-C cancels.").count(), 2, "{text}");
+        assert!(text.contains("no password was entered"), "{text}");
+        let mut terminal = guarded.attach();
+        terminal.sees("Password for");
+        terminal.line("");
+        terminal.sees("must not be empty");
+        terminal.waits("the question", |text| text.matches("Password for").count() == 2);
+        terminal.line(PASSWORD);
+        terminal.sees("work.sock");
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        assert_eq!(guarded.refused(), 0);
+    })
+    .await;
+}
+
+#[test]
+fn an_empty_password_is_not_stored() {
+    let world = World::without_endpoint();
+    let mut terminal = in_session(
+        &world,
+        "$LYNCSH add work --kind wsman --user u@a.b --uri https://a.b/c; echo ADDED $?; $LYNCSH login work; \
+         echo LOGIN $?; $LYNCSH show work | grep ^password; printf '' | $LYNCSH login work --password-stdin; echo END $?",
+    );
+    terminal.sees("Password for u@a.b:");
+    terminal.line("");
+    terminal.sees("must not be empty");
+    terminal.waits("the question", |text| text.matches("Password for u@a.b:").count() == 2);
+    terminal.line("one");
+    terminal.sees("ADDED 0");
+    for asked in 1..=3 {
+        terminal.waits("the question", |text| text.matches("New password for u@a.b:").count() == asked);
+        terminal.line("");
+    }
+    terminal.sees("LOGIN 1");
+    terminal.sees("END 1");
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert!(terminal.text().contains("stored in the keyring"), "{}", terminal.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commands_wrong_password_is_sent_once() {
     let guarded = guarded("{ command = \"echo wrong\" }").await;
     beside(move || {
