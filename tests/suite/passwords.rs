@@ -335,7 +335,7 @@ fn add_without_a_keyring_offers_other_sources() {
     let add = ["add", "work", "--kind", "wsman", "--user", "u@a.b", "--uri", "https://a.b/c"];
     let profile = || std::fs::read_to_string(world.folders.profile("work")).unwrap();
     let mut terminal = without_keyring(&world, &add);
-    terminal.sees("p, c, or Enter to give up:");
+    terminal.sees("p, c, f, or Enter to give up:");
     assert!(!terminal.text().contains("Password for"), "{}", terminal.text());
     terminal.line("p");
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
@@ -343,7 +343,7 @@ fn add_without_a_keyring_offers_other_sources() {
     // The other profile's own: a command.
     let mut terminal =
         without_keyring(&world, &["add", "two", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
-    terminal.sees("p, c, or Enter to give up:");
+    terminal.sees("p, c, f, or Enter to give up:");
     terminal.line("c");
     terminal.sees("The command");
     terminal.line("pass \"show\" x");
@@ -353,10 +353,28 @@ fn add_without_a_keyring_offers_other_sources() {
     assert_eq!(two["credential"]["command"].as_str(), Some("pass \"show\" x"));
     let mut terminal =
         without_keyring(&world, &["add", "three", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
-    terminal.sees("p, c, or Enter to give up:");
+    terminal.sees("p, c, f, or Enter to give up:");
     terminal.line("");
     assert_eq!(terminal.ended(), 1, "{}", terminal.text());
+    assert!(terminal.text().contains("--credential-file FILE"), "{}", terminal.text());
     assert!(!world.folders.profile("three").exists());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = world.root().join("pw");
+        std::fs::write(&file, "secret\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let add = ["add", "four", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"];
+        let mut terminal = without_keyring(&world, &add);
+        terminal.sees("p, c, f, or Enter to give up:");
+        terminal.line("f");
+        terminal.sees("The file:");
+        terminal.line(file.to_str().unwrap());
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        let four: toml::Table =
+            std::fs::read_to_string(world.folders.profile("four")).unwrap().parse().unwrap();
+        assert_eq!(four["credential"]["file"].as_str(), file.to_str());
+    }
 }
 
 #[test]
