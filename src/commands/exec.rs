@@ -99,7 +99,10 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
     } else {
         let input = match task.input() {
             Ok(input) => input,
-            Err(refused) => return Ok(refuse(refused, name)),
+            Err(refused) => {
+                let is_recorded = connections.profiles.iter().any(|profile| profile.transcript.is_some());
+                return Ok(refuse(refused, name, is_recorded));
+            }
         };
         let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
         let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
