@@ -2,16 +2,19 @@
 
 mod examples;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use clap::builder::StyledStr;
+use clap::builder::{PathBufValueParser, StyledStr, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::folders::{expanded, expanded_text};
 use crate::line::data::InputFormat;
 use crate::screen::{Colour, Shown, Stream};
 use crate::shell::console::exec::ErrorFormat;
 
+/// Position of the options of every command in the help: after the command's own options.
+const GLOBAL: usize = 900;
 /// Indentation of continuation lines in usage and error messages.
 const HANG: usize = 4;
 
@@ -39,10 +42,10 @@ pub struct Cli {
 #[derive(Args, Debug)]
 pub struct Common {
     /// Show connection progress; repeat for more detail (-vv, -vvv)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = GLOBAL)]
     pub verbose: u8,
     /// Store profiles, cache, journal and sockets in this folder [env: LYNCSH_CONFIG_DIR]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_parser = path(), display_order = GLOBAL)]
     pub config_dir: Option<PathBuf>,
 }
 
@@ -50,7 +53,8 @@ pub struct Common {
 pub enum Command {
     /// Create a profile and store its password
     ///
-    /// Without a kind, asks for the settings. With --from, creates many profiles; other options are their defaults.
+    /// Without --kind, asks for the settings at the terminal. With --from, creates many profiles; the other options are
+    /// their defaults.
     Add(Add),
     /// List profiles
     List(Json),
@@ -85,9 +89,9 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Rename a profile, with its password, history, shortcuts and caches
+    /// Rename a profile together with its password, history, shortcuts and caches
     Rename {
-        /// The profile's current name, which may be the name of a command
+        /// The current name, also if it is the name of a command
         #[arg(value_name = "OLD")]
         old: String,
         /// The new name
@@ -144,9 +148,9 @@ pub enum Command {
     Exec(Box<Exec>),
     /// Show agents, their shells, and which sessions count against the endpoint's limit
     Status(StatusOptions),
-    /// Check whether a profile would connect, and what prevents it; changes nothing
+    /// Check whether a profile can connect, and show what prevents it; changes nothing
     ///
-    /// Exit code 0: it would connect. Exit code 3: a check failed. Takes at most 15 seconds.
+    /// The exit code is 0 if the profile can connect, and 3 if a check failed. All checks together take at most 15 seconds.
     Doctor {
         #[command(flatten)]
         profile: Name,
@@ -173,7 +177,7 @@ pub enum Command {
     /// Try lyncsh against a built-in simulated endpoint
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// Print the script that completes commands, options, profiles and cmdlets in a shell
+    /// Print the completion script for a shell: commands, options, profiles and cmdlets
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
@@ -184,12 +188,12 @@ pub enum Command {
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
         /// Write all manual pages into this folder
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        #[arg(long, value_name = "DIR", value_parser = path(), conflicts_with = "command")]
         output: Option<PathBuf>,
     },
     /// Print help for a command or a topic
     Help {
-        /// A command, or the topic profile, console, exec, authentication or exit-codes
+        /// A command, or one of the topics profile, console, exec, authentication and exit-codes
         #[arg(value_name = "COMMAND|TOPIC")]
         words: Vec<String>,
     },
@@ -220,7 +224,7 @@ pub struct Work {
     pub name: String,
     #[command(flatten)]
     pub common: Common,
-    /// Use `console`, or a PowerShell by name or path, instead of the profile's shell (5.1 is not verified)
+    /// Open this shell instead of the profile's: `console`, or a PowerShell by name or path
     #[arg(long)]
     pub shell: Option<String>,
     /// Arguments for PowerShell, as in `-- -NoProfile -Command Get-CsTenant`
@@ -236,7 +240,11 @@ impl Work {
     fn read(words: &[String], refused: fn()) -> Self {
         let (words, script) = words.split_at(Self::script_of(words));
         let read = Self::try_parse_from(words).unwrap_or_else(|error| quit(&error, refused));
-        Self { script: script.to_vec(), ..read }
+        let mut script = script.to_vec();
+        if let Some(file) = script.first_mut() {
+            *file = expanded_text(file);
+        }
+        Self { script, ..read }
     }
 
     /// Returns the index of the script's name: the first word after the profile's name that is not an
@@ -302,7 +310,13 @@ pub fn shown(text: &StyledStr, stream: Stream) -> Shown {
 /// Returns the configuration directory from the environment.
 pub fn config_dir() -> Option<PathBuf> {
     // clap's `env` would list the option in every usage line, and reject an empty variable.
-    std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty()).map(PathBuf::from)
+    let set = std::env::var_os("LYNCSH_CONFIG_DIR").filter(|name| !name.is_empty())?;
+    Some(expanded(Path::new(&set)))
+}
+
+/// Returns the parser of a path. Shells leave the `~` of `--option=~/x` to the program, and `cmd` each one.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| expanded(&path))
 }
 
 /// Arguments of `lyncsh add`.
@@ -311,16 +325,16 @@ pub struct Add {
     /// The new profile's name
     #[arg(value_name = "PROFILE")]
     pub name: Option<String>,
-    /// Create a profile for each row of this CSV file, whose columns are name and keys of a profile
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "force"])]
+    /// Create one profile for each row of this CSV file; its columns are `name` and the keys of a profile
+    #[arg(long, value_name = "FILE", value_parser = path(), conflicts_with_all = ["name", "force"])]
     pub from: Option<PathBuf>,
-    /// Kind: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
+    /// Kind of endpoint: lync-online, skype-server, exchange-server, wsman, or (not verified) teams, exchange-online
     #[arg(long)]
     pub kind: Option<String>,
     /// Account to sign in with, as name@domain
     #[arg(long)]
     pub user: Option<String>,
-    /// Domain to administer, if it is not the user's
+    /// Domain to administer [default: the domain of the user]
     #[arg(long)]
     pub domain: Option<String>,
     /// Connection URI of the endpoint
@@ -342,8 +356,8 @@ pub struct Add {
     #[arg(long, conflicts_with = "password_stdin")]
     pub prompt: bool,
     /// Read the password from the first line of this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
-    pub credential_file: Option<std::path::PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = path(), conflicts_with_all = ["prompt", "password_stdin", "credential_command"])]
+    pub credential_file: Option<PathBuf>,
     /// Store the password in this keyring entry, which several profiles can use
     #[arg(long, value_name = "ENTRY", conflicts_with_all = ["prompt", "credential_command", "credential_file"])]
     pub keyring: Option<String>,
@@ -353,7 +367,7 @@ pub struct Add {
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
-    /// Overwrite the given settings of an existing profile
+    /// Change an existing profile: replace only the given settings
     #[arg(long)]
     pub force: bool,
 }
@@ -362,18 +376,18 @@ pub struct Add {
 #[derive(Args, Debug)]
 #[command(
     override_usage = "lyncsh exec [OPTIONS] PROFILE -- COMMAND\n       lyncsh exec [OPTIONS] PROFILE [SCRIPT [-- ARGUMENTS]]\n       lyncsh exec [OPTIONS] --all|--tag TAG|--profiles NAMES ...",
-    after_help = "COMMAND is one argument with a whole line, or several arguments, each of which is one value:\n  \
+    after_help = "COMMAND is one argument with a whole command line, or several arguments with one word or value each:\n  \
                   lyncsh exec work -- 'Get-CsOnlineUser | Select-Object DisplayName, LineUri' --json\n  \
                   lyncsh exec work --json -- Get-CsOnlineUser -Identity \"Ann O'Neil\" '|' Select-Object DisplayName\n\
                   Without COMMAND and SCRIPT, the script is read from standard input."
 )]
 pub struct Exec {
-    /// The profile, and a script
+    /// The profile, then an optional script
     #[arg(value_name = "PROFILE")]
     pub words: Vec<String>,
     #[command(flatten)]
     pub output: ExecFormat,
-    /// Pass standard input to the command: an array, one object in each line, a table, or text
+    /// Pass standard input to the command as objects, read in this format
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub input: Option<InputFormat>,
     /// Print errors as text, or as one JSON object in each line
@@ -438,7 +452,7 @@ pub enum HookAction {
     Remove,
     /// Print the hook script to install manually
     Print(HookOptions),
-    /// Print the lines that show the running agents in a shell's prompt
+    /// Print the configuration that shows running agents in a shell's prompt
     Prompt {
         #[arg(value_enum)]
         shell: PromptShell,
@@ -478,7 +492,7 @@ pub struct ShortcutOptions {
     #[arg(long)]
     pub autostart: bool,
     /// Create the shortcut in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub output: Option<PathBuf>,
     /// Remove the shortcut from the given location [default: desktop, menu and login]
     #[arg(long)]
@@ -508,7 +522,7 @@ pub struct StatusOptions {
     ///
     /// Fields: name, shells, state (open or connecting), process, user, endpoint, session, since (time since the
     /// session was opened), used and allowed (sessions of the account), running, queued, pipelines, received,
-    /// sent, errors. `{{` and `}}` are braces. Only `used` queries the endpoint.
+    /// sent, errors. `{{` and `}}` are braces. Only the field `used` sends a request to the endpoint.
     #[arg(long, conflicts_with = "json")]
     pub format: Option<String>,
 }

@@ -23,6 +23,7 @@ pub mod login;
 pub mod man;
 pub mod names;
 pub mod powershell;
+mod question;
 pub mod refresh;
 pub mod remove;
 pub mod rename;

@@ -143,5 +143,6 @@ pub async fn delete_all(folders: &Folders, entry: &str) -> Result<bool, oauth::T
 }
 
 pub use error::CredentialError;
+pub use file::check as check_file;
 pub use keyring::{delete, is_stored, store};
-pub use prompt::{agrees, ask, is_asking, read_line};
+pub use prompt::{agrees, ask, ask_once, is_asking, read_line};

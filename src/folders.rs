@@ -22,11 +22,32 @@ pub struct Folders {
 #[error("cannot find the home directory of this user; pass --config-dir or set LYNCSH_CONFIG_DIR")]
 pub struct NoHome;
 
+/// Returns the home directory of the user.
+pub fn home() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned())
+}
+
+/// Returns a path with the home directory in place of a `~` that is its first folder, as shells write it. `~user` is not
+/// replaced, and `./~` names a file of that name.
+pub fn expanded(path: &Path) -> PathBuf {
+    let Ok(rest) = path.strip_prefix("~") else { return path.to_owned() };
+    match home() {
+        Some(home) if rest.as_os_str().is_empty() => home,
+        Some(home) => home.join(rest),
+        None => path.to_owned(),
+    }
+}
+
+/// Returns a path with [`expanded`], if it is Unicode.
+pub fn expanded_text(path: &str) -> String {
+    expanded(Path::new(path)).into_os_string().into_string().unwrap_or_else(|_| path.to_owned())
+}
+
 /// Returns a folder of the XDG base directories, which Unix shells and PowerShell use on macOS as well (PowerShell's
 /// `Platform.cs`); `usual` is its default below the home directory. Returns `None` if the home directory is not known.
 pub fn xdg(variable: &str, usual: &str) -> Option<PathBuf> {
     let set = std::env::var_os(variable).filter(|value| !value.is_empty());
-    set.map(PathBuf::from).or_else(|| Some(directories::BaseDirs::new()?.home_dir().join(usual)))
+    set.map(PathBuf::from).or_else(|| Some(home()?.join(usual)))
 }
 
 impl Folders {
@@ -63,5 +84,24 @@ impl Folders {
     /// Returns the file of a profile.
     pub fn profile(&self, name: &str) -> PathBuf {
         self.profiles().join(format!("{name}.toml"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_directory_replaces_a_leading_tilde() {
+        let home = home().unwrap();
+        for (path, expected) in
+            [("~", home.clone()), ("~/", home.clone()), ("~/a/b", home.join("a").join("b"))]
+        {
+            assert_eq!(expanded(Path::new(path)), expected, "{path}");
+        }
+        for path in ["", "~user/a", "./~/a", "a/~/b", "~a", "/~/a"] {
+            assert_eq!(expanded(Path::new(path)), Path::new(path));
+            assert_eq!(expanded_text(path), path);
+        }
     }
 }

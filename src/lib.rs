@@ -19,6 +19,7 @@ pub mod files;
 pub mod folders;
 pub mod keys;
 pub mod line;
+pub mod nearest;
 pub mod net;
 pub mod output;
 pub mod platform;

@@ -14,7 +14,7 @@ const OF_COMMANDS: &[(&str, &[&str])] = &[
         "add",
         &[
             "work --kind lync-online --user admin@litwareinc.com",
-            "lab --kind wsman --uri https://host.example:5986/wsman --user admin@host.example --prompt",
+            "lab --kind wsman --uri https://lab.example:5986/wsman --user admin@lab.example --prompt",
         ],
     ),
     ("agent", &[""]),

@@ -6,7 +6,7 @@ mod tenants;
 
 use miette::{Context as _, IntoDiagnostic as _};
 
-use self::options::{Before, Stored, before, needs_password, source, store, written};
+use self::options::{Before, Stored, before, needs_password, report_file, source, store, written};
 use super::connect::Context;
 use super::names;
 use super::usage::usage;
@@ -64,6 +64,11 @@ async fn one(folders: &Folders, add: &Add, name: &str) -> miette::Result<Profile
         .and_then(|()| replace(&path, text.as_bytes(), New::Private))
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot write the profile to {}", path.display()))?;
+    if add.credential_file.is_some()
+        && let CredentialSource::File(file) = &profile.credential
+    {
+        report_file(file);
+    }
     crate::outln!(
         "The profile '{0}' is written to {1}.\nOpen its shell with: lyncsh {0}",
         profile.name,

@@ -13,7 +13,7 @@ use clap_complete::{CompleteEnv, Shell};
 use miette::IntoDiagnostic as _;
 
 use self::quoted::{QuotedBash, QuotedZsh};
-use super::names;
+use super::{help, names};
 use crate::cli::{self, Cli, Work};
 use crate::exports::Exports;
 use crate::folders::Folders;
@@ -87,8 +87,30 @@ fn with_words(arg: clap::Arg) -> clap::Arg {
         (_, Some("DIR")) => arg.value_hint(ValueHint::DirPath),
         (_, Some("FILE")) => arg.value_hint(ValueHint::FilePath),
         (_, Some(name)) if PROFILES.contains(&name) => arg.add(ArgValueCompleter::new(profiles)),
+        // The words of `lyncsh help` and `lyncsh man`.
+        (_, Some("COMMAND|TOPIC")) => arg.add(ArgValueCompleter::new(help_words)),
+        (_, Some("COMMAND")) if arg.get_id() == "command" => arg.add(ArgValueCompleter::new(command_words)),
         _ => arg,
     }
+}
+
+/// Commands and topics after `lyncsh help`, and the subcommands of a command.
+fn help_words(current: &OsStr) -> Vec<CompletionCandidate> {
+    let before = words_after("help");
+    let topics = help::topics().filter(|_| before.is_empty());
+    let all: BTreeSet<String> = help::subcommands(&before).into_iter().chain(topics).collect();
+    matching(all, current)
+}
+
+/// Commands after `lyncsh man`, and the subcommands of a command.
+fn command_words(current: &OsStr) -> Vec<CompletionCandidate> {
+    matching(help::subcommands(&words_after("man")), current)
+}
+
+/// Returns the words after a command that are not options.
+fn words_after(command: &str) -> Vec<String> {
+    let words = words().into_iter().skip_while(|word| word != command).skip(1);
+    words.filter(|word| !word.starts_with('-')).collect()
 }
 
 /// Returns the words before the one to complete, without the program.

@@ -29,7 +29,6 @@ impl Entries {
     /// Asks for another password. Returns `None` if the password comes from a command, there is no terminal,
     /// the user gives up, or the maximum number of prompts is reached.
     pub async fn again(&mut self, profile: &Profile, failure: &Failure) -> Option<SecretString> {
-        use secrecy::ExposeSecret as _;
         if !screen::can_ask()
             || self.asked >= MAX
             || !matches!(
@@ -44,8 +43,7 @@ impl Entries {
         crate::errln!("{failure}.");
         let what = credential::question(profile);
         let question = format!("{what} (profile '{}'), or Enter to give up: ", profile.name);
-        let secret = credential::ask(&question).await.ok()?;
-        (!secret.expose_secret().is_empty()).then_some(secret)
+        credential::ask_once(&question).await.ok()?
     }
 
     /// Asks whether to fetch and send the password of a command again after a refusal.

@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use super::connect::{Among, Context};
 use super::session::{self, Endings};
-use super::usage::{meant, usage};
+use super::usage::usage;
 use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
+use crate::folders::expanded_text;
 use crate::line::data::DataFormat;
 use crate::profile::{self, Selection};
 use crate::screen;
@@ -76,7 +77,7 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
         let help = "name a profile, or pass --all, --tag or --profiles";
         Place::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
     };
-    let script = words.next();
+    let script = words.next().map(|path| expanded_text(&path));
     if let Some(word) = words.next() {
         let help = "put a command, or a script's arguments, after `--`";
         return Err(usage!(help = help, "unexpected argument '{word}'"));
@@ -86,7 +87,7 @@ fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
 
 /// Runs a command in one profile, and ends its output.
 async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miette::Result<u8> {
-    let connections = profile::connections(&context.folders, name).map_err(|error| meant(name, error))?;
+    let connections = profile::connections(&context.folders, name)?;
     let connections = fleeting(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     let output = Arc::new(Standard::new(options.output.data(), options.errors));
@@ -98,7 +99,10 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
     } else {
         let input = match task.input() {
             Ok(input) => input,
-            Err(refused) => return Ok(refuse(refused, name)),
+            Err(refused) => {
+                let is_recorded = connections.profiles.iter().any(|profile| profile.transcript.is_some());
+                return Ok(refuse(refused, name, is_recorded));
+            }
         };
         let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
         let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;

@@ -6,8 +6,8 @@ use clap::builder::StyledStr;
 
 use crate::cli::{Cli, shown};
 use crate::commands::usage::usage;
+use crate::nearest::nearest;
 use crate::output;
-use crate::profile::nearest;
 use crate::screen::Stream;
 
 const CONSOLE: &str = include_str!("../../docs/console.md");
@@ -72,6 +72,20 @@ pub fn run(words: &[String]) -> miette::Result<()> {
     Ok(())
 }
 
+/// Returns the words that can follow these words of a command: its subcommands.
+pub fn subcommands(words: &[String]) -> Vec<String> {
+    let command = Cli::declaration();
+    let found = words.iter().try_fold(&command, |command, word| command.find_subcommand(word));
+    let visible = |command: &&clap::Command| !command.is_hide_set();
+    let below = found.into_iter().flat_map(clap::Command::get_subcommands).filter(visible);
+    below.map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Returns the names of the topics.
+pub fn topics() -> impl Iterator<Item = String> {
+    TOPICS.iter().map(|topic| topic.name.to_owned())
+}
+
 /// Returns the help of a command, as `--help` prints it.
 fn of_command(words: &[String]) -> Option<StyledStr> {
     let command = Cli::declaration();
@@ -93,7 +107,7 @@ fn lines(topic: &Topic) -> Vec<(String, usize)> {
 
 fn unknown(words: &[String]) -> miette::Report {
     let name = words.join(" ");
-    let mut known: Vec<String> = TOPICS.iter().map(|topic| topic.name.to_owned()).collect();
+    let mut known: Vec<String> = topics().collect();
     let topics = known.join(", ");
     known.extend(crate::cli::taken().iter().map(|&name| name.to_owned()));
     match nearest(&name, known.iter().map(String::as_str)) {

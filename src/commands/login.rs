@@ -41,7 +41,7 @@ pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Re
     let entry = entry.unwrap_or_else(|| name.to_owned());
     let entry = entry.as_str();
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(entry).await {
-        return Err(keyring::unusable(name, &reason));
+        return Err(keyring::unusable(name, &reason, true));
     }
     let password = if stdin {
         credential::read_line()?
@@ -57,7 +57,7 @@ pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Re
         }
     };
     credential::store(entry, password).await.map_err(|error| match error {
-        CredentialError::Keyring { reason } => keyring::unusable(name, &reason),
+        CredentialError::Keyring { reason } => keyring::unusable(name, &reason, true),
         error => error.into(),
     })?;
     // Retries the removals that the endpoint or the proxy refused, with the new password.
@@ -82,7 +82,7 @@ async fn renew(folders: &Folders, profile: Profile, browser: bool) -> miette::Re
     let (name, entry) = (profile.name.clone(), profile.keyring_entry().unwrap_or(&profile.name).to_owned());
     match credential::oauth::is_stored(&entry).await {
         Err(TokenError::Credential(CredentialError::Keyring { reason })) => {
-            return Err(keyring::unusable(&name, &reason));
+            return Err(keyring::unusable(&name, &reason, true));
         }
         result => result?,
     };

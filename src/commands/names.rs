@@ -1,12 +1,12 @@
 //! Profiles with the name of a command: written by hand, or before lyncsh had the command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::usage::usage;
 use crate::cli;
 use crate::credential;
 use crate::credential::oauth::TokenError;
-use crate::folders::Folders;
+use crate::folders::{Folders, expanded};
 use crate::profile::{self, CredentialSource, Profile};
 
 const OPTION: &str = "--config-dir";
@@ -34,7 +34,7 @@ pub fn config_dir_in(words: &[String]) -> Option<PathBuf> {
         let at = words.iter().position(|word| word == OPTION)?;
         words.get(at + 1).map(String::as_str)
     });
-    named.map(PathBuf::from)
+    named.map(|folder| expanded(Path::new(folder)))
 }
 
 /// Returns the words of the command line. Words that are not Unicode do not match a command.

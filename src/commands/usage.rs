@@ -5,7 +5,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 use miette::IntoDiagnostic as _;
 
 use crate::cli;
-use crate::profile::{self, StoreError};
+use crate::nearest::nearest;
+use crate::profile::StoreError;
 use crate::screen::{self, Stream};
 
 /// Asks for a confirmation. Returns whether the answer is y.
@@ -25,7 +26,7 @@ pub fn agreed(question: &str) -> miette::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
-/// The profile does not exist, and its name is similar to a command.
+/// The profile does not exist, and its name is more similar to a command than to a profile.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("there is no profile or command '{word}'")]
 #[diagnostic(help("did you mean `lyncsh {command}`?"))]
@@ -34,10 +35,12 @@ pub struct Meant {
     pub command: String,
 }
 
-/// Suggests a command if the word is not the name of a profile, but is similar to a command.
+/// Suggests a command if the word is not the name of a profile, and is more similar to a command than to a profile.
 pub fn meant(word: &str, error: StoreError) -> miette::Report {
-    match profile::nearest(word, cli::taken().iter().copied()) {
-        Some(command) if matches!(error, StoreError::Missing { .. }) => {
+    let StoreError::Missing { near, .. } = &error else { return error.into() };
+    let commands = || cli::taken().iter().copied();
+    match nearest(word, commands().chain(near.as_deref())) {
+        Some(command) if commands().any(|one| one == command) => {
             Meant { word: word.to_owned(), command: command.to_owned() }.into()
         }
         _ => error.into(),
@@ -68,6 +71,7 @@ pub(crate) use usage;
 mod tests {
     use super::*;
     use crate::folders::Folders;
+    use crate::profile;
 
     #[test]
     fn a_misspelled_command_is_suggested() {
@@ -80,5 +84,13 @@ mod tests {
         assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
         assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");
         assert!(help("contoso").starts_with("create it with `lyncsh add contoso"));
+        // A profile of a similar name.
+        std::fs::create_dir_all(folders.profiles()).unwrap();
+        for name in ["states", "north"] {
+            std::fs::write(folders.profile(name), "").unwrap();
+        }
+        assert!(help("statess").starts_with("did you mean 'states'? Otherwise, create it with"));
+        assert!(help("noth").starts_with("did you mean 'north'?"));
+        assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
     }
 }

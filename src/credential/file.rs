@@ -28,6 +28,11 @@ pub fn read(path: &Path) -> Result<SecretString, CredentialError> {
     line.ok_or(CredentialError::File { path, reason: "its first line is empty".to_owned() })
 }
 
+/// Checks that [`read`] would read a secret. A file that systemd passes to a service exists only in the service.
+pub fn check(path: &Path) -> Result<(), CredentialError> {
+    if path.starts_with(CREDENTIALS_DIRECTORY) { Ok(()) } else { read(path).map(drop) }
+}
+
 fn located(path: &Path) -> Result<PathBuf, CredentialError> {
     let Ok(rest) = path.strip_prefix(CREDENTIALS_DIRECTORY) else { return Ok(path.to_owned()) };
     match std::env::var_os(&CREDENTIALS_DIRECTORY[1..]) {

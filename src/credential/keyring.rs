@@ -18,10 +18,11 @@ const MAX_ENTRY: usize = 1280;
 /// Maximum number of parts of a secret.
 const MAX_PARTS: usize = 64;
 
-/// Reads the secret of an account, if there is one.
+/// Reads the secret of an account, if there is one. An empty secret, such as an entry of another program, is none.
 pub async fn find(account: &str) -> Result<Option<SecretString>, CredentialError> {
     let account = account.to_owned();
-    on_keyring(move || joined(&account)).await
+    let secret = on_keyring(move || joined(&account)).await?;
+    Ok(secret.filter(|secret| !secret.expose_secret().is_empty()))
 }
 
 /// Stores or replaces the secret of an account.

@@ -17,9 +17,29 @@ pub fn is_asking() -> bool {
     OPEN.load(Ordering::SeqCst) > 0
 }
 
-/// Asks for a password on the terminal, without echo.
+/// Maximum number of empty answers to the question for a password.
+const MAX_EMPTY: usize = 3;
+
+/// Asks for a password on the terminal, without echo. Asks again after an empty answer: a server could count an empty
+/// password as a wrong one, and lock the account.
+///
+/// # Errors
+/// The user presses Ctrl-C or Ctrl-D, or gives [`MAX_EMPTY`] empty answers.
 pub async fn ask(question: &str) -> Result<SecretString, CredentialError> {
-    answer(question, Echo::Nothing).await
+    let mut shown = question.to_owned();
+    for _ in 0..MAX_EMPTY {
+        if let Some(password) = ask_once(&shown).await? {
+            return Ok(password);
+        }
+        shown = format!("The answer must not be empty. Ctrl-C cancels.\n{question}");
+    }
+    Err(CredentialError::NotGiven)
+}
+
+/// Asks for a password like [`ask`]; returns `None` after an empty answer.
+pub async fn ask_once(question: &str) -> Result<Option<SecretString>, CredentialError> {
+    let password = answer(question, Echo::Nothing).await?;
+    Ok((!password.expose_secret().is_empty()).then_some(password))
 }
 
 /// Asks a question; returns whether the user answers `y`. Returns `false` without a terminal.

@@ -77,10 +77,10 @@ pub fn is_question(command: &CommandLine) -> bool {
     command.name == "?" && command.arguments.is_empty()
 }
 
-/// Returns the text of a topic. `profile`: the profile's name.
-pub fn text(topic: Topic, profile: &str) -> Vec<String> {
+/// Returns the text of a topic. `profile`: the profile's name; `powershell`: the command that opens PowerShell.
+pub fn text(topic: Topic, profile: &str, powershell: Option<&str>) -> Vec<String> {
     match topic {
-        Topic::Overview => overview(profile),
+        Topic::Overview => overview(profile, powershell),
         Topic::Cmdlet(name) => cmdlet(name),
         Topic::Text(at) => {
             TOPICS.get(at).map(|(_, text)| text.lines().map(str::to_owned).collect()).unwrap_or_default()
@@ -88,18 +88,20 @@ pub fn text(topic: Topic, profile: &str) -> Vec<String> {
     }
 }
 
-fn overview(profile: &str) -> Vec<String> {
+fn overview(profile: &str, powershell: Option<&str>) -> Vec<String> {
     let mut names: Vec<&str> = stage::local_cmdlets().collect();
     names.sort_unstable_by_key(|name| name.to_lowercase());
     let topics: Vec<&str> = topics().collect();
-    vec![
+    let mut lines = vec![
         format!(
             "This is lyncsh's console. It runs the commands of '{profile}' on the endpoint, and these here:"
         ),
         names.join(", "),
         String::new(),
         "It has no script engine: if, try, functions, methods and [Type]::Member need PowerShell.".to_owned(),
-        format!("PowerShell with the same session: lyncsh {profile} --shell pwsh"),
+    ];
+    lines.extend(powershell.map(|command| format!("PowerShell with the same session: {command}")));
+    lines.extend([
         String::new(),
         "Get-Command            the commands of the console and of the endpoint".to_owned(),
         "help COMMAND           the help of a command".to_owned(),
@@ -107,7 +109,8 @@ fn overview(profile: &str) -> Vec<String> {
         "Module\\COMMAND         the endpoint's command, where the console has one of the same name"
             .to_owned(),
         "exit                   end the console".to_owned(),
-    ]
+    ]);
+    lines
 }
 
 fn cmdlet(name: &'static str) -> Vec<String> {
@@ -161,12 +164,12 @@ mod tests {
         for text in ["help Get-CsTenant", "Get-CsTenant -?", "? Name -eq x", "help dir -Full"] {
             assert_eq!(asked(text), None, "{text}");
         }
-        let text = text(Topic::Cmdlet("Get-ChildItem"), "work").join("\n");
+        let text = text(Topic::Cmdlet("Get-ChildItem"), "work", None).join("\n");
         assert!(
             text.contains("[[-Path] <value>] [[-Filter] <value>]") && text.contains("gci, ls, dir"),
             "{text}"
         );
-        let overview = super::text(Topic::Overview, "work").join("\n");
+        let overview = super::text(Topic::Overview, "work", Some("lyncsh work --shell pwsh")).join("\n");
         assert!(overview.contains("Add-Content, ") && overview.contains("work --shell pwsh"), "{overview}");
     }
 }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::kind::Kind;
-use super::nearest::nearest;
 use super::read::{List, Mistake, ProfileError, Read, Source};
-use super::store::{self, StoreError, load, names, read};
+use super::store::{self, StoreError, load, read};
 use super::types::Profile;
 use crate::folders::Folders;
 
@@ -85,9 +84,7 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
                 }
                 profiles.push(profile);
             }
-            Err(StoreError::Missing { .. }) => {
-                let known = names(folders);
-                let near = nearest(name, known.iter().map(String::as_str));
+            Err(StoreError::Missing { near, .. }) => {
                 let end = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
                 mistake(format!("there is no profile '{name}'{end}"));
             }

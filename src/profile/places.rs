@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::nearest::nearest;
 use crate::files::text;
-use crate::folders::Folders;
+use crate::folders::{Folders, expanded};
+use crate::nearest::nearest;
 
 /// Key of the configuration file.
 const PROFILES: &str = "profiles";
@@ -22,7 +22,8 @@ pub enum ConfigError {
     Mistake { path: PathBuf, line: usize, message: String },
 }
 
-/// Returns the folders of teams, from `config.toml`. A relative path starts at the configuration folder.
+/// Returns the folders of teams, from `config.toml`. A relative path starts at the configuration folder; `~`
+/// is the home directory.
 pub fn team_folders(folders: &Folders) -> Result<Vec<PathBuf>, ConfigError> {
     let path = folders.config.join("config.toml");
     let text = match text::read(&path) {
@@ -46,7 +47,7 @@ pub fn team_folders(folders: &Folders) -> Result<Vec<PathBuf>, ConfigError> {
     let expected = |at: usize| mistake(at, "expected a list of folders in quotes".to_owned());
     let array = value.get_ref().as_array().ok_or_else(|| expected(value.span().start))?;
     let folder = |one: &Spanned<toml::de::DeValue<'_>>| match one.get_ref().as_str() {
-        Some(folder) if !folder.trim().is_empty() => Ok(folders.config.join(folder)),
+        Some(folder) if !folder.trim().is_empty() => Ok(folders.config.join(expanded(Path::new(folder)))),
         _ => Err(expected(one.span().start)),
     };
     array.iter().map(folder).collect()

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::nearest::nearest;
 use super::read::{self, Read};
 use super::store::{self, StoreError, check_name, names};
 use super::types::Profile;
 use crate::files::text;
 use crate::folders::Folders;
+use crate::nearest::nearest;
 
 /// Profiles to select. A group profile stands for its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ fn named(folders: &Folders, given: &[String]) -> Result<Vec<Selected>, Selection
             return Err(SelectionError::Twice { name: name.clone() });
         }
     }
-    let (mut selected, mut missing) = (Vec::<Selected>::new(), Vec::new());
+    let (mut selected, mut missing, mut meant) = (Vec::<Selected>::new(), Vec::new(), Vec::new());
     for name in given {
         match store::read(folders, name).map(|(.., read)| read) {
             Ok(Read::One(profile)) => add(&mut selected, name, Ok(*profile)),
@@ -141,11 +141,14 @@ fn named(folders: &Folders, given: &[String]) -> Result<Vec<Selected>, Selection
                     add(&mut selected, name, store::load(folders, name));
                 }
             }
-            Err(StoreError::Missing { .. }) => missing.push(name.clone()),
+            Err(StoreError::Missing { near, .. }) => {
+                missing.push(name.clone());
+                meant.extend(near);
+            }
             Err(error) => add(&mut selected, name, Err(error)),
         }
     }
-    if missing.is_empty() { Ok(selected) } else { Err(not_found(folders, missing)) }
+    if missing.is_empty() { Ok(selected) } else { Err(not_found(missing, &meant)) }
 }
 
 fn add(selected: &mut Vec<Selected>, name: &str, profile: Result<Profile, StoreError>) {
@@ -154,11 +157,8 @@ fn add(selected: &mut Vec<Selected>, name: &str, profile: Result<Profile, StoreE
     }
 }
 
-fn not_found(folders: &Folders, missing: Vec<String>) -> SelectionError {
-    let known = names(folders);
-    let near = |name: &String| nearest(name, known.iter().map(String::as_str));
-    let meant: Vec<&str> = missing.iter().filter_map(near).collect();
-    let advice = match meant.as_slice() {
+fn not_found(missing: Vec<String>, meant: &[String]) -> SelectionError {
+    let advice = match meant {
         [] => "list the profiles with `lyncsh list`".to_owned(),
         meant => format!("did you mean '{}'?", meant.join("', '")),
     };

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::name::wrong_name;
-use super::nearest::nearest;
 use super::places::{self, ConfigError};
 use super::read::{self, ProfileError, Read};
 use super::types::Profile;
 use crate::files::text;
 use crate::folders::Folders;
+use crate::nearest::nearest;
 
 /// Error of loading a profile.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -16,6 +16,8 @@ pub enum StoreError {
     #[error("there is no profile '{name}'")]
     Missing {
         name: String,
+        /// A profile with a similar name.
+        near: Option<String>,
         #[help]
         advice: String,
     },
@@ -136,7 +138,8 @@ const LISTED: usize = 10;
 fn missing(folders: &Folders, name: &str) -> StoreError {
     let known = names(folders);
     let add = format!("create it with `lyncsh add {name} --kind KIND --user USER@DOMAIN`");
-    let advice = match nearest(name, known.iter().map(String::as_str)) {
+    let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+    let advice = match &near {
         Some(near) => format!("did you mean '{near}'? Otherwise, {add}"),
         None if known.is_empty() && cfg!(feature = "demo") => {
             format!("{add}; `lyncsh demo` needs no profile")
@@ -150,7 +153,7 @@ fn missing(folders: &Folders, name: &str) -> StoreError {
         }
     };
     let unread = unreadable_folders(folders).into_iter().map(|line| format!("\n{line}"));
-    StoreError::Missing { name: name.to_owned(), advice: advice + &unread.collect::<String>() }
+    StoreError::Missing { name: name.to_owned(), near, advice: advice + &unread.collect::<String>() }
 }
 
 /// Returns a message for each folder of a team that cannot be read.

@@ -123,7 +123,7 @@ impl Console {
 
     /// Reports why a script was refused.
     pub fn refuse(&self, refused: &Refused) -> Exit {
-        for line in refused.lines(&self.title) {
+        for line in refused.lines(&self.title, self.transcript.is_some()) {
             self.terminal.toned(Tone::Error, &line);
         }
         Exit::Usage
@@ -244,7 +244,8 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
         }
         beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
-    let mut executor = Executor::new(links.clone(), &console.title, terminal.clone(), facts);
+    let mut executor =
+        Executor::new(links.clone(), (&console.title, console.transcript.is_some()), terminal.clone(), facts);
     // Dropping `beside` ends the remaining background tasks.
     match input {
         Input::Script { script, arguments } => {

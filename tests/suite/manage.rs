@@ -131,22 +131,23 @@ async fn add_asks_for_the_settings_and_tries_the_connection() {
         terminal.sees("Did you mean lync-online?");
         terminal.line("");
         terminal.sees("or Enter to discover it:");
+        // Each answer is checked when it is given.
         terminal.line("ftp://host/");
+        terminal.sees("needs a URI that begins with https://");
+        terminal.waits("the URI again", |text| text.matches("or Enter to discover it:").count() == 2);
+        terminal.line("host.example");
+        terminal.sees("expected a URI such as https://host/path");
+        terminal.waits("the URI again", |text| text.matches("or Enter to discover it:").count() == 3);
+        terminal.line(&uri);
         terminal.sees("Source [k]:");
+        terminal.line("s");
+        terminal.sees("Name of the entry:");
+        terminal.line("a/b");
+        terminal.sees("invalid name of a keyring entry");
+        terminal.waits("the source again", |text| text.matches("Source [k]:").count() == 2);
         terminal.line("p");
         terminal.sees("User, as name@domain:");
         terminal.line(USER);
-        terminal.sees("needs a URI that begins with https://");
-        terminal.sees("Correct the answers (Y/n)?");
-        terminal.line("");
-        terminal.waits("the kind again", |text| text.matches("Kind [lync-online]:").count() == 3);
-        terminal.line("");
-        terminal.sees("or - to discover it [ftp://host/]:");
-        terminal.line(&uri);
-        terminal.sees("Source [p]:");
-        terminal.line("");
-        terminal.sees(&format!("User, as name@domain [{USER}]:"));
-        terminal.line("");
         terminal.sees("Try the connection now (Y/n)?");
         terminal.line("");
         terminal.sees("Password for");
@@ -202,6 +203,133 @@ async fn add_asks_for_the_settings_and_tries_the_connection() {
     })
     .await
     .unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn add_checks_the_file_of_a_password() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::without_endpoint();
+    let home = world.root().to_str().unwrap().to_owned();
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(world.root().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::write(world.root().join("pw"), "secret\n").unwrap();
+    mode("pw", 0o644);
+    let mut terminal = Terminal::open_with(&world, lyncsh(), &["add", "asked"], [("HOME", home.clone())]);
+    terminal.sees("Kind [lync-online]:");
+    terminal.line("wsman");
+    terminal.sees("URI of the endpoint");
+    terminal.line("https://host.example/wsman");
+    terminal.sees("Source [k]:");
+    terminal.line("f");
+    terminal.sees("The file:");
+    terminal.line("~/missing");
+    terminal.sees("cannot read the secret in");
+    terminal.sees("The file [~/missing]:");
+    terminal.line("~/pw");
+    terminal.sees("other users can read the file");
+    terminal.sees("The file [~/pw]:");
+    mode("pw", 0o600);
+    terminal.line("");
+    terminal.sees("User, as name@domain:");
+    terminal.line("a@host.example");
+    terminal.sees("Try the connection now (Y/n)?");
+    terminal.line("n");
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    let file = |name: &str| {
+        let text = std::fs::read_to_string(world.folders.profile(name)).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        table["credential"]["file"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(file("asked"), format!("{home}/pw"));
+    // The options: a file may be written later.
+    let add = |name: &str, option: &str| {
+        let words = ["add", name, "--kind", "wsman", "--uri", "https://a.b/c", "--user", "u", option];
+        world.program(&words).env("HOME", &home).run()
+    };
+    let ran = add("given", "--credential-file=~/pw");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    assert_eq!(file("given"), format!("{home}/pw"));
+    let ran = add("later", "--credential-file=~/missing");
+    assert!(ran.code == Some(0) && ran.text().contains("cannot read the secret in"), "{ran:?}");
+    mode("pw", 0o644);
+    let ran = add("open", "--credential-file=~/pw");
+    assert!(ran.code == Some(0) && ran.text().contains("other users can read the file"), "{ran:?}");
+    let ran = add("service", "--credential-file=$CREDENTIALS_DIRECTORY/pw");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    assert_eq!(file("service"), "$CREDENTIALS_DIRECTORY/pw");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_tilde_is_the_home_directory_in_options_and_files() {
+    let world = World::without_endpoint();
+    let (home, folders) = (world.root(), &world.folders);
+    for folder in [home.join("team"), folders.profiles()] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let text = "kind = \"wsman\"\nuri = \"https://a.b/c\"\nuser = \"u\"\ncredential = \"prompt\"\n";
+    std::fs::write(home.join("base.toml"), text).unwrap();
+    std::fs::write(home.join("team/shared.toml"), text).unwrap();
+    std::fs::write(folders.profile("work"), "include = \"~/base.toml\"\n").unwrap();
+    std::fs::write(folders.config.join("config.toml"), "profiles = [\"~/team\"]\n").unwrap();
+    let run = |arguments: &[&str], folder: &str| {
+        let run = world.program(arguments).env("HOME", home).env("LYNCSH_CONFIG_DIR", folder);
+        run.run().good()
+    };
+    for name in ["work", "shared"] {
+        assert!(run(&["show", name], "~").contains("https://a.b/c"), "{name}");
+        assert!(run(&["--config-dir=~", "show", name], "/nonexistent").contains("https://a.b/c"), "{name}");
+    }
+    run(&["man", "show", "--config-dir=~"], "~");
+    run(&["man", "--output=~/man"], "~");
+    assert!(home.join("man/lyncsh-show.1").is_file());
+    std::fs::write(home.join("tenants.csv"), "name\nrow\n").unwrap();
+    let wsman = ["--kind", "wsman", "--uri", "https://a.b/c", "--user", "u", "--prompt"];
+    run(&[&["add", "--from=~/tenants.csv"], wsman.as_slice()].concat(), "~");
+    assert!(folders.profile("row").is_file());
+    // A renamed profile is found in an include with a tilde.
+    std::fs::write(folders.profile("derived"), "include = \"~/profiles/row.toml\"\n").unwrap();
+    run(&["rename", "row", "line"], "~");
+    let derived = std::fs::read_to_string(folders.profile("derived")).unwrap();
+    assert_eq!(derived, "include = \"~/profiles/line.toml\"\n");
+}
+
+#[test]
+fn an_unknown_profile_is_suggested_by_every_command() {
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let text = "kind = \"wsman\"\nuri = \"https://a.b/c\"\nuser = \"u\"\ncredential = \"prompt\"\n";
+    for name in ["north", "south"] {
+        std::fs::write(world.folders.profile(name), text).unwrap();
+    }
+    for arguments in [
+        &["noth"][..],
+        &["nor"],
+        &["North-"],
+        &["attach", "noth"],
+        &["copy", "noth", "new"],
+        &["doctor", "noth"],
+        &["edit", "noth"],
+        &["exec", "noth", "--", "1"],
+        &["exec", "--profiles", "south,noth", "--", "1"],
+        &["hook", "print", "noth"],
+        &["login", "noth"],
+        &["refresh", "noth"],
+        &["remove", "noth", "--yes"],
+        &["rename", "noth", "new"],
+        &["shortcut", "noth"],
+        &["show", "noth"],
+        &["stop", "noth"],
+        &["stop", "south", "noth"],
+    ] {
+        let ran = world.program(arguments).run();
+        assert!(
+            ran.code == Some(2) && ran.text().contains("did you mean 'north'?"),
+            "{arguments:?}: {ran:?}"
+        );
+    }
 }
 
 #[test]

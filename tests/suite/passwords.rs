@@ -143,6 +143,65 @@ async fn three_attempts_are_allowed_and_enter_gives_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_password_is_not_sent() {
+    let guarded = guarded("\"prompt\"").await;
+    beside(move || {
+        // Ctrl-C and Ctrl-D end the command.
+        for key in ["\u{3}", "\u{4}"] {
+            let mut terminal = guarded.attach();
+            terminal.sees("Password for");
+            terminal.press(key);
+            assert_ne!(terminal.ended(), 0);
+            assert!(terminal.text().contains("no password was entered"), "{}", terminal.text());
+        }
+        // So does the third empty answer.
+        let mut terminal = guarded.attach();
+        for asked in 1..=3 {
+            terminal.waits("the question", |text| text.matches("Password for").count() == asked);
+            terminal.line("");
+        }
+        assert_ne!(terminal.ended(), 0);
+        let text = terminal.text();
+        assert_eq!(text.matches("The answer must not be empty. Ctrl-C cancels.").count(), 2, "{text}");
+        assert!(text.contains("no password was entered"), "{text}");
+        let mut terminal = guarded.attach();
+        terminal.sees("Password for");
+        terminal.line("");
+        terminal.sees("must not be empty");
+        terminal.waits("the question", |text| text.matches("Password for").count() == 2);
+        terminal.line(PASSWORD);
+        terminal.sees("work.sock");
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        assert_eq!(guarded.refused(), 0);
+    })
+    .await;
+}
+
+#[test]
+fn an_empty_password_is_not_stored() {
+    let world = World::without_endpoint();
+    let mut terminal = in_session(
+        &world,
+        "$LYNCSH add work --kind wsman --user u@a.b --uri https://a.b/c; echo ADDED $?; $LYNCSH login work; \
+         echo LOGIN $?; $LYNCSH show work | grep ^password; printf '' | $LYNCSH login work --password-stdin; echo END $?",
+    );
+    terminal.sees("Password for u@a.b:");
+    terminal.line("");
+    terminal.sees("must not be empty");
+    terminal.waits("the question", |text| text.matches("Password for u@a.b:").count() == 2);
+    terminal.line("one");
+    terminal.sees("ADDED 0");
+    for asked in 1..=3 {
+        terminal.waits("the question", |text| text.matches("New password for u@a.b:").count() == asked);
+        terminal.line("");
+    }
+    terminal.sees("LOGIN 1");
+    terminal.sees("END 1");
+    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert!(terminal.text().contains("stored in the keyring"), "{}", terminal.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commands_wrong_password_is_sent_once() {
     let guarded = guarded("{ command = \"echo wrong\" }").await;
     beside(move || {
@@ -276,7 +335,7 @@ fn add_without_a_keyring_offers_other_sources() {
     let add = ["add", "work", "--kind", "wsman", "--user", "u@a.b", "--uri", "https://a.b/c"];
     let profile = || std::fs::read_to_string(world.folders.profile("work")).unwrap();
     let mut terminal = without_keyring(&world, &add);
-    terminal.sees("p, c, or Enter to give up:");
+    terminal.sees("p, c, f, or Enter to give up:");
     assert!(!terminal.text().contains("Password for"), "{}", terminal.text());
     terminal.line("p");
     assert_eq!(terminal.ended(), 0, "{}", terminal.text());
@@ -284,7 +343,7 @@ fn add_without_a_keyring_offers_other_sources() {
     // The other profile's own: a command.
     let mut terminal =
         without_keyring(&world, &["add", "two", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
-    terminal.sees("p, c, or Enter to give up:");
+    terminal.sees("p, c, f, or Enter to give up:");
     terminal.line("c");
     terminal.sees("The command");
     terminal.line("pass \"show\" x");
@@ -294,10 +353,28 @@ fn add_without_a_keyring_offers_other_sources() {
     assert_eq!(two["credential"]["command"].as_str(), Some("pass \"show\" x"));
     let mut terminal =
         without_keyring(&world, &["add", "three", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
-    terminal.sees("p, c, or Enter to give up:");
+    terminal.sees("p, c, f, or Enter to give up:");
     terminal.line("");
     assert_eq!(terminal.ended(), 1, "{}", terminal.text());
+    assert!(terminal.text().contains("--credential-file FILE"), "{}", terminal.text());
     assert!(!world.folders.profile("three").exists());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = world.root().join("pw");
+        std::fs::write(&file, "secret\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let add = ["add", "four", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"];
+        let mut terminal = without_keyring(&world, &add);
+        terminal.sees("p, c, f, or Enter to give up:");
+        terminal.line("f");
+        terminal.sees("The file:");
+        terminal.line(file.to_str().unwrap());
+        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        let four: toml::Table =
+            std::fs::read_to_string(world.folders.profile("four")).unwrap().parse().unwrap();
+        assert_eq!(four["credential"]["file"].as_str(), file.to_str());
+    }
 }
 
 #[test]

@@ -214,6 +214,42 @@ fn a_mistake_is_shown_with_line_and_suggestion() {
     }
 }
 
+#[test]
+fn a_key_with_an_invalid_value_is_not_reported_as_missing() {
+    let wsman = "kind = \"wsman\"\nuser = \"a\"\nuri = \"https://h/\"\n";
+    for (text, line, part) in [
+        ("kind = \"wsman\"\nuser = \"a\"\nuri = \"host.example\"", 3, "expected a URI such as"),
+        ("kind = \"wsman\"\nuri = \"https://h/\"\nuser = 1", 3, "expected text in quotes"),
+        ("kind = \"lync-online\"\nuser = \"a\"\nuri = \"host\"", 3, "expected a URI such as"),
+        ("kind = \"lync-online\"\nuser = \"a\"\ndiscovery = \"host\"", 3, "expected a URI such as"),
+        ("kind = \"teams\"\nauthentication = \"credential\"\nuser = \"\"", 3, "user is empty"),
+        (&format!("{wsman}authentication = \"certificate\"\ncertificate = \"\""), 5, "certificate is empty"),
+        (&format!("{wsman}proxy_user = \"\"\nproxy_credential = \"prompt\""), 4, "proxy_user is empty"),
+        (
+            &format!(
+                "{wsman}authentication = \"token\"\nsign_in = \"client-secret\"\nclient_id = \"x\"\nauthority = \"sts\""
+            ),
+            7,
+            "expected a URI such as",
+        ),
+    ] {
+        let found = mistakes(text);
+        let [(at, message)] = found.as_slice() else { panic!("{text:?}: {found:?}") };
+        assert!(*at == line && message.contains(part), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_tilde_in_a_path_is_the_home_directory() {
+    let home = lyncsh::folders::home().unwrap();
+    let text = "kind = \"wsman\"\nuser = \"a\"\nuri = \"https://h/\"\nca = \"~/ca.pem\"\ntranscript = \"~\"\n\
+                credential = { file = \"~/pw\" }\n";
+    let profile = parse("work", Path::new("/p/work.toml"), text).unwrap();
+    assert_eq!(profile.ca, Some(home.join("ca.pem")));
+    assert_eq!(profile.transcript, Some(home.clone()));
+    assert_eq!(profile.credential, CredentialSource::File(home.join("pw")));
+}
+
 /// Returns whether the schema accepts a profile.
 fn fits(schema: &jsonschema::Validator, text: &str) -> bool {
     let Ok(table) = text.parse::<toml::Table>() else { return false };
@@ -440,7 +476,8 @@ fn an_included_file_has_the_defaults_and_its_own_mistakes() {
 
 #[test]
 fn several_mistakes_are_shown_at_once() {
-    assert_eq!(mistakes("kind = \"wsman\"\nuser = 3\nkeep = true\n").len(), 4);
+    let found = mistakes("kind = \"wsman\"\nuser = 3\nkeep = true\n");
+    assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3], "{found:?}");
 }
 
 #[test]

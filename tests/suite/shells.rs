@@ -54,7 +54,9 @@ fn a_prompt_shows_the_agents() {
     }
     let starship = world.program(&["hook", "prompt", "starship"]).run().good();
     let starship: toml::Table = starship.parse().unwrap();
-    let command = starship["custom"]["lyncsh"]["command"].as_str().unwrap().to_owned();
+    let segment = &starship["custom"]["lyncsh"];
+    assert_eq!(segment["shell"].as_array().unwrap(), &["sh".into()]);
+    let command = segment["command"].as_str().unwrap().to_owned();
     world.attach();
     let mut shell = world.child("idle");
     shell.wait_for("ready");
@@ -115,7 +117,7 @@ fn profiles() -> World {
 }
 
 /// Command lines, and the words that complete their last word.
-const LINES: [(&str, &[&str]); 13] = [
+const LINES: [(&str, &[&str]); 17] = [
     ("lyncsh show ", &["--config-dir", "--help", "--json", "--verbose", "contoso", "fabrikam"]),
     ("lyncsh edit co", &["contoso"]),
     ("lyncsh hook install co", &["contoso"]),
@@ -129,6 +131,10 @@ const LINES: [(&str, &[&str]); 13] = [
     ("lyncsh con", &["contoso"]),
     ("lyncsh contoso --she", &["--shell"]),
     ("lyncsh stat", &["status"]),
+    ("lyncsh help e", &["edit", "exec", "exit-codes"]),
+    ("lyncsh help hook p", &["print", "prompt"]),
+    ("lyncsh man com", &["completions"]),
+    ("lyncsh man hook ins", &["install"]),
 ];
 
 /// Asserts the words of all [`LINES`], which a shell prints with a separator after each answer.
@@ -212,6 +218,9 @@ fn names_with_spaces_are_completed_at_a_terminal() {
             terminal.press(keys);
             terminal.ends_with(expected);
         }
+        // Words with different beginnings: the first Tab inserts nothing.
+        terminal.press("\u{15}lyncsh help \texi\t");
+        terminal.sees("lyncsh help exit-codes");
         terminal.press("\u{15}exit\r");
         assert_eq!(terminal.ended(), 0, "{shell}");
     }

@@ -1,19 +1,19 @@
 //! The questions of `lyncsh add` without a kind, at a terminal.
 
-use std::path::PathBuf;
-
 use miette::IntoDiagnostic as _;
 
 use super::options::{self, written};
 use crate::cli::Add;
 use crate::commands::connect::{Context, connect, is_ending};
+use crate::commands::question::{answer, asked, is_agreed, password_file};
 use crate::commands::session::REMOVAL_TIMEOUT;
 use crate::commands::usage::usage;
-use crate::commands::{keyring, names, remove};
+use crate::commands::{names, remove};
 use crate::folders::Folders;
+use crate::nearest::nearest;
 use crate::platform::ShutdownSignals;
 use crate::profile::service::SignIn;
-use crate::profile::{self, Authentication, Kind, Profile, Service};
+use crate::profile::{Authentication, Kind, Profile, Service};
 use crate::screen;
 
 /// Asks for the settings that are not given, until they are a valid profile.
@@ -39,16 +39,17 @@ pub fn ask(folders: &Folders, add: &mut Add) -> miette::Result<()> {
         }
     };
     add.name = Some(name.clone());
+    let profile = New { folders, name: &name };
     let authentication = add.authentication.clone();
     loop {
         let kind = kind(add.kind.as_deref())?;
         add.kind = Some(kind.traits().name.to_owned());
         if let Some(module) = kind.module() {
-            sign_in(add, kind, module)?;
+            sign_in(&profile, add, kind, module)?;
         } else {
             // The answer for another kind may be left.
             add.authentication.clone_from(&authentication);
-            endpoint(add, kind)?;
+            endpoint(&profile, add, kind)?;
         }
         // Checked with the same reader as a file.
         match options::source(add, None).and_then(|credential| written(folders, add, &name, None, credential))
@@ -58,6 +59,31 @@ pub fn ask(folders: &Folders, add: &mut Add) -> miette::Result<()> {
         }
         if !is_agreed("Correct the answers (Y/n)? ")? {
             return Err(usage!("no profile was created"));
+        }
+    }
+}
+
+/// The profile to create.
+struct New<'a> {
+    folders: &'a Folders,
+    name: &'a str,
+}
+
+impl New<'_> {
+    /// Asks for the value of a key until the reader of profiles accepts it.
+    fn accepted(
+        &self,
+        add: &mut Add,
+        key: &str,
+        ask: impl Fn(&mut Add) -> miette::Result<()>,
+    ) -> miette::Result<()> {
+        loop {
+            ask(add)?;
+            let mistakes = options::mistakes(self.folders, add, self.name, key)?;
+            if mistakes.is_empty() {
+                return Ok(());
+            }
+            screen::print_report(&usage!("{}", mistakes.join("; ")));
         }
     }
 }
@@ -83,7 +109,7 @@ fn chosen<T: Copy>(
         if let Some(found) = all.iter().copied().find(|one| name(*one) == word) {
             return Ok(found);
         }
-        match profile::nearest(&word, names()) {
+        match nearest(&word, names()) {
             Some(near) => crate::errln!("Did you mean {near}?"),
             None => crate::errln!("Enter one of the words above."),
         }
@@ -91,18 +117,27 @@ fn chosen<T: Copy>(
 }
 
 /// Asks for the settings of a kind whose session lyncsh opens.
-fn endpoint(add: &mut Add, kind: Kind) -> miette::Result<()> {
-    add.uri = uri(kind, add.uri.as_deref())?;
-    source(add, kind.traits().authentications.contains(&Authentication::Kerberos))?;
+fn endpoint(profile: &New<'_>, add: &mut Add, kind: Kind) -> miette::Result<()> {
+    let before = add.uri.take();
+    profile.accepted(add, "uri", |add| {
+        add.uri = uri(kind, before.as_deref())?;
+        Ok(())
+    })?;
+    source(profile, add, kind.traits().authentications.contains(&Authentication::Kerberos))?;
     // The ticket or the logon has the account.
-    if !add.system {
-        add.user = Some(asked("User, as name@domain", add.user.as_deref())?);
-    }
-    Ok(())
+    if add.system { Ok(()) } else { user(profile, add) }
+}
+
+fn user(profile: &New<'_>, add: &mut Add) -> miette::Result<()> {
+    let before = add.user.take();
+    profile.accepted(add, "user", |add| {
+        add.user = Some(asked("User, as name@domain", before.as_deref())?);
+        Ok(())
+    })
 }
 
 /// Asks for the settings of a kind whose module signs in.
-fn sign_in(add: &mut Add, kind: Kind, module: &'static str) -> miette::Result<()> {
+fn sign_in(profile: &New<'_>, add: &mut Add, kind: Kind, module: &'static str) -> miette::Result<()> {
     // `add` has no options for the keys of the other methods.
     let is_possible = |sign_in: &SignIn| Service { module, sign_in: *sign_in }.needed_keys(kind).is_empty();
     let all: Vec<SignIn> = SignIn::ALL.into_iter().filter(is_possible).collect();
@@ -114,12 +149,12 @@ fn sign_in(add: &mut Add, kind: Kind, module: &'static str) -> miette::Result<()
     // The module has the endpoint.
     add.uri = None;
     if matches!(sign_in, SignIn::Credential | SignIn::Token) {
-        source(add, false)?;
+        source(profile, add, false)?;
     } else {
         forget_source(add);
     }
     if (Service { module, sign_in }).needs_user(kind) {
-        add.user = Some(asked("User, as name@domain", add.user.as_deref())?);
+        user(profile, add)?;
     }
     Ok(())
 }
@@ -131,7 +166,7 @@ fn uri(kind: Kind, before: Option<&str>) -> miette::Result<Option<String>> {
         return asked(&format!("URI of the endpoint, such as {}", traits.uri_example), before).map(Some);
     }
     let Some(before) = before else {
-        let uri = keyring::answer("URI of the endpoint, or Enter to discover it: ")?;
+        let uri = answer("URI of the endpoint, or Enter to discover it: ")?;
         return Ok((!uri.is_empty()).then_some(uri));
     };
     let uri = asked("URI of the endpoint, or - to discover it", Some(before))?;
@@ -139,7 +174,7 @@ fn uri(kind: Kind, before: Option<&str>) -> miette::Result<Option<String>> {
 }
 
 /// Asks for the source of the password.
-fn source(add: &mut Add, has_ticket: bool) -> miette::Result<()> {
+fn source(profile: &New<'_>, add: &mut Add, has_ticket: bool) -> miette::Result<()> {
     crate::errln!(
         "Source of the password:\n\
          \x20 k  the keyring of this computer\n\
@@ -159,25 +194,24 @@ fn source(add: &mut Add, has_ticket: bool) -> miette::Result<()> {
         _ if file.is_some() => "f",
         _ => "k",
     };
-    forget_source(add);
-    loop {
-        match asked("Source", Some(before))?.to_lowercase().as_str() {
-            "k" => {}
-            "s" => add.keyring = Some(asked("Name of the entry", entry.as_deref())?),
-            "p" => add.prompt = true,
-            "c" => {
-                let question = "The command, for example pass show work";
-                add.credential_command = Some(asked(question, command.as_deref())?);
+    profile.accepted(add, "credential", |add| {
+        forget_source(add);
+        loop {
+            match asked("Source", Some(before))?.to_lowercase().as_str() {
+                "k" => {}
+                "s" => add.keyring = Some(asked("Name of the entry", entry.as_deref())?),
+                "p" => add.prompt = true,
+                "c" => {
+                    let question = "The command, for example pass show work";
+                    add.credential_command = Some(asked(question, command.as_deref())?);
+                }
+                "f" => add.credential_file = Some(password_file(file.as_deref())?),
+                "t" if has_ticket => add.system = true,
+                _ => continue,
             }
-            "f" => {
-                let file = file.as_ref().map(|file| file.display().to_string());
-                add.credential_file = Some(PathBuf::from(asked("The file", file.as_deref())?));
-            }
-            "t" if has_ticket => add.system = true,
-            _ => continue,
+            return Ok(());
         }
-        return Ok(());
-    }
+    })
 }
 
 fn forget_source(add: &mut Add) {
@@ -211,22 +245,4 @@ pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
         return Ok(());
     }
     remove::delete(context, &name, Some(&profile)).await
-}
-
-/// Asks until there is an answer. Enter accepts `before`.
-fn asked(question: &str, before: Option<&str>) -> miette::Result<String> {
-    let shown = before.map(|before| format!(" [{before}]")).unwrap_or_default();
-    loop {
-        let answer = keyring::answer(&format!("{question}{shown}: "))?;
-        match (answer.is_empty(), before) {
-            (false, _) => return Ok(answer),
-            (true, Some(before)) => return Ok(before.to_owned()),
-            (true, None) => {}
-        }
-    }
-}
-
-/// Asks for a confirmation, which Enter gives.
-fn is_agreed(question: &str) -> miette::Result<bool> {
-    Ok(!keyring::answer(question)?.to_lowercase().starts_with('n'))
 }

@@ -1,14 +1,19 @@
 //! A profile from the options of `lyncsh add`, and its password.
 
+use std::ops::Range;
+use std::path::Path;
+
 use miette::{Context as _, IntoDiagnostic as _};
 
 use crate::cli::Add;
+use crate::commands::question::{absolute, wrong_file};
 use crate::commands::usage::usage;
 use crate::commands::{keyring, names};
 use crate::credential::{self, CredentialError};
 use crate::files::text;
 use crate::folders::Folders;
-use crate::profile::{self, CredentialSource, Profile, ProfileError, Settings};
+use crate::profile::{self, CredentialSource, Mistake, Profile, ProfileError, Settings};
+use crate::screen;
 
 /// An existing profile, before the change.
 pub struct Before {
@@ -34,8 +39,7 @@ pub fn source(add: &Add, before: Option<&Before>) -> miette::Result<Option<Crede
     Ok(if let Some(command) = &add.credential_command {
         Some(CredentialSource::Command(command.clone()))
     } else if let Some(file) = &add.credential_file {
-        // A relative path in a profile starts at the profile's folder.
-        Some(CredentialSource::File(std::path::absolute(file).into_diagnostic()?))
+        Some(CredentialSource::File(absolute(file)?))
     } else if let Some(entry) = add.keyring.clone().or(shared.filter(|_| add.password_stdin)) {
         Some(CredentialSource::Shared(entry))
     } else if add.prompt {
@@ -101,6 +105,31 @@ pub fn written(
     Ok((text, profile))
 }
 
+/// Returns the mistakes in the value of a key of a new profile, which may still lack other keys.
+pub fn mistakes(folders: &Folders, add: &Add, name: &str, key: &str) -> miette::Result<Vec<String>> {
+    let text = settings(add, source(add, None)?).apply("").into_diagnostic()?;
+    let Err(error) = profile::parse(name, &folders.profile(name), &text) else { return Ok(Vec::new()) };
+    let of_key = |mistake: &&Mistake| key_at(&text, &mistake.span).as_deref() == Some(key);
+    Ok(error.mistakes.iter().filter(of_key).map(|mistake| mistake.message.clone()).collect())
+}
+
+/// Returns the key in the line of a mistake; each key has its line.
+pub fn key_at(text: &str, span: &Range<usize>) -> Option<String> {
+    // A missing key is reported at the start.
+    if span.is_empty() {
+        return None;
+    }
+    let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+    Some(text.get(start..)?.split_once('=')?.0.trim().to_owned())
+}
+
+/// Reports a password's file from which the password cannot be read yet: another program may write it later.
+pub fn report_file(file: &Path) {
+    if let Err(error) = credential::check_file(file) {
+        screen::print_report(&wrong_file(error));
+    }
+}
+
 /// Returns the mistakes of a profile that is not written yet: only an included file has lines.
 fn messages(error: &ProfileError) -> Vec<String> {
     let of_file = |file: &ProfileError| {
@@ -154,7 +183,7 @@ pub async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> mie
     let asks = !add.password_stdin;
     let entry = profile.keyring_entry().unwrap_or(&profile.name);
     if let Err(CredentialError::Keyring { reason }) = credential::is_stored(entry).await {
-        return keyring::instead(&profile.name, &reason, asks).map(Stored::Instead);
+        return keyring::instead(&profile.name, &reason, asks, before.is_some()).map(Stored::Instead);
     }
     let password = if asks {
         match credential::ask(&format!("{}: ", credential::question(profile))).await {
@@ -173,7 +202,7 @@ pub async fn store(profile: &Profile, add: &Add, before: Option<&Before>) -> mie
     match credential::store(entry, password).await {
         Ok(()) => Ok(Stored::Yes),
         Err(CredentialError::Keyring { reason }) => {
-            keyring::instead(&profile.name, &reason, asks).map(Stored::Instead)
+            keyring::instead(&profile.name, &reason, asks, before.is_some()).map(Stored::Instead)
         }
         Err(error) => Err(error.into()),
     }

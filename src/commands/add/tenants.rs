@@ -2,13 +2,12 @@
 //! written.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use miette::{Context as _, IntoDiagnostic as _};
 use toml_edit::{Array, DocumentMut, Item};
 
-use super::options::{Stored, settings, source, store};
+use super::options::{Stored, key_at, report_file, settings, source, store};
 use crate::cli::{self, Add};
 use crate::commands::keyring;
 use crate::commands::usage::usage;
@@ -17,6 +16,7 @@ use crate::files::replace::{New, create_new};
 use crate::files::text;
 use crate::folders::Folders;
 use crate::line::rows;
+use crate::nearest::nearest;
 use crate::profile::{self, CredentialSource, KEYS, Key, Profile, ProfileError, Value};
 
 /// Column of the profiles' names.
@@ -56,7 +56,7 @@ pub async fn run(folders: &Folders, add: &Add, file: &Path) -> miette::Result<()
     let text =
         text::read(file).into_diagnostic().wrap_err_with(|| format!("cannot read {}", file.display()))?;
     let credential = source(add, None)?.filter(|credential| *credential != CredentialSource::Keyring);
-    let defaults = settings(add, credential).apply("").into_diagnostic()?;
+    let defaults = settings(add, credential.clone()).apply("").into_diagnostic()?;
     let rows = rows(folders, &text, &defaults).map_err(|mistakes| {
         let more = mistakes.len().saturating_sub(LISTED);
         let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
@@ -87,6 +87,9 @@ pub async fn run(folders: &Folders, add: &Add, file: &Path) -> miette::Result<()
         }
         return Err(error);
     }
+    if let Some(CredentialSource::File(file)) = &credential {
+        report_file(file);
+    }
     let what =
         if rows.len() == 1 { "1 profile is".to_owned() } else { format!("{} profiles are", rows.len()) };
     let shares = add.keyring.as_deref().filter(|entry| rows.iter().any(|row| row.shares(entry)));
@@ -114,7 +117,7 @@ async fn shared(add: &Add, rows: &[Row]) -> miette::Result<Option<String>> {
     let is_missing = match credential::is_stored(entry).await {
         Ok(is_stored) => !is_stored,
         Err(CredentialError::Keyring { reason }) => {
-            return Err(keyring::unusable(&row.profile.name, &reason));
+            return Err(keyring::unusable(&row.profile.name, &reason, false));
         }
         Err(error) => return Err(error.into()),
     };
@@ -233,7 +236,7 @@ fn columns(header: &[String]) -> Result<Vec<Column>, Vec<String>> {
             columns.push(Column::Name);
         } else {
             let names = known().map(|key| key.name).chain([NAME]);
-            let end = profile::nearest(&name, names).map_or_else(
+            let end = nearest(&name, names).map_or_else(
                 || "expected name and keys of a profile".to_owned(),
                 |near| format!("did you mean {near}?"),
             );
@@ -283,16 +286,6 @@ fn row(folders: &Folders, cells: &[(Column, &str)], defaults: &str) -> Result<Ro
         };
         error.files().flat_map(of_file).collect()
     })
-}
-
-/// Returns the key in the line of a mistake; each key has its line.
-fn key_at(text: &str, span: &Range<usize>) -> Option<String> {
-    // A missing key is reported at the start.
-    if span.is_empty() {
-        return None;
-    }
-    let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
-    Some(text.get(start..)?.split_once('=')?.0.trim().to_owned())
 }
 
 /// Converts a cell as the key declares it. The reader reports a cell that does not fit.

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::commands::completions;
 use crate::desktop::startup;
 use crate::exports::Exports;
-use crate::folders::{Folders, xdg};
+use crate::folders::{Folders, home, xdg};
 use crate::profile::Profile;
 use crate::shell::module::{self, Module};
 
@@ -103,10 +103,6 @@ pub fn completions() -> Finding {
         [] => Finding::ok(CHECK, "not installed in a usual place; `lyncsh completions SHELL` prints them"),
         current => Finding::ok(CHECK, current.join(", ")),
     }
-}
-
-fn home() -> Option<PathBuf> {
-    directories::BaseDirs::new().map(|home| home.home_dir().to_owned())
 }
 
 fn configuration() -> Option<PathBuf> {

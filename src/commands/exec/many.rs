@@ -38,7 +38,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     if selected.iter().any(needs_console)
         && let Err(refused) = task.input()
     {
-        return Ok(refuse(refused, "PROFILE"));
+        return Ok(refuse(refused, "PROFILE", false));
     }
     let mut signals = ShutdownSignals::catch().into_diagnostic()?;
     let stop = CancellationToken::new();
@@ -204,7 +204,7 @@ impl Run {
         }
         let input = match task.input() {
             Ok(input) => input,
-            Err(refused) => return Ok(refuse(refused, &profile.name)),
+            Err(refused) => return Ok(refuse(refused, &profile.name, profile.transcript.is_some())),
         };
         let connections = fleeting(Connections::from(profile));
         let console = Console::of_exec(&context.folders, &connections, output.clone(), false);

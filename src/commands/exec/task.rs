@@ -88,8 +88,8 @@ pub async fn task(
 }
 
 /// Reports why the console cannot run a command.
-pub fn refuse(refused: &Refused, title: &str) -> u8 {
-    for line in refused.lines(title) {
+pub fn refuse(refused: &Refused, title: &str, is_recorded: bool) -> u8 {
+    for line in refused.lines(title, is_recorded) {
         crate::errln!("{line}");
     }
     Exit::Usage.code()

@@ -7,7 +7,7 @@ use crate::commands::attach;
 use crate::commands::connect::{Context, is_ending};
 use crate::exports::Exports;
 use crate::folders::Folders;
-use crate::profile::Profile;
+use crate::profile::{Profile, StoreError};
 
 /// Result of one profile.
 pub enum Outcome {
@@ -33,7 +33,15 @@ impl fmt::Display for Outcome {
             Self::Known(count) => write!(out, "{count} cmdlets"),
             Self::Later(when) => write!(out, "{when}"),
             Self::Failed(why) => write!(out, "failed: {why}"),
-            Self::Invalid(error) => write!(out, "left out: {error}"),
+            Self::Invalid(error) => {
+                write!(out, "left out: {error}")?;
+                match error.downcast_ref() {
+                    Some(StoreError::Missing { near: Some(near), .. }) => {
+                        write!(out, "; did you mean '{near}'?")
+                    }
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }

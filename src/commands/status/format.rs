@@ -2,7 +2,7 @@
 
 use crate::agent::control::Status;
 use crate::commands::usage::usage;
-use crate::profile::nearest;
+use crate::nearest::nearest;
 use crate::screen::{clean_line, format_seconds};
 
 /// Formats a field of an agent.

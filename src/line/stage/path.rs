@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::folders::home;
 use crate::line::error::LineError;
 use crate::psrp::clixml::{Object, Value, type_names};
 use crate::wildcard::like;
@@ -53,11 +54,6 @@ pub fn located(path: &str) -> PathBuf {
     let path = PathBuf::from(path);
     let leads_up = path.is_relative() && path.components().any(|part| part == Component::ParentDir);
     if leads_up && folder().ok() != std::env::current_dir().ok() { absolute(&path) } else { path }
-}
-
-/// Returns the home folder.
-pub fn home() -> Option<PathBuf> {
-    directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned())
 }
 
 /// Returns the absolute path without `.` and `..`. Symbolic links are not followed.

@@ -6,12 +6,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
+use crate::folders::expanded;
 use crate::profile::keys::{self, SOURCES};
 use crate::profile::name::wrong_name;
 use crate::profile::types::{CREDENTIALS_DIRECTORY, CredentialSource};
 
 impl Reader<'_> {
-    /// Parses `credential`. A relative path starts at the folder of the file with the key.
+    /// Parses `credential`. A relative path starts at the folder of the file with the key; `~` is the home directory.
     pub(super) fn credential(&mut self, key: &str) -> CredentialSource {
         let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
         match value.get_ref() {
@@ -46,7 +47,7 @@ impl Reader<'_> {
         if let Some(file) = text("file") {
             let is_systemd = Path::new(&file).starts_with(CREDENTIALS_DIRECTORY);
             let folder = if is_systemd { PathBuf::new() } else { self.folder(key) };
-            return CredentialSource::File(folder.join(file));
+            return CredentialSource::File(folder.join(expanded(Path::new(&file))));
         }
         if let Some(entry) = text("keyring") {
             if let Some(reason) = wrong_name(&entry) {

@@ -1,6 +1,6 @@
 //! Parses the keys of a profile and collects the mistakes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -9,6 +9,7 @@ use url::Url;
 
 use super::mistake::Mistake;
 use super::source::Source;
+use crate::folders::expanded;
 use crate::net::{Fingerprint, HostPattern, NotProxy, ProxySetting, TlsLibrary, is_loopback};
 use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};
@@ -139,19 +140,22 @@ impl Reader<'_> {
         let has_account = is_system
             || profile.authentication == Authentication::Certificate
             || profile.token_flow != TokenFlow::Password;
-        if traits.needs_user && profile.user.is_none() && !has_account {
+        if traits.needs_user && !self.has("user") && !has_account {
             self.missing(format!(
                 "kind \"{}\" needs user, for example user = \"admin@example.com\"",
                 profile.kind
             ));
         }
         match &profile.uri {
+            // An invalid URI is reported already.
+            None if self.has("uri") => {}
             None if !traits.discovers => {
                 self.missing(format!("kind \"{}\" needs uri: {}", profile.kind, traits.summary));
             }
             Some(uri) => self.scheme(profile, uri),
             None if profile.domain.is_none()
-                && profile.discovery.is_none()
+                && !self.has("domain")
+                && !self.has("discovery")
                 && (profile.user.is_some() || has_account) =>
             {
                 self.mistake(
@@ -195,7 +199,7 @@ impl Reader<'_> {
         let is_application = profile.token_flow == TokenFlow::ClientCertificate;
         let is_tls = profile.authentication == Authentication::Certificate;
         let is_wanted = is_tls || is_application;
-        if is_wanted && profile.certificate.is_none() {
+        if is_wanted && !self.has("certificate") {
             let (key, word) =
                 if is_tls { ("authentication", "certificate") } else { ("sign_in", "client-certificate") };
             self.mistake(
@@ -206,7 +210,7 @@ impl Reader<'_> {
         if is_tls && profile.uri.as_ref().is_some_and(|uri| uri.scheme() != "https") {
             self.mistake(self.span("uri"), "a client certificate needs a URI that begins with https://");
         }
-        if profile.key.is_some() && profile.certificate.is_none() {
+        if self.has("key") && !self.has("certificate") {
             self.mistake(self.span("key"), "key belongs to certificate, which is missing");
         }
         if profile.certificate.is_some() && !is_wanted {
@@ -236,7 +240,7 @@ impl Reader<'_> {
                 self.mistake(self.span(key), format!("{key} needs a proxy: change proxy = \"none\""));
             }
         }
-        if self.table.get("proxy_credential").is_some() && profile.proxy_user.is_none() && !is_system {
+        if self.has("proxy_credential") && !self.has("proxy_user") && !is_system {
             self.mistake(self.span("proxy_credential"), "proxy_credential needs proxy_user");
         }
         if is_system
@@ -249,9 +253,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Parses a path. A relative path starts at the folder of the file with the key.
+    /// Parses a path. A relative path starts at the folder of the file with the key; `~` is the home directory.
     fn beside(&mut self, key: &str) -> Option<PathBuf> {
-        self.text(key).map(|file| self.folder(key).join(file))
+        self.text(key).map(|file| self.folder(key).join(expanded(Path::new(&file))))
     }
 
     fn redirects(&mut self) -> Vec<HostPattern> {

@@ -1,14 +1,16 @@
 //! Masks secrets in a profile's text when mistakes are shown.
 
 use super::mistake::Mistake;
-use crate::profile::nearest::nearest;
 
 /// Words in the names of keys that may contain a secret.
 const SECRETS: [&str; 7] = ["password", "passwort", "passwd", "pwd", "secret", "token", "credential"];
 
+/// Minimum Jaro-Winkler similarity of a misspelt word. It includes more words than a suggestion should.
+const MIN_SIMILARITY: f64 = 0.8;
+
 pub(super) fn is_secret(key: &str) -> bool {
-    // Includes misspelt words.
-    SECRETS.iter().any(|word| key.to_lowercase().contains(word)) || nearest(key.trim(), SECRETS).is_some()
+    let key = key.trim().to_lowercase();
+    SECRETS.iter().any(|word| key.contains(word) || strsim::jaro_winkler(&key, word) >= MIN_SIMILARITY)
 }
 
 /// Values of `credential` that name a source.

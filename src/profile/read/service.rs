@@ -22,7 +22,7 @@ impl Reader<'_> {
             }
         }
         let how = service.sign_in.name();
-        if profile.user.is_none() && service.needs_user(kind) {
+        if !self.has("user") && service.needs_user(kind) {
             self.missing(format!(
                 "authentication \"{how}\" needs user, for example user = \"admin@example.com\""
             ));

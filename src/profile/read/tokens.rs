@@ -34,10 +34,8 @@ impl Reader<'_> {
                 self.mistake(self.span(key), message);
             }
         }
-        for (key, is_set) in
-            [("authority", profile.authority.is_some()), ("client_id", profile.client_id.is_some())]
-        {
-            if flow.is_application() && !is_set {
+        for key in ["authority", "client_id"] {
+            if flow.is_application() && !self.has(key) {
                 self.mistake(self.span("sign_in"), format!("sign_in \"{}\" needs {key}", flow.name()));
             }
         }

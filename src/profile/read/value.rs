@@ -12,9 +12,9 @@ use super::mistake::Mistake;
 use super::reader::Reader;
 use super::secret::is_secret;
 use super::source::start_of;
+use crate::nearest::nearest;
 use crate::profile::keys::{self, Value};
 use crate::profile::kind::Kind;
-use crate::profile::nearest::nearest;
 
 /// Maximum duration in a profile.
 const MAX_DURATION: Duration = Duration::from_hours(168);
@@ -171,6 +171,11 @@ impl Reader<'_> {
         let file = sources.rev().find(|file| start_of(self.sources, *file) <= at).unwrap_or(0);
         let path = self.sources.get(file).map(|source| source.path.clone()).unwrap_or_default();
         path.parent().map(Path::to_owned).unwrap_or(path)
+    }
+
+    /// Returns whether a key is set, even to an invalid value: its mistake is reported when it is parsed.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     pub(super) fn span(&self, key: &str) -> Range<usize> {

@@ -14,6 +14,7 @@ use super::script::{Refused, Script, Step, instead};
 use super::terminal::{Terminal, Tone};
 use super::trouble::{self, Troubles};
 use crate::exit::Exit;
+use crate::folders::home;
 use crate::line::{
     self, Action, Arg, CommandLine, Element, Expr, LineError, Loop, PlanContext, Printer, Statement,
     Variables, Views,
@@ -42,6 +43,8 @@ pub struct Executor {
     pub(super) links: Links,
     /// The profile's name.
     pub(super) title: String,
+    /// Whether the profile has `transcript`.
+    pub(super) is_recorded: bool,
     /// Set for typed lines; a script exits with a code for its errors.
     is_typed: bool,
     pub(super) terminal: Terminal,
@@ -117,11 +120,12 @@ impl Sink {
 }
 
 impl Executor {
-    pub fn new(links: Links, title: &str, terminal: Terminal, facts: Facts) -> Self {
+    pub fn new(links: Links, (title, is_recorded): (&str, bool), terminal: Terminal, facts: Facts) -> Self {
         let interrupts = Interrupts::catch(terminal.clone());
         Self {
             links,
             title: title.to_owned(),
+            is_recorded,
             is_typed: false,
             terminal,
             variables: built_in(),
@@ -162,7 +166,7 @@ impl Executor {
         if refused.may_hold_secret() {
             self.terminal.recorder.mask();
         }
-        for line in refused.lines(&self.title) {
+        for line in refused.lines(&self.title, self.is_recorded) {
             self.terminal.toned(Tone::Error, &line);
         }
         self.note(Ended::Failed);
@@ -260,7 +264,7 @@ impl Executor {
         if action.shows() {
             self.terminal.error(&error.0, None);
             if error.needs_engine() {
-                self.terminal.toned(Tone::Error, &instead(&self.title));
+                self.terminal.toned(Tone::Error, &instead(&self.title, self.is_recorded));
             }
         }
         self.noted(error, action)
@@ -615,13 +619,12 @@ fn built_in() -> Variables {
     let path = |path: Option<std::path::PathBuf>| {
         path.map_or(Value::Null, |path| Value::String(path.display().to_string()))
     };
-    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     for (name, value) in [
         ("Error", Value::array([])),
         ("?", Value::Bool(true)),
         ("args", Value::array([])),
         (line::ERROR_ACTION, "Continue".into()),
-        ("HOME", path(home)),
+        ("HOME", path(home())),
         ("PWD", line::path::current()),
         ("PID", Value::I64(std::process::id().into())),
         ("IsWindows", Value::Bool(cfg!(windows))),

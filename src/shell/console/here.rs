@@ -7,6 +7,8 @@ use secrecy::ExposeSecret as _;
 use super::execute::{Ended, Executor, Run, Sink};
 use super::history::may_hold_secret;
 use super::links::Link;
+use super::script::powershell_command;
+use crate::folders::home;
 use crate::keys::{self, Answer};
 use crate::line::help::{self, Topic};
 use crate::line::{
@@ -68,7 +70,8 @@ impl Executor {
             self.learn_names().await;
             self.modules()
         } else if let Some(topic) = help::topic(command) {
-            let mut lines = help::text(topic, &self.title);
+            let powershell = (!self.is_recorded).then(|| powershell_command(&self.title));
+            let mut lines = help::text(topic, &self.title, powershell.as_deref());
             if topic == Topic::Overview {
                 lines.extend(self.counts());
             }
@@ -345,8 +348,7 @@ impl Executor {
             return Err(LineError(format!("{NAME}: cannot change the folder of several profiles.")));
         }
         let target = match path {
-            None => line::path::home()
-                .ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,
+            None => home().ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,
             Some("-") if !is_literal => match self.own.before.pop() {
                 Some(before) => {
                     set_folder(NAME, &before)?;

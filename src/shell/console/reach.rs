@@ -9,28 +9,23 @@ use super::script::{Refused, Script};
 use super::terminal::Tone;
 use crate::credential;
 use crate::line::{self, Element, Statement};
+use crate::nearest::misspelt;
 use crate::psrp::record::ErrorRecord;
 use crate::transport::session::Session;
 
 /// Delay before a notice that the session is being reopened.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the name with the fewest different letters, if they are few. Names share their verb and prefix, so a
-/// measure that favours equal beginnings would accept unrelated ones.
+/// Returns the command that a misspelt name means. A verb that exists is not misspelt: Set-X is not meant by Get-X.
 fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let name = name.to_lowercase();
-    let most = (name.chars().count() / 6).clamp(1, 3);
     let known: Vec<String> = known.into_iter().collect();
     let verb = |name: &str| name.split_once('-').map(|(verb, _)| verb.to_lowercase());
-    // A verb that exists is not misspelt: Set-X is not meant by Get-X.
-    let own = verb(&name).filter(|own| known.iter().any(|one| verb(one).as_ref() == Some(own)));
-    known
-        .into_iter()
-        .filter(|one| own.is_none() || verb(one) == own)
-        .map(|one| (strsim::damerau_levenshtein(&name, &one.to_lowercase()), one))
-        .filter(|(distance, _)| (1..=most).contains(distance))
-        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)))
-        .map(|(_, one)| one)
+    let own = verb(name).filter(|own| known.iter().any(|one| verb(one).as_ref() == Some(own)));
+    let candidates = known.iter().map(String::as_str).filter(|one| {
+        let is_other = !one.eq_ignore_ascii_case(name);
+        is_other && (own.is_none() || verb(one) == own)
+    });
+    misspelt(name, candidates).map(str::to_owned)
 }
 
 impl Executor {

@@ -276,8 +276,9 @@ impl Refused {
         self.may_hold_secret
     }
 
-    /// Returns each problem, then the command for PowerShell. `title`: the profile's name.
-    pub fn lines(&self, title: &str) -> Vec<String> {
+    /// Returns each problem, then the command for PowerShell. `title`: the profile's name; `is_recorded`: it has
+    /// `transcript`.
+    pub fn lines(&self, title: &str, is_recorded: bool) -> Vec<String> {
         let mut lines = Vec::new();
         for problem in &self.problems {
             lines.push(format!("{}{}", problem.place, problem.message));
@@ -289,21 +290,37 @@ impl Refused {
             lines.push("Nothing was run.".to_owned());
         }
         if self.problems.iter().any(|problem| problem.needs_engine) {
-            lines.push(instead(title));
+            lines.push(instead(title, is_recorded));
         }
         lines
     }
 }
 
 /// Returns the command that runs the script in PowerShell.
-pub fn instead(title: &str) -> String {
-    let command = format!("lyncsh {title} --shell pwsh");
+pub fn instead(title: &str, is_recorded: bool) -> String {
+    if is_recorded {
+        return "PowerShell can run it, but lyncsh does not open PowerShell for a profile with transcript."
+            .to_owned();
+    }
+    let command = powershell_command(title);
     match Choice::of(None) {
         Ok(Choice::PowerShell(_)) => format!("PowerShell can run it: {command}"),
         _ => format!(
             "PowerShell can run it, but is not installed. Install it (https://aka.ms/powershell), then run: {command}"
         ),
     }
+}
+
+/// Returns the command that opens the installed PowerShell, or PowerShell 7 if none is installed.
+pub fn powershell_command(title: &str) -> String {
+    let found = match Choice::of(None) {
+        Ok(Choice::PowerShell(shell)) => {
+            shell.path.file_stem().map(|name| name.to_string_lossy().into_owned())
+        }
+        _ => None,
+    };
+    let quote = if title.contains(' ') { "\"" } else { "" };
+    format!("lyncsh {quote}{title}{quote} --shell {}", found.as_deref().unwrap_or("pwsh"))
 }
 
 /// Returns the line and column of a byte, from 1.
@@ -333,7 +350,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> Vec<String> {
-        Script::read(text).expect_err(text).lines("work")
+        Script::read(text).expect_err(text).lines("work", false)
     }
 
     #[test]
@@ -350,6 +367,9 @@ mod tests {
         ];
         assert_eq!(lines[..wanted.len()], wanted);
         assert!(lines.last().unwrap().contains("lyncsh work --shell pwsh"), "{lines:?}");
+        assert!(powershell_command("my tenant").starts_with("lyncsh \"my tenant\" --shell "));
+        let refused = Script::read("if ($u) { 'x' }").unwrap_err().lines("work", true);
+        assert!(refused.last().unwrap().ends_with("for a profile with transcript."), "{refused:?}");
     }
 
     #[test]
@@ -359,14 +379,15 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
         write("one.ps1", &format!(". {}\n'one'", at("two.ps1")));
         write("two.ps1", "'two'\nif (1) { }");
-        let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work");
+        let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work", false);
         assert!(lines[0].starts_with(&format!("{}: line 2, column 1:", at("two.ps1"))), "{lines:?}");
         write("two.ps1", "'two'");
         let script = Script::from_file(Path::new(&at("one.ps1"))).unwrap();
         assert!(matches!(script.steps.as_slice(), [Step::Call(..), Step::Statement(_)]));
         write("two.ps1", &at("one.ps1"));
-        let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work");
+        let lines = Script::from_file(Path::new(&at("one.ps1"))).unwrap_err().lines("work", false);
         assert!(lines[0].contains("calls itself"), "{lines:?}");
-        assert!(Script::read("./none.ps1").unwrap_err().lines("x")[0].contains("cannot read ./none.ps1"));
+        let lines = Script::read("./none.ps1").unwrap_err().lines("x", false);
+        assert!(lines[0].contains("cannot read ./none.ps1"), "{lines:?}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::folders::home;
 use crate::line::{self, TranscriptFile};
 use crate::platform;
 use crate::screen::{Colour, clean};
@@ -168,7 +169,7 @@ impl Recorder {
             (Some(path), _) if path.is_dir() => path.join(name()),
             (Some(path), _) => path.clone(),
             (None, Some(folder)) => folder.join(name()),
-            (None, None) => line::path::home().unwrap_or_default().join(name()),
+            (None, None) => home().unwrap_or_default().join(name()),
         };
         let path = line::path::absolute(&path);
         if self.open().files.iter().any(|one| one.path == path) {

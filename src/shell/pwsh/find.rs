@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::files::replace::{New, replace};
+use crate::folders::expanded;
 use crate::profile::CONSOLE;
 
 /// Oldest version with the named pipes and sessions that the module needs.
@@ -76,7 +77,7 @@ impl Choice {
     pub fn of(wanted: Option<&str>) -> Result<Self, FindError> {
         match wanted {
             Some(CONSOLE) => Ok(Self::Console),
-            Some(wanted) => match which::which(wanted) {
+            Some(wanted) => match which::which(expanded(Path::new(wanted))) {
                 Ok(path) => Ok(Self::PowerShell(PowerShell::at(path))),
                 Err(reason) => Err(FindError::Missing { wanted: wanted.to_owned(), reason }),
             },

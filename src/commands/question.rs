@@ -1,0 +1,75 @@
+//! Questions at the terminal.
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+
+use miette::IntoDiagnostic as _;
+
+use super::usage::usage;
+use crate::credential::{self, CredentialError};
+use crate::folders::expanded;
+use crate::profile::CREDENTIALS_DIRECTORY;
+use crate::screen;
+
+/// Asks a question on the terminal. Returns the trimmed answer.
+///
+/// # Errors
+/// The input ends (Ctrl-D).
+pub fn answer(question: &str) -> miette::Result<String> {
+    let mut line = String::new();
+    let length = screen::question(question)
+        .and_then(|()| std::io::stdin().lock().read_line(&mut line))
+        .into_diagnostic()?;
+    if length == 0 {
+        crate::errln!("");
+        return Err(usage!("no answer: the input has ended"));
+    }
+    Ok(line.trim().to_owned())
+}
+
+/// Asks until there is an answer. Enter accepts `before`.
+pub fn asked(question: &str, before: Option<&str>) -> miette::Result<String> {
+    let shown = before.map(|before| format!(" [{before}]")).unwrap_or_default();
+    loop {
+        let answer = answer(&format!("{question}{shown}: "))?;
+        match (answer.is_empty(), before) {
+            (false, _) => return Ok(answer),
+            (true, Some(before)) => return Ok(before.to_owned()),
+            (true, None) => {}
+        }
+    }
+}
+
+/// Asks for a confirmation, which Enter gives.
+pub fn is_agreed(question: &str) -> miette::Result<bool> {
+    Ok(!answer(question)?.to_lowercase().starts_with('n'))
+}
+
+/// Asks for the file of a password until the password can be read from it. Returns the absolute path.
+pub fn password_file(before: Option<&Path>) -> miette::Result<PathBuf> {
+    let mut before = before.map(|file| file.display().to_string());
+    loop {
+        let file = asked("The file", before.as_deref())?;
+        let path = absolute(&expanded(Path::new(&file)))?;
+        let Err(error) = credential::check_file(&path) else { return Ok(path) };
+        screen::print_report(&wrong_file(error));
+        // The user can correct the file, and press Enter.
+        before = Some(file);
+    }
+}
+
+/// Returns the path of a password's file for a profile, where a relative path starts at the profile's folder.
+pub fn absolute(file: &Path) -> miette::Result<PathBuf> {
+    if file.starts_with(CREDENTIALS_DIRECTORY) {
+        return Ok(file.to_owned());
+    }
+    std::path::absolute(file).into_diagnostic()
+}
+
+/// Returns the report of a file from which the password cannot be read. The profile is not written yet.
+pub fn wrong_file(error: CredentialError) -> miette::Report {
+    match error {
+        CredentialError::File { .. } => usage!("{error}"),
+        error => error.into(),
+    }
+}
