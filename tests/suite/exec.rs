@@ -12,7 +12,7 @@ use crate::program::{Ran, signal, until};
 use crate::stand_in::Terminal;
 
 /// Creates a user with the profiles `t1` to `tN`, one for each additional tenant of an endpoint.
-async fn tenants(count: usize, options: Options) -> (World, Server) {
+pub async fn tenants(count: usize, options: Options) -> (World, Server) {
     let server = Server::start(Options { tenants: count, ..options }).await.unwrap();
     let world = World::without_endpoint();
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
@@ -359,14 +359,6 @@ async fn a_failure_stops_the_others_only_if_asked() {
     let (code, _, err) = run(&world, &["exec", "--all", "--parallel", "1", "--", line]).await;
     assert_eq!(code, 3);
     assert!(err.contains("4 profiles: 3 succeeded, 1 failed (t1: 3)\n"), "{err}");
-    // A command that was stopped may have run.
-    let line = "Get-CsTenant; Start-Sleep 60";
-    let (code, out, err) =
-        run(&world, &["exec", "--all", "--json", "--parallel", "4", "--fail-fast", "--", line]).await;
-    assert_eq!(code, 3);
-    assert_eq!(err, "4 profiles: 0 succeeded, 1 failed (t1: 3), 3 stopped\n");
-    let results: Vec<Value> = serde_json::from_str(&out).unwrap();
-    assert!(results[1..].iter().all(|one| one["exit_code"] == 130), "{results:?}");
     empty(&server).await;
 }
 
