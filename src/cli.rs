@@ -169,6 +169,9 @@ pub enum Command {
         /// Stop all agents of this user
         #[arg(long)]
         all: bool,
+        /// Forget sessions that cannot be removed: the server ends them only at their idle timeout
+        #[arg(long)]
+        forget: bool,
     },
     /// Try lyncsh against a built-in simulated endpoint
     #[cfg(feature = "demo")]
