@@ -246,6 +246,30 @@ async fn input_is_sent_while_output_is_read() {
     empty(&server).await;
 }
 
+/// The requests of lyncsh itself, and pipelines that its clients have closed, are not errors.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_errors_of_a_session_are_those_of_its_commands() {
+    let more = "keep = \"10m\"";
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, more).await;
+    assert_eq!(run(&world, &["attach", "work", "--socket"]).await.0, 0);
+    for (line, code, errors) in [
+        ("Get-CsTenant", 0, 0),
+        ("Get-CsTenant | Select-Object DisplayName", 0, 0),
+        ("Get-CsOnlineUser none", 1, 1),
+        ("Get-CsTenat", 1, 2),
+        ("Get-CsTenat | Select-Object DisplayName", 1, 3),
+        ("Get-CsTenant", 0, 3),
+    ] {
+        let (ended, _, err) = run(&world, &["exec", "work", "--", line]).await;
+        assert_eq!(ended, code, "{line}: {err}");
+        let (_, out, _) = run(&world, &["status", "--json"]).await;
+        let status: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(status["agents"][0]["traffic"]["errors"], errors, "{line}: {err}");
+    }
+    run(&world, &["stop", "work"]).await;
+    empty(&server).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_profiles_give_one_document_and_the_highest_exit_code() {
     let faults = vec![

@@ -75,10 +75,16 @@ impl Core {
     fn pipeline_message(&mut self, message: Message) {
         let id = message.pipeline;
         let Some(pipeline) = self.scheduler.pipeline(id) else { return };
-        if message.kind == MessageType::ErrorRecord && !pipeline.background {
+        let is_state = message.kind == MessageType::PipelineState;
+        let state = if is_state { rewrite::number_property(&message.body, "PipelineState") } else { None };
+        let is = |wanted: PipelineState| state == Some(wanted as i64);
+        let is_final =
+            [PipelineState::Stopped, PipelineState::Completed, PipelineState::Failed].map(is).contains(&true);
+        // The error that ends a pipeline is in its state.
+        let is_error = message.kind == MessageType::ErrorRecord || is(PipelineState::Failed);
+        if is_error && !pipeline.internal {
             self.counters.errors += 1;
         }
-        let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
         if let (Some(prompt), Some(client), true) = (answer, pipeline.client, lacks_command(&message.body)) {
             let prompt = Value::from(prompt.as_str());
@@ -184,15 +190,6 @@ impl Core {
             }
         }
     }
-}
-
-fn is_final(pipeline_state: &str) -> bool {
-    let is = |state: PipelineState| state as i64;
-    rewrite::number_property(pipeline_state, "PipelineState").is_some_and(|state| {
-        state == is(PipelineState::Stopped)
-            || state == is(PipelineState::Completed)
-            || state == is(PipelineState::Failed)
-    })
 }
 
 /// Returns whether a pipeline failed because its command does not exist.

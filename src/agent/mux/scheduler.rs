@@ -82,6 +82,8 @@ pub struct ScheduledPipeline<A> {
     nested: bool,
     /// Whether the pipeline gives way to every other.
     pub background: bool,
+    /// Whether the pipeline is lyncsh's or PowerShell's own, and its errors are not those of a user.
+    pub internal: bool,
     /// Whether the pipeline requests the prompt, as PowerShell does in an entered session.
     pub asks_prompt: bool,
     stop: Stop,
@@ -239,6 +241,7 @@ impl<A> Scheduler<A> {
         let phase = Phase::Queued { since: now, messages, notice: None };
         let pipeline = ScheduledPipeline {
             client: Some(client),
+            internal: start.internal || start.background || start.command == "prompt",
             asks_prompt: start.command == "prompt",
             command: start.command,
             nested: start.nested,

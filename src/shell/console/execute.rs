@@ -344,7 +344,7 @@ impl Executor {
                 Err(ended) => return Some(ended),
             };
             let asked = tokio::select! {
-                asked = link.catalogue.find(&session, &name) => asked,
+                asked = link.catalogue.find(&session, &name, true) => asked,
                 () = self.interrupts.next() => return Some(Ended::Interrupted),
             };
             if let Ok(Some(record)) = asked {

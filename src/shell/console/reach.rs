@@ -135,7 +135,7 @@ impl Executor {
             // Running the line reports the missing session.
             let Some(session) = link.connection.current() else { return Ok(true) };
             let found = tokio::select! {
-                found = link.catalogue.find(&session, name) => found,
+                found = link.catalogue.find(&session, name, false) => found,
                 () = self.interrupts.next() => return Err(Ended::Interrupted),
             };
             if !matches!(found, Ok(Some(_))) {

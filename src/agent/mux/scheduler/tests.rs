@@ -137,7 +137,13 @@ impl Simulation {
                 if !nested && !background {
                     self.waiting.push_back(id);
                 }
-                let start = Start { body: String::new(), command: "Get-It".into(), nested, background };
+                let start = Start {
+                    body: String::new(),
+                    command: "Get-It".into(),
+                    nested,
+                    background,
+                    internal: false,
+                };
                 self.scheduler.create(client, start, Stream::Default, message, 0, self.now)
             }
             Step::Input(number) => match self.id(number) {
