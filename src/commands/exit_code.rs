@@ -30,8 +30,8 @@ pub fn exit_code(report: &miette::Report) -> Exit {
         Exit::Usage
     } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
         Exit::NotConnected
-    } else if report.is::<Lost>() {
-        Exit::Lost
+    } else if let Some(lost) = report.downcast_ref::<Lost>() {
+        lost.exit()
     } else if let Some(late) = report.downcast_ref::<session::TimedOut>() {
         if late.has_begun { Exit::Lost } else { Exit::NotConnected }
     } else {

@@ -131,3 +131,42 @@ async fn ctrl_c_and_the_time_limit_stop_connecting() {
     agents_gone(&world).await;
     empty(&server).await;
 }
+
+/// The agent notices the end of the server only when it has tried to reach it for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_not_sent_was_not_run() {
+    for (line, wanted, code) in [
+        ("Get-CsTenant", "session lost; the command was not run", 3),
+        ("Get-CsTenant; Get-CsTenant", "session lost; nothing was run", 3),
+        ("'here'; Get-CsTenant", "session lost; the remaining commands were not run", 4),
+    ] {
+        let mut world = World::simulated(&[], "keep = \"10m\"");
+        world.attach();
+        world.stop_endpoint();
+        let program = world.program(&["exec", "work", "--json", "--", line]);
+        let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+        let err = ran.text();
+        assert_eq!(ran.code, Some(code), "{line}: {err}");
+        assert!(err.contains(wanted) && err.contains("cannot reach"), "{line}: {err}");
+        assert!(err.contains("; the command was not run") && !err.contains("may have run"), "{line}: {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_session_is_lost_may_have_run() {
+    for (line, wanted) in [
+        ("Wait-Cs 600", "session lost; the command may have run"),
+        (
+            "Wait-Cs 600; Get-CsTenant",
+            "session lost; the last command may have run, the commands after it were not run",
+        ),
+    ] {
+        let mut world = World::simulated(&[], "");
+        let child = world.program(&["exec", "work", "--json", "--", line]).start();
+        world.wait(PATIENCE, "a running command", |world| world.running() > 0);
+        world.stop_endpoint();
+        let ran = tokio::task::spawn_blocking(move || child.ran()).await.unwrap();
+        let err = ran.text();
+        assert!(ran.code == Some(4) && err.contains(wanted), "{line}: {:?} {err}", ran.code);
+    }
+}

@@ -34,9 +34,16 @@ impl Core {
                 self.act(actions);
             }
             ConnectionEvent::PipelineClosed(id) => {
-                self.pipeline_lost(id, "the endpoint closed the command before reporting its final state");
+                self.pipeline_lost(
+                    id,
+                    "the endpoint closed the command before reporting its final state",
+                    true,
+                );
             }
-            ConnectionEvent::PipelineFailed(id, error) => self.pipeline_lost(id, &error.to_string()),
+            ConnectionEvent::PipelineFailed(id, error) => {
+                self.pipeline_lost(id, &error.to_string(), error.may_have_run());
+            }
+            ConnectionEvent::Unsent(pipelines) => self.unsent = pipelines,
             // The server's fault text fills the screen.
             ConnectionEvent::Broken(Error::Fault(fault)) if fault.is_gone() => {
                 self.broken("the shell no longer exists on the server");
@@ -107,11 +114,21 @@ impl Core {
         self.act(actions);
     }
 
-    fn pipeline_lost(&mut self, id: Uuid, reason: &str) {
-        self.counters.errors += 1;
+    fn pipeline_lost(&mut self, id: Uuid, reason: &str, may_have_run: bool) {
+        // The endpoint also reports the end of a pipeline that its client has closed.
+        let is_lost = self
+            .scheduler
+            .pipeline(id)
+            .is_some_and(|pipeline| pipeline.client.is_some() && !pipeline.is_ended() && !pipeline.internal);
+        self.counters.errors += u64::from(is_lost);
         // PowerShell writes the reason to the terminal unfiltered.
-        let reason = clean(reason, Colour::Drop);
-        let actions = self.scheduler.lost(id, reason.as_str(), Instant::now());
+        let reason = clean(reason, Colour::Drop).into_string();
+        let failure = if may_have_run {
+            ErrorRecord::session_failed(reason)
+        } else {
+            ErrorRecord::not_run(format!("{reason}; the command was not run"))
+        };
+        let actions = self.scheduler.lost(id, failure, Instant::now());
         self.act(actions);
     }
 

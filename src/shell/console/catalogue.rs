@@ -15,7 +15,6 @@ use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::command_metadata::{self, CommandMetadata};
 use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
-use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
@@ -184,9 +183,7 @@ impl Catalogue {
             match event? {
                 PipelineEvent::Output(_) => offers = true,
                 PipelineEvent::State(PipelineState::Completed, _) => self.remember(name, offers),
-                PipelineEvent::State(PipelineState::Failed, Some(record))
-                    if record.fully_qualified_id == SESSION_FAILED =>
-                {
+                PipelineEvent::State(PipelineState::Failed, Some(record)) if record.is_of_session() => {
                     return Err(Error::Ended(record.message.clone()));
                 }
                 _ => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::execute::{Ended, Executor};
+use super::execute::{Ended, Executor, Loss};
 use super::links::Link;
 use super::script::{Refused, Script};
 use super::terminal::Tone;
@@ -61,7 +61,7 @@ impl Executor {
                 "cannot open a session for '{}': {}; the line was not run{advice}",
                 link.name, error.text
             ));
-            Ended::Lost
+            Ended::Lost(Loss::NotRun)
         })
     }
 
@@ -92,7 +92,7 @@ impl Executor {
                             "cannot look up {name} on '{}': {error}; the line was not run",
                             link.name
                         ));
-                        return Some(Ended::Lost);
+                        return Some(Ended::Lost(Loss::NotRun));
                     }
                 }
             }

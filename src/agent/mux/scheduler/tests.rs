@@ -214,7 +214,7 @@ impl Simulation {
             Step::Lost(number) => match self.running(number) {
                 Some(id) => {
                     self.seen.get_mut(&id).unwrap().over = true;
-                    self.scheduler.lost(id, "cut", self.now)
+                    self.scheduler.lost(id, ErrorRecord::session_failed("cut"), self.now)
                 }
                 None => return,
             },
@@ -361,7 +361,7 @@ proptest! {
     ) {
         let mut simulation = Simulation::new(1);
         steps.into_iter().for_each(|step| simulation.step(step));
-        let actions = simulation.scheduler.end("gone");
+        let actions = simulation.scheduler.end("gone", &[]);
         prop_assert!(actions.iter().all(|action| matches!(action, SchedulerAction::End { .. })), "{:?}", actions);
         simulation.act(actions);
         for seen in simulation.seen.values().filter(|seen| !seen.left) {
