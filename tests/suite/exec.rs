@@ -271,6 +271,44 @@ async fn the_errors_of_a_session_are_those_of_its_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_command_has_a_suggestion_with_and_without_an_agent() {
+    let (world, server) = online(Options::default(), "keep = \"10m\"").await;
+    for is_cold in [true, false] {
+        if !is_cold {
+            assert_eq!(run(&world, &["attach", "work", "--socket"]).await.0, 0);
+        }
+        for line in ["Get-CsTenat", "Get-CsTenat | Select-Object DisplayName"] {
+            let _ = std::fs::remove_dir_all(world.folders.cache.join("commands"));
+            let (code, _, err) = run(&world, &["exec", "work", "--", line]).await;
+            assert!(
+                code == 1 && err.contains("Did you mean Get-CsTenant?"),
+                "{is_cold} {line}: {code} {err}"
+            );
+        }
+    }
+    run(&world, &["stop", "work"]).await;
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_terminal_is_wrong_usage() {
+    let (world, server) = tenants(2, Options::default()).await;
+    let path = world.folders.profile("t1");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: String = text
+        .lines()
+        .filter(|line| !line.starts_with("credential"))
+        .map(|line| line.to_owned() + "\n")
+        .collect();
+    std::fs::write(path, lines + "credential = \"prompt\"\n").unwrap();
+    let (code, _, err) = run(&world, &["exec", "t1", "--", "Get-CsTenant"]).await;
+    assert!(code == 2 && err.contains("cannot prompt for a password: no terminal"), "{code} {err}");
+    let (code, _, err) = run(&world, &["exec", "--all", "--", "Get-CsTenant"]).await;
+    assert!(code == 2 && err.contains("t1: the profile asks for its password"), "{code} {err}");
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_profiles_give_one_document_and_the_highest_exit_code() {
     let faults = vec![
         ("tenant0002.example".to_owned(), TenantFault::Refused),

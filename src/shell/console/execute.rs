@@ -409,6 +409,7 @@ impl Executor {
                 let action = Action::preferred(&self.variables);
                 self.troubles.add(record.to_value(), action.shows());
                 if action.shows() {
+                    self.learn_similar(&record).await;
                     self.terminal.error(&self.explained(&record), Some(&record));
                 }
                 return Some(match action {

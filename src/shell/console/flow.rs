@@ -270,6 +270,11 @@ impl Executor {
                 }
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
+                    if let PipelineEvent::Error(record) | PipelineEvent::State(_, Some(record)) = &event
+                        && plan.error_action(record.command.as_deref()).shows()
+                    {
+                        self.learn_similar(record).await;
+                    }
                     match self.shown(event, plan, sink, diverted, &mut echoes) {
                         Ok(Ended::Succeeded) => {}
                         // Ignore further errors and stop the pipeline.

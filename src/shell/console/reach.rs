@@ -14,6 +14,10 @@ use crate::transport::session::Session;
 
 /// Delay before a notice that the session is being reopened.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
+/// Time limit for fetching the names for a suggestion.
+const NAMES_TIMEOUT: Duration = Duration::from_secs(4);
+/// PowerShell's error id of an unknown command.
+const UNKNOWN_COMMAND: &str = "CommandNotFoundException";
 
 /// Returns the name with the fewest different letters, if they are few. Names share their verb and prefix, so a
 /// measure that favours equal beginnings would accept unrelated ones.
@@ -145,10 +149,18 @@ impl Executor {
         Ok(false)
     }
 
+    /// Fetches the names of all commands unless they are known, if the error is about an unknown command.
+    pub(super) async fn learn_similar(&self, record: &ErrorRecord) {
+        if record.fully_qualified_id == UNKNOWN_COMMAND {
+            // Without the names, there is no suggestion.
+            let _ = tokio::time::timeout(NAMES_TIMEOUT, self.learn_names()).await;
+        }
+    }
+
     /// Returns the text of an error, with a similar command if the command is not known.
     pub(super) fn explained(&self, record: &ErrorRecord) -> String {
         let text = line::error::render(record);
-        if record.fully_qualified_id != "CommandNotFoundException" {
+        if record.fully_qualified_id != UNKNOWN_COMMAND {
             return text;
         }
         let quoted = record.message.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
