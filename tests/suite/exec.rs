@@ -246,6 +246,26 @@ async fn input_is_sent_while_output_is_read() {
     empty(&server).await;
 }
 
+/// Waiting for the acknowledgement of each object would take a request for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn input_objects_share_requests_in_order() {
+    let more = "keep = \"10m\"";
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, more).await;
+    assert_eq!(run(&world, &["attach", "work", "--socket"]).await.0, 0);
+    let numbers: Vec<u32> = (0..400).collect();
+    let input = serde_json::to_string(&numbers).unwrap();
+    let before = server.requests();
+    let line = ["exec", "work", "--jsonl", "--input", "json", "--", "Measure-CsInput"];
+    let out = fed(&world, &line, &input).await.good();
+    let mut wanted: String = numbers.iter().map(|number| format!("\"got {number}\"\n")).collect();
+    wanted.push_str("\"total 400\"\n");
+    assert_eq!(out, wanted);
+    let requests = server.requests() - before;
+    assert!(requests < 200, "{requests}");
+    run(&world, &["stop", "work"]).await;
+    empty(&server).await;
+}
+
 /// The requests of lyncsh itself, and pipelines that its clients have closed, are not errors.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_errors_of_a_session_are_those_of_its_commands() {

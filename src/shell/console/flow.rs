@@ -429,8 +429,6 @@ fn gathered_error(plan: &mut Plan, error: &LineError, common: &Common) -> Action
 
 /// Sends a pipeline's input and its end.
 async fn feed(sender: InputSender, input: Vec<Value>) -> Result<(), Error> {
-    for value in input {
-        sender.send(value).await?;
-    }
+    sender.send_all(input).await?;
     sender.end().await
 }
