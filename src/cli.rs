@@ -173,6 +173,9 @@ pub enum Command {
         /// Stop all agents of this user
         #[arg(long)]
         all: bool,
+        /// Forget sessions that cannot be removed: the server ends them only at their idle timeout
+        #[arg(long)]
+        forget: bool,
     },
     /// Try lyncsh against a built-in simulated endpoint
     #[cfg(feature = "demo")]
@@ -376,13 +379,16 @@ pub struct Add {
 #[derive(Args, Debug)]
 #[command(
     override_usage = "lyncsh exec [OPTIONS] PROFILE -- COMMAND\n       lyncsh exec [OPTIONS] PROFILE [SCRIPT [-- ARGUMENTS]]\n       lyncsh exec [OPTIONS] --all|--tag TAG|--profiles NAMES ...",
-    after_help = "COMMAND is one argument with a whole command line, or several arguments with one word or value each:\n  \
-                  lyncsh exec work -- 'Get-CsOnlineUser | Select-Object DisplayName, LineUri' --json\n  \
+    after_help = "COMMAND is a whole line in one argument, or one pipeline in several arguments, each of which is one \
+                  value:\n  \
+                  lyncsh exec work --json -- 'Get-CsOnlineUser | Select-Object DisplayName, LineUri'\n  \
                   lyncsh exec work --json -- Get-CsOnlineUser -Identity \"Ann O'Neil\" '|' Select-Object DisplayName\n\
-                  Without COMMAND and SCRIPT, the script is read from standard input."
+                  Options of lyncsh precede `--`.\n\
+                  Without COMMAND and SCRIPT, the script is read from standard input.\n\
+                  Exit codes: lyncsh help exit-codes"
 )]
 pub struct Exec {
-    /// The profile, then an optional script
+    /// The profile (not with --all, --tag or --profiles), and the path of a script (instead of COMMAND)
     #[arg(value_name = "PROFILE")]
     pub words: Vec<String>,
     #[command(flatten)]
@@ -390,7 +396,7 @@ pub struct Exec {
     /// Pass standard input to the command as objects, read in this format
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub input: Option<InputFormat>,
-    /// Print errors as text, or as one JSON object in each line
+    /// Format of the errors on standard error
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub errors: ErrorFormat,
     /// Run in all profiles
@@ -402,19 +408,19 @@ pub struct Exec {
     /// Run in these profiles, separated by commas
     #[arg(long, group = "selection", value_name = "NAMES", value_delimiter = ',')]
     pub profiles: Vec<String>,
-    /// Number of profiles at the same time
+    /// Run in at most N profiles at the same time
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallel: u16,
-    /// Print the results in the order of the profiles
+    /// Print the results in the order of the profiles, not as they come
     #[arg(long, requires = "selection")]
     pub ordered: bool,
-    /// Stop everything at the first failure
+    /// Stop all profiles at the first failure
     #[arg(long, requires = "selection")]
     pub fail_fast: bool,
     /// Time limit for each profile, such as 90s or 5m
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub timeout: Option<std::time::Duration>,
-    /// The command, or the script's arguments
+    /// The command; after a script, its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub line: Vec<String>,
 }
@@ -423,10 +429,10 @@ pub struct Exec {
 #[derive(Args, Clone, Copy, Debug)]
 #[group(multiple = false)]
 pub struct ExecFormat {
-    /// Print a JSON array of objects
+    /// Print all objects as one JSON array
     #[arg(long)]
     pub json: bool,
-    /// Print one JSON object in each line, as it arrives
+    /// Print each object as one line of JSON, as it arrives
     #[arg(long)]
     pub jsonl: bool,
     /// Print CSV

@@ -100,7 +100,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     // The diagnosis changes nothing.
     if !matches!(cli.command, Command::Doctor { .. }) {
-        let everything = matches!(cli.command, Command::Status(_));
+        let everything = matches!(cli.command, Command::Status(_) | Command::Stop { forget: true, .. });
         for line in agent::orphans::sweep(&folders, everything).await {
             crate::errln!("{line}");
         }
@@ -148,7 +148,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         Command::Status(options) => status::run(folders, options.json.json).await,
         Command::Watch { json } => watch::run(folders, json).await,
         Command::Doctor { profile, json } => doctor::run(folders, &profile.name, json.json).await,
-        Command::Stop { profiles, all } => stop::run(folders, &profiles, all).await,
+        Command::Stop { profiles, all, forget } => stop::run(folders, &profiles, all, forget).await,
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(&context, &demo).await,
         // Handled above.

@@ -25,7 +25,7 @@ pub const TABLE: [(Exit, &str); 7] = [
     (Exit::Success, "success"),
     (Exit::Failed, "a command wrote an error (in any line, not only the last), or `exit` after one"),
     (Exit::Usage, "wrong usage, a mistake in a profile, or a refused script: nothing was run"),
-    (Exit::NotConnected, "could not connect"),
+    (Exit::NotConnected, "could not connect, or the session was lost before the first command ran"),
     (Exit::Lost, "the session was lost while a script ran: the last command may have run"),
     (Exit::Interrupted, "interrupted (Ctrl-C)"),
     (Exit::Unread, "the program that read the output has ended"),

@@ -174,7 +174,7 @@ pub struct Traffic {
     pub received: u64,
     /// Bytes of PSRP messages to the endpoint.
     pub sent: u64,
-    /// Error records of the shells' pipelines, and pipelines that ended without a final state.
+    /// Errors of the users' pipelines, and those that ended without a final state.
     pub errors: u64,
 }
 

@@ -174,6 +174,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Deletes the entries of a profile's orphaned sessions, and returns them: the sessions are not removed.
+    pub fn give_up(&self, profile: &str) -> Vec<Entry> {
+        let orphans = self.orphans().into_iter().filter(|kept| kept.entry.profile == profile);
+        let given_up = orphans.map(|kept| {
+            let entry = kept.entry.clone();
+            kept.removed();
+            entry
+        });
+        given_up.collect()
+    }
+
     /// Returns whether an orphaned session of this profile may still exist.
     pub fn has_orphan(&self, profile: &str) -> bool {
         self.orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_over())

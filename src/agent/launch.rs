@@ -54,6 +54,8 @@ pub struct Launch {
     pub folders: Folders,
     pub access: EndpointResolver,
     pub verbosity: u8,
+    /// Set when this process has started an agent, which waits for its first client.
+    pub has_started: Arc<AtomicBool>,
 }
 
 /// Error of starting or finding an agent.
@@ -214,6 +216,7 @@ impl Launch {
         command.arg("agent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = platform::spawn_detached(command).map_err(LaunchError::Start)?;
+        self.has_started.store(true, Ordering::Relaxed);
         let (input, output) = (child.stdin.take(), child.stdout.take());
         // Reaps the process, so that it does not become a zombie while this process runs.
         tokio::spawn(async move { child.wait().await });
@@ -294,27 +297,32 @@ impl Agent {
     /// session. Returns the reason why the session may still exist.
     pub async fn release(mut self, limit: Duration) -> Option<String> {
         self.ask(ControlRequest::Release).await;
-        let events = &mut self.events;
-        let ended = async {
-            while let Some(event) = events.recv().await {
-                match event {
-                    AgentEvent::Event(ControlEvent::Removed { left, .. }) | AgentEvent::Died { left } => {
-                        return left;
+        let (events, guarded) = (&mut self.events, &mut self.guarded);
+        let end = {
+            let ended = async {
+                while let Some(event) = events.recv().await {
+                    match event {
+                        AgentEvent::Event(ControlEvent::Removed { left, .. }) | AgentEvent::Died { left } => {
+                            return left;
+                        }
+                        AgentEvent::Event(ControlEvent::Guarded(session)) => *guarded = Some(session),
+                        AgentEvent::Event(_) => {}
                     }
-                    AgentEvent::Event(_) => {}
                 }
+                None
+            };
+            let mut ended = pin!(ended);
+            let mut end = tokio::time::timeout(limit, &mut ended).await;
+            if end.is_err() && self.removing.load(Ordering::Relaxed) {
+                // No other process removes the session.
+                end = tokio::time::timeout(REMOVAL_TIMEOUT, ended).await;
             }
-            None
+            end
         };
-        let mut ended = pin!(ended);
-        let mut end = tokio::time::timeout(limit, &mut ended).await;
-        if end.is_err() && self.removing.load(Ordering::Relaxed) {
-            // No other process removes the session.
-            end = tokio::time::timeout(REMOVAL_TIMEOUT, ended).await;
-        }
         match end {
             Ok(left) => left,
-            Err(_) => Some("the endpoint has not confirmed its removal yet".to_owned()),
+            // Without a request for a session, there is nothing to remove.
+            Err(_) => self.guarded.map(|_| "the endpoint has not confirmed its removal yet".to_owned()),
         }
     }
 }

@@ -88,11 +88,7 @@ impl Orphan {
         let Self { guard, profile, opened } = self;
         match guard.remove().await {
             Ok(()) => format!("removed an orphaned session of '{profile}', opened {opened}"),
-            Err(error) => {
-                format!(
-                    "an orphaned session of '{profile}', opened {opened}, may still be on the server: {error}"
-                )
-            }
+            Err(error) => not_removed(&profile, &opened, &error.to_string()),
         }
     }
 }
@@ -138,11 +134,19 @@ fn leave(kept: JournalEntry, reason: &str) -> String {
 }
 
 fn line(kept: &JournalEntry, reason: &str) -> String {
+    not_removed(&kept.entry.profile, &age(kept), reason)
+}
+
+fn not_removed(profile: &str, opened: &str, reason: &str) -> String {
+    let advice = advice(profile);
     format!(
-        "an orphaned session of '{}', opened {}, may still be on the server: {reason}",
-        kept.entry.profile,
-        age(kept)
+        "an orphaned session of '{profile}', opened {opened}, may still be on the server: {reason}\n  {advice}"
     )
+}
+
+/// Returns the instruction for an orphaned session that cannot be removed, because its server is gone.
+pub fn advice(profile: &str) -> String {
+    format!("if its server is gone, run `lyncsh stop {profile} --forget`")
 }
 
 fn age(kept: &JournalEntry) -> String {

@@ -40,7 +40,7 @@ const OF_COMMANDS: &[(&str, &[&str])] = &[
     ("shortcut", &["work", "work --menu"]),
     ("show", &["work", "work --json"]),
     ("status", &["", "--format '{name} {shells}'"]),
-    ("stop", &["work", "--all"]),
+    ("stop", &["work", "--all", "work --forget"]),
     ("watch", &["", "--json"]),
 ];
 

@@ -23,9 +23,9 @@ use crate::screen;
 use crate::shell::status_line;
 use crate::step::Step;
 
-/// Maximum wait for the confirmation that a session is removed, after the user gave up. The agent continues
+/// Maximum wait for the confirmation that a session is removed, after connecting was stopped. The agent continues
 /// the removal in any case.
-pub const GIVE_UP_TIMEOUT: Duration = Duration::from_millis(500);
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of agents that end while connecting.
 const ATTEMPTS: usize = 3;
 /// Delay before progress is drawn: attaching to a running agent is faster.
@@ -197,12 +197,27 @@ pub async fn connect_until(
         folders: context.folders.clone(),
         access: EndpointResolver::new(&context.folders, profile, secret),
         verbosity: context.verbosity,
+        has_started: Arc::default(),
     };
+    let name = launch.access.profile.name.clone();
+    let has_started = launch.has_started.clone();
     let mut ended = 0;
     loop {
-        let agent = tokio::select! {
-            agent = starting(&mut launch, &among) => agent,
-            ending = &mut over => return Err(ConnectError::Ended(ending)),
+        let agent = {
+            let mut starting = std::pin::pin!(starting(&mut launch, &among));
+            tokio::select! {
+                agent = &mut starting => agent,
+                ending = &mut over => {
+                    // Without a client, a started agent would connect, and keep the session until its client is
+                    // overdue.
+                    if has_started.load(Ordering::Relaxed)
+                        && let Ok(Ok(agent)) = tokio::time::timeout(GIVE_UP_TIMEOUT, starting).await
+                    {
+                        give_up(&name, agent).await;
+                    }
+                    return Err(ConnectError::Ended(ending));
+                }
+            }
         };
         let failure = match agent {
             Ok(mut agent) => {
@@ -214,7 +229,7 @@ pub async fn connect_until(
                     opened = opened(&mut agent, &mut launch, &mut drawn, among.proxy.is_some()) => opened,
                     ending = &mut over => {
                         drawn.clear();
-                        agent.release(GIVE_UP_TIMEOUT).await;
+                        give_up(&name, agent).await;
                         return Err(ConnectError::Ended(ending));
                     }
                 };
@@ -257,6 +272,13 @@ pub async fn connect_until(
         launch.access.enter(secret);
         // The old agent reports only about the previous password.
         launch.wait_ended().await;
+    }
+}
+
+/// Releases the agent of a connection that was stopped, and reports a session that may still exist.
+pub async fn give_up(name: &str, agent: Agent) {
+    if let Some(left) = agent.release(GIVE_UP_TIMEOUT).await {
+        drawing().suspend(|| crate::errln!("the session of '{name}' may still be on the server: {left}"));
     }
 }
 

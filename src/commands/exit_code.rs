@@ -5,6 +5,8 @@ use super::session;
 use super::shell;
 use super::usage::{Meant, Usage};
 use crate::agent::control::Failure;
+use crate::agent::launch::LaunchError;
+use crate::credential::CredentialError;
 use crate::exit::Exit;
 use crate::profile::{SelectionError, StoreError};
 use crate::shell::console::Lost;
@@ -14,6 +16,9 @@ use crate::shell::pwsh::find::FindError;
 /// Returns the exit code for an error.
 pub fn exit_code(report: &miette::Report) -> Exit {
     match report.downcast_ref::<ConnectError>() {
+        Some(ConnectError::Launch(LaunchError::Credential(CredentialError::NoTerminal))) => {
+            return Exit::Usage;
+        }
         Some(ConnectError::Ended(ending)) => return Exit::Given(ending.exit_code()),
         Some(ConnectError::Service { .. }) => return Exit::Usage,
         Some(_) => return Exit::NotConnected,
@@ -25,13 +30,14 @@ pub fn exit_code(report: &miette::Report) -> Exit {
         || report.is::<FindError>()
         || report.is::<ArgumentError>()
         || report.is::<SelectionError>()
-        || report.is::<shell::Superfluous>();
+        || report.is::<shell::Superfluous>()
+        || matches!(report.downcast_ref(), Some(CredentialError::NoTerminal));
     if is_usage {
         Exit::Usage
     } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
         Exit::NotConnected
-    } else if report.is::<Lost>() {
-        Exit::Lost
+    } else if let Some(lost) = report.downcast_ref::<Lost>() {
+        lost.exit()
     } else if let Some(late) = report.downcast_ref::<session::TimedOut>() {
         if late.has_begun { Exit::Lost } else { Exit::NotConnected }
     } else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::connect::{Among, Context, connect_until};
+use super::connect::{Among, ConnectError, Context, connect_until, give_up};
 use super::entries::Entries;
 use super::voice::{ReportEffect, SessionReporter, no_session};
 use crate::agent::control::{ControlRequest, Failure};
@@ -64,7 +64,7 @@ pub struct ConnectionOptions {
 }
 
 impl Keeper {
-    /// Opens the first session on an agent.
+    /// Opens the first session on an agent, until `over` completes.
     ///
     /// # Errors
     /// The reason why there is no session; the agent is released.
@@ -72,13 +72,21 @@ impl Keeper {
         options: ConnectionOptions,
         profile: Profile,
         mut agent: Agent,
-    ) -> Result<Self, Failure> {
+        over: impl Future<Output = Ending>,
+    ) -> Result<Self, ConnectError> {
         let ConnectionOptions { context, secret, host, losses, several } = options;
         if losses == Losses::Mend {
             agent.ask(ControlRequest::Persist).await;
         }
         let mut reporter = SessionReporter::new(&profile.name, losses, several);
-        match agent.session(host.clone(), profile.limits).await {
+        let opened = tokio::select! {
+            opened = agent.session(host.clone(), profile.limits) => opened,
+            ending = over => {
+                give_up(&profile.name, agent).await;
+                return Err(ConnectError::Ended(ending));
+            }
+        };
+        match opened {
             Ok(session) => Ok(Self {
                 context,
                 profile,
@@ -98,7 +106,8 @@ impl Keeper {
                     }
                 };
                 let ended = tokio::time::timeout(CLOSE_TIMEOUT, ended).await.ok();
-                Err(ended.unwrap_or_else(|| Failure { text: error.to_string(), advice: error.advice() }))
+                let failed = || Failure { text: error.to_string(), advice: error.advice() };
+                Err(ended.unwrap_or_else(failed).into())
             }
         }
     }

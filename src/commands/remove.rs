@@ -7,7 +7,7 @@ use super::{last_used, names, shortcut, unverified};
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
-use crate::agent::process;
+use crate::agent::{orphans, process};
 use crate::credential;
 use crate::credential::oauth::TokenError;
 use crate::desktop::startup;
@@ -95,7 +95,7 @@ async fn discard(context: &Context, name: &str, profile: Option<&Profile>) -> mi
 async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
     let left = |reason: &str| {
         Err(miette::miette!(
-            help = "remove the profile when the endpoint is reachable, or delete its file",
+            help = format!("remove the profile when the endpoint is reachable; {}", orphans::advice(name)),
             "the session of '{name}' may still be on the server: {reason}"
         ))
     };

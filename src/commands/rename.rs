@@ -11,7 +11,7 @@ use super::usage::usage;
 use super::{last_used, names, remove, shortcut, unverified};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
-use crate::agent::process;
+use crate::agent::{orphans, process};
 use crate::credential;
 use crate::discovery::LastDiscovery;
 use crate::exports::Exports;
@@ -96,7 +96,7 @@ async fn unused(folders: &Folders, name: &str) -> miette::Result<File> {
     }
     if journal.has_orphan(name) {
         return Err(usage!(
-            help = "rename the profile when the endpoint is reachable",
+            help = format!("rename the profile when the endpoint is reachable; {}", orphans::advice(name)),
             "cannot rename '{name}': its last session may still be on the server"
         ));
     }

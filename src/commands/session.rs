@@ -38,6 +38,11 @@ pub struct TimedOut {
     pub has_begun: bool,
 }
 
+/// The command was stopped before it began: another profile failed, or the output was closed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("stopped while connecting; the command was not run")]
+pub struct StoppedEarly;
+
 /// A reason to end a shell.
 pub enum Over {
     Signal(Ending),
@@ -81,11 +86,12 @@ impl Endings {
 }
 
 impl Over {
-    /// Returns the exit code, or the error of a time limit.
+    /// Returns the exit code, or the error of a time limit or of a command that has not begun.
     pub fn result(self, has_begun: bool) -> miette::Result<u8> {
         match self {
             Self::Signal(ending) => Ok(ending.exit_code()),
-            Self::Stopped => Ok(Exit::Interrupted.code()),
+            Self::Stopped if has_begun => Ok(Exit::Interrupted.code()),
+            Self::Stopped => Err(StoppedEarly.into()),
             Self::TimedOut => Err(TimedOut { has_begun }.into()),
         }
     }
@@ -118,14 +124,14 @@ pub async fn run_until(
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<u8> {
     let given_up = CancellationToken::new();
+    let over = async || {
+        given_up.cancelled().await;
+        Ending::Terminate
+    };
     let (results, mut ending) = {
         let all = connections.profiles.iter().zip(among);
         let connecting = join_all(all.map(|(profile, among)| {
-            let over = async {
-                given_up.cancelled().await;
-                Ending::Terminate
-            };
-            connect_until(context, profile.clone(), secret.clone(), among, || {}, over)
+            connect_until(context, profile.clone(), secret.clone(), among, || {}, over())
         }));
         let mut connecting = std::pin::pin!(connecting);
         tokio::select! {
@@ -140,21 +146,24 @@ pub async fn run_until(
     let options = ConnectionOptions { context: context.clone(), secret, host, losses, several };
     let (mut keepers, mut failures) = (Vec::new(), Vec::new());
     let opening = connections.profiles.iter().zip(results).map(|(profile, result)| {
-        let (options, name) = (options.clone(), profile.name.clone());
+        let (options, name, over) = (options.clone(), profile.name.clone(), over());
         async move {
             let opened = match result {
-                Ok(agent) => Keeper::open(options, profile.clone(), agent).await.map_err(Into::into),
+                Ok(agent) => Keeper::open(options, profile.clone(), agent, over).await,
                 Err(error) => Err(error),
             };
             (name, opened)
         }
     });
-    let opened = tokio::select! {
-        opened = join_all(opening) => opened,
-        // A dropped connection releases its agent.
-        over = endings.next(false), if ending.is_none() => {
-            ending = Some(over);
-            Vec::new()
+    let opened = {
+        let mut opening = std::pin::pin!(join_all(opening));
+        tokio::select! {
+            opened = &mut opening => opened,
+            over = endings.next(false), if ending.is_none() => {
+                ending = Some(over);
+                given_up.cancel();
+                opening.await
+            }
         }
     };
     for (name, opened) in opened {

@@ -13,6 +13,7 @@ use super::slots::listed;
 use crate::agent::control::{Attached, Status};
 use crate::agent::control_client;
 use crate::agent::journal::{Entry, Journal};
+use crate::agent::orphans;
 use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
 use crate::profile;
@@ -146,11 +147,13 @@ fn text(folders: &Folders, report: &Report) -> String {
             writeln!(
                 text,
                 "{profile}: orphaned session on {endpoint}; the password for its removal was refused. \
-                 The session will be removed when the password is correct{}",
-                stores(folders, profile)
+                 The session will be removed when the password is correct{}; {}",
+                stores(folders, profile),
+                orphans::advice(profile)
             )
         } else {
-            writeln!(text, "{profile}: orphaned session on {endpoint}, not removed yet")
+            let advice = orphans::advice(profile);
+            writeln!(text, "{profile}: orphaned session on {endpoint}, not removed yet; {advice}")
         };
     }
     text

@@ -1,5 +1,7 @@
-//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions immediately, even with attached shells.
+//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions immediately, even with attached shells. `--forget` gives
+//! up sessions that cannot be removed.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use crate::agent::control_client::{self, Stopped};
@@ -8,13 +10,23 @@ use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
 use crate::profile;
 
-/// Stops the agents of `names`, or all agents.
-pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Result<ExitCode> {
-    let names = if all { AgentPaths::known(folders) } else { named(folders, names) };
+/// Stops the agents of `names`, or all agents. `forget`: deletes orphaned sessions from the journal.
+pub async fn run(folders: &Folders, names: &[String], all: bool, forget: bool) -> miette::Result<ExitCode> {
+    let journal = Journal::of(folders);
+    let names = if all {
+        let orphaned = journal.left().into_iter().filter(|_| forget).map(|entry| entry.profile);
+        let all: BTreeSet<String> = AgentPaths::known(folders).into_iter().chain(orphaned).collect();
+        all.into_iter().collect()
+    } else {
+        named(folders, names)
+    };
     let mut code = ExitCode::SUCCESS;
     for name in names {
-        match control_client::stop(folders, &name).await {
+        let stopped = control_client::stop(folders, &name).await;
+        let forgotten = if forget && stopped.is_ok() { journal.give_up(&name) } else { Vec::new() };
+        match stopped {
             Ok(stopped @ Stopped::Removed) => crate::outln!("{}", described(&name, &stopped)),
+            Ok(_) if !forgotten.is_empty() => {}
             Ok(Stopped::NotRunning) if all => {}
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {
                 crate::outln!("'{name}': the session is standalone; it is removed when its shell exits");
@@ -33,6 +45,13 @@ pub async fn run(folders: &Folders, names: &[String], all: bool) -> miette::Resu
                 crate::errln!("{}", failed(&name, &error));
                 code = ExitCode::FAILURE;
             }
+        }
+        for entry in forgotten {
+            let endpoint = &entry.session.endpoint;
+            crate::outln!(
+                "'{name}': the session on {endpoint} is forgotten. If it still exists, the server ends it at its idle \
+                 timeout."
+            );
         }
     }
     Ok(code)

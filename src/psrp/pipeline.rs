@@ -21,10 +21,15 @@ pub struct Pipeline {
     /// Whether lyncsh's agent runs the pipeline only while no other pipeline needs the runspace, and stops it
     /// for one. The agent does not forward this mark ([`BACKGROUND`]).
     pub background: bool,
+    /// Whether lyncsh runs the pipeline for itself: its errors are not those of a user. The agent does not forward this
+    /// mark ([`INTERNAL`]).
+    pub internal: bool,
 }
 
-/// The property of CREATE_PIPELINE that marks a pipeline as [`Pipeline::background`]; not part of MS-PSRP.
+/// The properties of CREATE_PIPELINE that mark a pipeline as [`Pipeline::background`] and [`Pipeline::internal`]; not
+/// part of MS-PSRP.
 pub const BACKGROUND: &str = "LyncshBackground";
+pub const INTERNAL: &str = "LyncshInternal";
 
 /// One command of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,7 +83,14 @@ impl Pipeline {
             add_to_history: false,
             is_nested: false,
             background: false,
+            internal: false,
         }
+    }
+
+    /// Returns the same pipeline marked as lyncsh's own.
+    #[must_use]
+    pub fn into_internal(self) -> Self {
+        Self { internal: true, ..self }
     }
 
     /// Returns the same pipeline marked as background.
@@ -118,8 +130,9 @@ impl Pipeline {
             ("HostInfo", self.host.as_ref().map_or_else(HostInfo::of_the_pool, HostInfo::to_value)),
             ("IsNested", self.is_nested.into()),
         ];
-        let mark = self.background.then(|| (BACKGROUND, true.into()));
-        Value::with_properties(properties.into_iter().chain(mark))
+        let marks = [(self.background, BACKGROUND), (self.internal, INTERNAL)];
+        let marks = marks.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| (name, true.into()));
+        Value::with_properties(properties.into_iter().chain(marks))
     }
 
     /// Returns whether errors go to the host and not to the error stream, as in PowerShell for lines that the
@@ -151,6 +164,7 @@ impl Pipeline {
             add_to_history: flag("AddToHistory").unwrap_or_default(),
             is_nested: flag("IsNested").unwrap_or_default(),
             background: flag(BACKGROUND).unwrap_or_default(),
+            internal: flag(INTERNAL).unwrap_or_default(),
         })
     }
 }

@@ -2,8 +2,6 @@
 
 mod error;
 
-pub use error::SESSION_FAILED;
-
 use super::Missing;
 use super::clixml::{Object, Value, type_names};
 use super::message::MessageType;

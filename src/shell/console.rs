@@ -32,6 +32,7 @@ use std::time::Duration;
 use catalogue::Catalogue;
 use editor::{EditorInput, Reader};
 use exec::ExecOutput;
+pub use execute::Lost;
 use execute::{Ended, Executor};
 use facts::Facts;
 use links::{Link, Links};
@@ -305,18 +306,13 @@ async fn run_interactive(
                 | Ended::Silenced
                 | Ended::Stopped
                 | Ended::Interrupted
-                | Ended::Lost => {}
+                | Ended::Lost(_) => {}
             },
             EditorInput::Dropped | EditorInput::Woken => {}
             EditorInput::Leave => return Ok(0),
         }
     }
 }
-
-/// Loss of the session while a script ran.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("session lost; the last command may have run, the commands after it were not run")]
-pub struct Lost;
 
 /// Returns the program's exit code after a script.
 fn exit_code(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
@@ -326,7 +322,7 @@ fn exit_code(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::
         Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
     }
     match ended {
-        Ended::Lost => Err(Lost.into()),
+        Ended::Lost(loss) => Err(executor.lost_session(loss).into()),
         ended => Ok(executor.exit(ended).code()),
     }
 }

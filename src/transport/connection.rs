@@ -32,8 +32,11 @@ pub enum ConnectionEvent {
     Message(Message),
     StopAcknowledged(Uuid),
     PipelineClosed(Uuid),
-    /// A pipeline could not be started, or ended without a final state; other pipelines are not affected.
+    /// A pipeline could not be started, or ended without a final state; other pipelines are not affected. It may have
+    /// run if the error is [`Error::Unsettled`].
     PipelineFailed(Uuid, Error),
+    /// These pipelines were not sent and will not be: [`ConnectionEvent::Broken`] follows.
+    Unsent(Vec<Uuid>),
     /// The server or the connection is permanently lost. The last event.
     Broken(Error),
     /// Closed on request. The last event.

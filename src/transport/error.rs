@@ -170,6 +170,11 @@ impl Error {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
+    /// Returns whether the command with this error may have run.
+    pub fn may_have_run(&self) -> bool {
+        matches!(self, Self::Unsettled(_))
+    }
+
     /// Returns whether the password or token was refused: sending it again counts towards a lockout.
     pub fn is_refused_credential(&self) -> bool {
         match self {

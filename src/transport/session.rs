@@ -26,6 +26,10 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use driver::{DriverCommand, QueuedEvent};
 
+/// Maximum number of input objects that the peer has not acknowledged. Objects that wait for an acknowledgement are
+/// sent together after it.
+const INPUT_WINDOW: usize = 64;
+
 /// An open runspace pool: a handle to the [`driver`]'s task. Clones share it; dropping the last one,
 /// including its [`Running`] pipelines, closes it.
 #[derive(Clone)]
@@ -177,22 +181,47 @@ impl InputSender {
     /// Sends one input object, and waits until the peer has it in order or the pipeline has ended;
     /// [`Running::next`] returns the result.
     pub async fn send(&self, value: Value) -> Result<(), Error> {
-        self.input(Some(value)).await
+        arrival(self.queue(Some(value))?).await;
+        Ok(())
+    }
+
+    /// Sends input objects in order, at most [`INPUT_WINDOW`] ahead of the peer, and waits as [`InputSender::send`]
+    /// does.
+    pub async fn send_all(&self, values: impl IntoIterator<Item = Value>) -> Result<(), Error> {
+        let mut sent = VecDeque::with_capacity(INPUT_WINDOW);
+        for value in values {
+            if sent.len() == INPUT_WINDOW
+                && let Some(first) = sent.pop_front()
+            {
+                arrival(first).await;
+            }
+            sent.push_back(self.queue(Some(value))?);
+        }
+        for one in sent {
+            arrival(one).await;
+        }
+        Ok(())
     }
 
     /// Ends the input.
     pub async fn end(&self) -> Result<(), Error> {
-        self.input(None).await
-    }
-
-    async fn input(&self, value: Option<Value>) -> Result<(), Error> {
-        let (ordered, done) = oneshot::channel();
-        let input = DriverCommand::Input(self.id, value, ordered);
-        self.commands.send(input).map_err(|_| Error::Closed)?;
-        // Dropped without an answer if the pipeline ended first.
-        let _ = done.await;
+        arrival(self.queue(None)?).await;
         Ok(())
     }
+
+    /// Queues one input object, or the end of input.
+    fn queue(&self, value: Option<Value>) -> Result<oneshot::Receiver<()>, Error> {
+        let (ordered, arrives) = oneshot::channel();
+        let input = DriverCommand::Input(self.id, value, ordered);
+        self.commands.send(input).map_err(|_| Error::Closed)?;
+        Ok(arrives)
+    }
+}
+
+/// Waits until the peer has an input object.
+async fn arrival(arrives: oneshot::Receiver<()>) {
+    // Dropped without an answer if the pipeline ended first.
+    let _ = arrives.await;
 }
 
 impl Drop for Running {

@@ -7,6 +7,7 @@ mod connect;
 mod connections;
 mod creates;
 mod credential;
+mod departure;
 mod endpoint;
 pub mod envelope;
 pub mod fault;

@@ -25,6 +25,7 @@ mod doctor;
 mod edit;
 mod everyday;
 mod exec;
+mod exec_ends;
 mod files;
 #[path = "../front/mod.rs"]
 mod front;

@@ -111,6 +111,11 @@ fn a_table_with_a_bad_row_creates_nothing() {
     std::fs::write(table, "name,kind,user\na,lync-online,x@a.b\n").unwrap();
     let (code, _, err) = world.run(&["add", "--from", table]);
     assert!(code == 2 && err.contains("pass --keyring ENTRY") && !world.folders.profiles().exists(), "{err}");
+    let (code, _, err) = world.run(&["add", "--from", "missing.csv"]);
+    assert!(
+        code == 2 && err.contains("cannot read missing.csv") && err.contains("no profile was created"),
+        "{err}"
+    );
     let (code, _, err) = world.run(&["add"]);
     assert!(code == 2 && err.contains("no terminal") && err.contains("--kind"), "{err}");
 }

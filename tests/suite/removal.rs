@@ -15,6 +15,7 @@ use lyncsh::transport::wsman::fault::{Fault, FaultDialect};
 use uuid::Uuid;
 
 use crate::agent_world::{PATIENCE, World};
+use crate::program::one_line;
 use crate::wsman_client_faults::{actions, soap, soap_in};
 use crate::wsman_client_http::{Answer, Server, http};
 
@@ -172,6 +173,47 @@ async fn a_permanently_failing_delete_leaves_a_listed_entry() {
         assert!(lines.contains("may still be on the server"), "{how:?}: {lines}");
         assert!(left.is_listed(), "{how:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_removed_can_be_forgotten() {
+    let left = Left::on(&[Delete::Silent]).await;
+    left.guard().await.remove().await.unwrap_err();
+    let way_out = "if its server is gone, run `lyncsh stop work --forget`";
+    for (arguments, code) in [
+        (&["status"][..], 0),
+        (&["doctor", "work"], 3),
+        (&["rename", "work", "other"], 2),
+        (&["remove", "work", "--yes"], 1),
+    ] {
+        let (ended, out, err) = left.world.run(arguments);
+        let text = one_line(&(out + &err));
+        assert!(ended == code && text.contains(way_out), "{arguments:?}: {ended} {text}");
+    }
+    let lines = left.sweep().await;
+    assert!(lines.contains(way_out), "{lines}");
+    let (code, out, err) = left.world.run(&["stop", "work", "--forget"]);
+    let uri = &left.world.uri;
+    let wanted = format!(
+        "'work': the session on {uri} is forgotten. If it still exists, the server ends it at its idle timeout.\n"
+    );
+    assert_eq!((code, out), (0, wanted), "{err}");
+    assert!(!left.is_listed());
+    assert_eq!(left.files(), 0);
+    let (code, out, err) = left.world.run(&["stop", "work", "--forget"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "'work' has no session\n", ""));
+    let (code, _, err) = left.world.run(&["remove", "work", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_without_a_profile_can_be_forgotten() {
+    let left = Left::on(&[Delete::Silent]).await;
+    left.guard().await.remove().await.unwrap_err();
+    std::fs::remove_file(left.world.folders.profile("work")).unwrap();
+    let (code, out, err) = left.world.run(&["stop", "--all", "--forget"]);
+    assert!(code == 0 && out.contains("is forgotten"), "{out}{err}");
+    assert_eq!(left.files(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

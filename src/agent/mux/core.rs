@@ -40,6 +40,8 @@ pub struct Core {
     ended: bool,
     /// Requests that the connection has not accepted yet.
     outbox: VecDeque<ConnectionRequest>,
+    /// Pipelines that the connection, which is about to end, has not sent.
+    pub(super) unsent: Vec<Uuid>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) scheduler: Scheduler<Ack>,
     pub(super) key: KeyExchange<Ack>,
@@ -81,6 +83,7 @@ pub fn spawn(
         connection: remote.connection,
         ended: false,
         outbox: VecDeque::new(),
+        unsent: Vec::new(),
         clients: BTreeMap::new(),
         scheduler: Scheduler::new(options.max_runspaces, options.quiet, now),
         key: KeyExchange::default(),
@@ -352,9 +355,15 @@ impl Core {
 
     fn end(&mut self, state: State) {
         self.state.send_replace(state);
-        self.outbox.clear();
+        let unsent = self.outbox.drain(..).filter_map(|request| match request {
+            ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
+                message.kind.starts_pipeline().then_some(message.pipeline)
+            }
+            _ => None,
+        });
+        self.unsent.extend(unsent);
         let reason = self.end_reason();
-        let actions = self.scheduler.end(&reason);
+        let actions = self.scheduler.end(&reason, &std::mem::take(&mut self.unsent));
         self.act(actions);
         let ids: Vec<_> = self.clients.keys().copied().collect();
         for id in ids {

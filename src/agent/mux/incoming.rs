@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::client::{Client, Key, Phase};
+use super::client::{Client, Key, Kind, Phase};
 use super::control::Control;
 use super::core::Core;
 use super::rewrite::{self, Start};
@@ -103,33 +103,33 @@ impl Core {
         message: Message,
         ack: Ack,
     ) -> Result<(), ClientError> {
-        use MessageType as Kind;
+        use MessageType as Type;
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         match (client.phase, message.kind) {
-            (Phase::Negotiating, Kind::SessionCapability) => {
+            (Phase::Negotiating, Type::SessionCapability) => {
                 client.pool = message.pool;
                 client.server.receive(&message)?;
                 client.flush();
             }
-            (Phase::Negotiating, Kind::InitRunspacePool) => self.open_client(id, &message)?,
-            (Phase::Negotiating, Kind::ConnectRunspacePool) => {
+            (Phase::Negotiating, Type::InitRunspacePool) => self.open_client(id, &message)?,
+            (Phase::Negotiating, Type::ConnectRunspacePool) => {
                 return Err(ClientError::Connect);
             }
-            (Phase::Open, Kind::PublicKey) => self.public_key(id, &message, ack)?,
+            (Phase::Open, Type::PublicKey) => self.public_key(id, &message, ack)?,
             (
                 Phase::Open,
-                Kind::GetAvailableRunspaces
-                | Kind::SetMaxRunspaces
-                | Kind::SetMinRunspaces
-                | Kind::ResetRunspaceState,
+                Type::GetAvailableRunspaces
+                | Type::SetMaxRunspaces
+                | Type::SetMinRunspaces
+                | Type::ResetRunspaceState,
             ) => self.pool_call(id, &message)?,
-            (Phase::Open, Kind::RunspacePoolHostResponse) => {
+            (Phase::Open, Type::RunspacePoolHostResponse) => {
                 self.pool_host_response(id, stream, message, ack);
             }
-            (Phase::Open, Kind::CreatePipeline | Kind::GetCommandMetadata) => {
+            (Phase::Open, Type::CreatePipeline | Type::GetCommandMetadata) => {
                 self.create_pipeline(id, stream, message, ack)?;
             }
-            (Phase::Open, Kind::PipelineInput | Kind::EndOfPipelineInput | Kind::PipelineHostResponse) => {
+            (Phase::Open, Type::PipelineInput | Type::EndOfPipelineInput | Type::PipelineHostResponse) => {
                 let actions = self.scheduler.pass(id, stream, message, ack);
                 self.act(actions);
             }
@@ -190,17 +190,18 @@ impl Core {
         }
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
         let body = std::mem::take(&mut message.body);
-        let start = if message.kind == MessageType::CreatePipeline {
+        let mut start = if message.kind == MessageType::CreatePipeline {
             rewrite::create_pipeline(body, &client.host)?
         } else {
             let command = "the list of commands".into();
-            Start { body, command, nested: false, background: false }
+            Start { body, command, nested: false, background: false, internal: true }
         };
+        start.internal |= client.kind == Kind::Own;
         if self.is_open() {
             let actions = self.scheduler.create(id, start, stream, message, ack, Instant::now());
             self.act(actions);
         } else {
-            let reason = ErrorRecord::session_failed(self.end_reason());
+            let reason = ErrorRecord::not_run(format!("{}; the command was not run", self.end_reason()));
             self.send_to(id, |client| {
                 client.server.pipeline_state(pipeline, PipelineState::Failed, Some(&reason));
             });

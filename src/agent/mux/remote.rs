@@ -34,9 +34,16 @@ impl Core {
                 self.act(actions);
             }
             ConnectionEvent::PipelineClosed(id) => {
-                self.pipeline_lost(id, "the endpoint closed the command before reporting its final state");
+                self.pipeline_lost(
+                    id,
+                    "the endpoint closed the command before reporting its final state",
+                    true,
+                );
             }
-            ConnectionEvent::PipelineFailed(id, error) => self.pipeline_lost(id, &error.to_string()),
+            ConnectionEvent::PipelineFailed(id, error) => {
+                self.pipeline_lost(id, &error.to_string(), error.may_have_run());
+            }
+            ConnectionEvent::Unsent(pipelines) => self.unsent = pipelines,
             // The server's fault text fills the screen.
             ConnectionEvent::Broken(Error::Fault(fault)) if fault.is_gone() => {
                 self.broken("the shell no longer exists on the server");
@@ -75,10 +82,16 @@ impl Core {
     fn pipeline_message(&mut self, message: Message) {
         let id = message.pipeline;
         let Some(pipeline) = self.scheduler.pipeline(id) else { return };
-        if message.kind == MessageType::ErrorRecord && !pipeline.background {
+        let is_state = message.kind == MessageType::PipelineState;
+        let state = if is_state { rewrite::number_property(&message.body, "PipelineState") } else { None };
+        let is = |wanted: PipelineState| state == Some(wanted as i64);
+        let is_final =
+            [PipelineState::Stopped, PipelineState::Completed, PipelineState::Failed].map(is).contains(&true);
+        // The error that ends a pipeline is in its state.
+        let is_error = message.kind == MessageType::ErrorRecord || is(PipelineState::Failed);
+        if is_error && !pipeline.internal {
             self.counters.errors += 1;
         }
-        let is_final = message.kind == MessageType::PipelineState && is_final(&message.body);
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
         if let (Some(prompt), Some(client)) = (answer, pipeline.client)
             && lacks_command(&message.body)
@@ -103,11 +116,21 @@ impl Core {
         self.act(actions);
     }
 
-    fn pipeline_lost(&mut self, id: Uuid, reason: &str) {
-        self.counters.errors += 1;
+    fn pipeline_lost(&mut self, id: Uuid, reason: &str, may_have_run: bool) {
+        // The endpoint also reports the end of a pipeline that its client has closed.
+        let is_lost = self
+            .scheduler
+            .pipeline(id)
+            .is_some_and(|pipeline| pipeline.client.is_some() && !pipeline.is_ended() && !pipeline.internal);
+        self.counters.errors += u64::from(is_lost);
         // PowerShell writes the reason to the terminal unfiltered.
-        let reason = clean(reason, Colour::Drop);
-        let actions = self.scheduler.lost(id, reason.as_str(), Instant::now());
+        let reason = clean(reason, Colour::Drop).into_string();
+        let failure = if may_have_run {
+            ErrorRecord::session_failed(reason)
+        } else {
+            ErrorRecord::not_run(format!("{reason}; the command was not run"))
+        };
+        let actions = self.scheduler.lost(id, failure, Instant::now());
         self.act(actions);
     }
 
@@ -186,15 +209,6 @@ impl Core {
             }
         }
     }
-}
-
-fn is_final(pipeline_state: &str) -> bool {
-    let is = |state: PipelineState| state as i64;
-    rewrite::number_property(pipeline_state, "PipelineState").is_some_and(|state| {
-        state == is(PipelineState::Stopped)
-            || state == is(PipelineState::Completed)
-            || state == is(PipelineState::Failed)
-    })
 }
 
 /// Returns whether a pipeline failed because its command does not exist.

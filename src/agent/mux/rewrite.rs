@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::psrp::clixml::{Content, Object, ReadError, Value, read, write};
-use crate::psrp::pipeline::BACKGROUND;
+use crate::psrp::pipeline::{BACKGROUND, INTERNAL};
 use crate::screen::clean_line;
 
 /// Debugger entries of APPLICATION_PRIVATE_DATA. A client that receives them runs `__Set-PSDebugMode` and
@@ -22,6 +22,8 @@ pub struct Start {
     pub nested: bool,
     /// Whether the pipeline runs only while the session is idle.
     pub background: bool,
+    /// Whether the pipeline is lyncsh's own.
+    pub internal: bool,
 }
 
 /// Reads CREATE_PIPELINE. If the pipeline uses the pool's host, inserts the client's own host data: the
@@ -34,16 +36,17 @@ pub fn create_pipeline(body: String, host: &Value) -> Result<Start, ReadError> {
     let uses_pool_host =
         is_true(value.property("HostInfo").and_then(|host| host.property("_useRunspaceHost")));
     let background = is_true(value.property(BACKGROUND));
+    let internal = is_true(value.property(INTERNAL));
     let body = match value {
-        Value::Object(object) if uses_pool_host || background => {
+        Value::Object(object) if uses_pool_host || background || internal => {
             let mut object = Object::clone(&object);
-            // Private property between lyncsh and its agent.
-            object.extended.retain(|(name, _)| **name != *BACKGROUND);
+            // Private properties between lyncsh and its agent.
+            object.extended.retain(|(name, _)| **name != *BACKGROUND && **name != *INTERNAL);
             write(&if uses_pool_host { with_host(object, host) } else { object.into() })
         }
         _ => body,
     };
-    Ok(Start { body, command, nested, background })
+    Ok(Start { body, command, nested, background, internal })
 }
 
 fn with_host(mut object: Object, host: &Value) -> Value {

@@ -82,6 +82,8 @@ pub struct ScheduledPipeline<A> {
     nested: bool,
     /// Whether the pipeline gives way to every other.
     pub background: bool,
+    /// Whether the pipeline is lyncsh's or PowerShell's own, and its errors are not those of a user.
+    pub internal: bool,
     /// Whether the pipeline requests the prompt, as PowerShell does in an entered session.
     pub asks_prompt: bool,
     stop: Stop,
@@ -239,6 +241,7 @@ impl<A> Scheduler<A> {
         let phase = Phase::Queued { since: now, messages, notice: None };
         let pipeline = ScheduledPipeline {
             client: Some(client),
+            internal: start.internal || start.background || start.command == "prompt",
             asks_prompt: start.command == "prompt",
             command: start.command,
             nested: start.nested,
@@ -347,7 +350,7 @@ impl<A> Scheduler<A> {
     }
 
     /// Handles a pipeline that the endpoint has closed or aborted. If it had not ended, it has failed.
-    pub fn lost(&mut self, id: Uuid, reason: &str, now: Instant) -> Vec<SchedulerAction<A>> {
+    pub fn lost(&mut self, id: Uuid, failure: ErrorRecord, now: Instant) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
             // The endpoint will not acknowledge the stop.
             if pipeline.stop == Stop::Asked {
@@ -355,7 +358,7 @@ impl<A> Scheduler<A> {
             }
             match (pipeline.client, pipeline.is_running()) {
                 (Some(client), true) => {
-                    self.send_failed(client, id, reason);
+                    self.send_failed(client, id, failure);
                     self.end_of(id, now);
                 }
                 (Some(_), false) => self.answer_stop(id),
@@ -372,23 +375,30 @@ impl<A> Scheduler<A> {
     pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         for id in self.of(client, ScheduledPipeline::is_running) {
             self.abandon(id, now);
-            self.send_failed(client, id, "the command was stopped: the shell did not read its output");
+            let text = "the command was stopped: the shell did not read its output";
+            self.send_failed(client, id, ErrorRecord::session_failed(text));
         }
         self.take()
     }
 
-    /// Fails all pipelines: the remote pool is gone. The error states whether the command may have run.
-    pub fn end(&mut self, reason: &str) -> Vec<SchedulerAction<A>> {
+    /// Fails all pipelines: the remote pool is gone. The error states whether the command may have run. `unsent`:
+    /// pipelines that were forwarded, but not sent.
+    pub fn end(&mut self, reason: &str, unsent: &[Uuid]) -> Vec<SchedulerAction<A>> {
         self.is_over = true;
         self.queue.clear();
         self.background.clear();
         for (id, pipeline) in std::mem::take(&mut self.pipelines) {
             if let Some(client) = pipeline.client.filter(|_| !pipeline.is_ended()) {
-                let done = match pipeline.phase {
-                    Phase::Queued { .. } => "this command was not run",
-                    Phase::Running { .. } | Phase::Ended => "the command may have run",
-                };
-                self.send_failed(client, id, &format!("{reason}; {done}"));
+                let is_unsent = matches!(pipeline.phase, Phase::Queued { .. }) || unsent.contains(&id);
+                self.send_failed(
+                    client,
+                    id,
+                    if is_unsent {
+                        ErrorRecord::not_run(format!("{reason}; the command was not run"))
+                    } else {
+                        ErrorRecord::session_failed(format!("{reason}; the command may have run"))
+                    },
+                );
             }
         }
         self.take()
@@ -475,8 +485,8 @@ impl<A> Scheduler<A> {
         self.advance(now);
     }
 
-    fn send_failed(&mut self, client: ClientId, pipeline: Uuid, reason: &str) {
-        let error = Box::new(ErrorRecord::session_failed(reason));
+    fn send_failed(&mut self, client: ClientId, pipeline: Uuid, error: ErrorRecord) {
+        let error = Box::new(error);
         self.actions.push(SchedulerAction::End { client, pipeline, state: PipelineState::Failed, error });
     }
 

@@ -53,8 +53,10 @@ pub async fn run(folders: &Folders, add: &Add, file: &Path) -> miette::Result<()
             "--password-stdin needs the entry of the keyring that the profiles share"
         ));
     }
-    let text =
-        text::read(file).into_diagnostic().wrap_err_with(|| format!("cannot read {}", file.display()))?;
+    let text = text::read(file).map_err(|error| {
+        let help = "pass the path of a CSV file; no profile was created";
+        usage!(help = help, "cannot read {}: {error}", file.display())
+    })?;
     let credential = source(add, None)?.filter(|credential| *credential != CredentialSource::Keyring);
     let defaults = settings(add, credential.clone()).apply("").into_diagnostic()?;
     let rows = rows(folders, &text, &defaults).map_err(|mistakes| {

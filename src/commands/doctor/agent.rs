@@ -7,6 +7,7 @@ use super::finding::{Budget, CheckTimeout, Finding};
 use crate::agent::control::Status;
 use crate::agent::control_client;
 use crate::agent::journal::Entry;
+use crate::agent::orphans;
 use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::credential;
 use crate::folders::Folders;
@@ -83,9 +84,10 @@ pub fn orphans(name: &str, profile: Option<&Profile>, left: Result<&[Entry], Che
                     "correct the source of the password, and run `lyncsh {name}`, which removes the session"
                 )
             };
-            Finding::warning(CHECK, found, advice)
+            Finding::warning(CHECK, found, format!("{advice}; {}", orphans::advice(name)))
         } else {
-            Finding::warning(CHECK, found, "run `lyncsh status`, which removes it")
+            let advice = format!("run `lyncsh status`, which removes it; {}", orphans::advice(name));
+            Finding::warning(CHECK, found, advice)
         }
     });
     let findings: Vec<Finding> = findings.collect();

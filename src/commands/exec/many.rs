@@ -16,7 +16,7 @@ use super::schedule::Schedule;
 use super::task::{Task, fleeting, refuse};
 use crate::cli::Exec;
 use crate::commands::connect::{Among, Context, drawing};
-use crate::commands::session::{self, Endings};
+use crate::commands::session::{self, Endings, StoppedEarly};
 use crate::commands::{exit_code, last_used};
 use crate::credential;
 use crate::exit::Exit;
@@ -115,20 +115,28 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
             Some(ended) = running.join_next_with_id() => {
                 let (id, code) = match ended {
                     Ok((id, code)) => (id, code),
-                    Err(error) => (error.id(), Exit::Failed.code()),
+                    Err(error) => (error.id(), Some(Exit::Failed.code())),
                 };
                 let Some((one, output)) = tasks.remove(&id) else { continue };
                 schedule.end(one);
                 // By a failure of another profile, or because the output was closed.
                 let was_stopped =
-                    code == Exit::Interrupted.code() && interrupted.is_none() && stop.is_cancelled();
-                if was_stopped && results.lost().is_none() {
-                    output.fail("stopped, because another profile failed; the command may have run", None);
+                    code == Some(Exit::Interrupted.code()) && interrupted.is_none() && stop.is_cancelled();
+                if results.lost().is_none() {
+                    if code.is_none() {
+                        output.fail(&StoppedEarly.to_string(), None);
+                    } else if was_stopped {
+                        output.fail("stopped, because another profile failed; the command may have run", None);
+                    }
                 }
-                results.end(places[one], output, Some(code));
-                let end = if was_stopped { End::Stopped } else { End::Code(code) };
+                results.end(places[one], output, code);
+                let end = match code {
+                    None => End::NotRun,
+                    Some(_) if was_stopped => End::Stopped,
+                    Some(code) => End::Code(code),
+                };
                 tally.add(places[one], &profiles[one].name, end);
-                if options.fail_fast && !was_stopped && code != 0 {
+                if options.fail_fast && matches!(end, End::Code(1..)) {
                     stop.cancel();
                 }
             }
@@ -189,10 +197,15 @@ struct Run {
 }
 
 impl Run {
-    /// Runs the command. Its output and its errors have been written when it returns the exit code.
-    async fn run(self) -> u8 {
+    /// Runs the command. Its output and its errors have been written when it returns the exit code; `None` if it was
+    /// stopped before the command began.
+    async fn run(self) -> Option<u8> {
         let output = self.output.clone();
-        self.code().await.unwrap_or_else(|report| failed(&output, &report))
+        match self.code().await {
+            Ok(code) => Some(code),
+            Err(report) if report.is::<StoppedEarly>() => None,
+            Err(report) => Some(failed(&output, &report)),
+        }
     }
 
     async fn code(self) -> miette::Result<u8> {

@@ -39,19 +39,36 @@ const CATEGORIES: [&str; 32] = [
     "NotEnabled",
 ];
 
-/// Error id of an agent's pipeline whose session, or the connection to it, has failed.
-pub const SESSION_FAILED: &str = "LyncshSessionFailed";
+/// Error ids of an agent's pipeline whose session, or the connection to it, has failed: the second one of a pipeline
+/// that was not sent to the endpoint, or that the endpoint refused.
+const SESSION_FAILED: &str = "LyncshSessionFailed";
+const NOT_RUN: &str = "LyncshNotRun";
 
 impl ErrorRecord {
     /// Returns the error of a pipeline whose session, or the connection to it, has failed.
     pub fn session_failed(message: impl Into<String>) -> Self {
-        Self::of(
-            message.into(),
-            "System.Management.Automation.Remoting.PSRemotingTransportException",
-            SESSION_FAILED,
-            // ErrorCategory.ConnectionError
-            23,
-        )
+        Self::of_session(message.into(), SESSION_FAILED)
+    }
+
+    /// Returns the error of a pipeline that was not run, because its session, or the connection to it, has failed.
+    pub fn not_run(message: impl Into<String>) -> Self {
+        Self::of_session(message.into(), NOT_RUN)
+    }
+
+    fn of_session(message: String, id: &str) -> Self {
+        let exception = "System.Management.Automation.Remoting.PSRemotingTransportException";
+        // ErrorCategory.ConnectionError
+        Self::of(message, exception, id, 23)
+    }
+
+    /// Returns whether this is the error of a pipeline whose session, or the connection to it, has failed.
+    pub fn is_of_session(&self) -> bool {
+        [SESSION_FAILED, NOT_RUN].contains(&self.fully_qualified_id.as_str())
+    }
+
+    /// Returns whether this is the error of a pipeline that was not run.
+    pub fn is_not_run(&self) -> bool {
+        self.fully_qualified_id == NOT_RUN
     }
 
     /// Returns the error of a stopped pipeline with PowerShell's text.

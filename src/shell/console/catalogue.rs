@@ -15,7 +15,6 @@ use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::command_metadata::{self, CommandMetadata};
 use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
-use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
@@ -184,9 +183,7 @@ impl Catalogue {
             match event? {
                 PipelineEvent::Output(_) => offers = true,
                 PipelineEvent::State(PipelineState::Completed, _) => self.remember(name, offers),
-                PipelineEvent::State(PipelineState::Failed, Some(record))
-                    if record.fully_qualified_id == SESSION_FAILED =>
-                {
+                PipelineEvent::State(PipelineState::Failed, Some(record)) if record.is_of_session() => {
                     return Err(Error::Ended(record.message.clone()));
                 }
                 _ => {}
@@ -209,9 +206,17 @@ impl Catalogue {
 
     /// Asks the endpoint for a command that its list does not name, such as an alias or a program. Returns
     /// the endpoint's error if the command does not exist; `None` if it exists or the answer is unclear.
-    pub async fn find(&self, session: &Session, name: &str) -> Result<Option<ErrorRecord>, Error> {
-        let mut running =
-            session.invoke(&pipeline(vec![command("Get-Command", Some(("Name", name)))])).await?;
+    ///
+    /// `is_shown`: the error is one of the user's line.
+    pub async fn find(
+        &self,
+        session: &Session,
+        name: &str,
+        is_shown: bool,
+    ) -> Result<Option<ErrorRecord>, Error> {
+        let asking = pipeline(vec![command("Get-Command", Some(("Name", name)))]);
+        let asking = Pipeline { internal: !is_shown, ..asking };
+        let mut running = session.invoke(&asking).await?;
         let (mut found, mut failure) = (false, None);
         while let Some(event) = running.next().await {
             match event? {
@@ -241,7 +246,11 @@ impl Catalogue {
 
     /// Fetches the names now unless they are known.
     pub async fn learn(&self, session: &Session) -> Result<(), Error> {
-        if self.is_empty() { self.list(session, command_metadata::names()).await.map(drop) } else { Ok(()) }
+        if self.is_empty() {
+            self.list(session, command_metadata::names().into_internal()).await.map(drop)
+        } else {
+            Ok(())
+        }
     }
 
     async fn list(&self, session: &Session, pipeline: Pipeline) -> Result<Listed, Error> {
@@ -452,5 +461,5 @@ fn command(name: &str, argument: Option<(&str, &str)>) -> PipelineCommand {
 }
 
 fn pipeline(commands: Vec<PipelineCommand>) -> Pipeline {
-    Pipeline::new(commands)
+    Pipeline::new(commands).into_internal()
 }

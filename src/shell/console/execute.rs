@@ -20,6 +20,7 @@ use crate::line::{
     Variables, Views,
 };
 use crate::psrp::clixml::Value;
+use crate::transport::Error;
 
 /// Outcome of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,49 @@ pub enum Ended {
     /// `exit`, with its code.
     Exit(u8),
     /// The session was lost.
-    Lost,
+    Lost(Loss),
+}
+
+/// The command at which the session was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    MayHaveRun,
+    NotRun,
+}
+
+impl Loss {
+    /// Returns the loss for an error of the command.
+    pub fn of(error: &Error) -> Self {
+        if error.may_have_run() { Self::MayHaveRun } else { Self::NotRun }
+    }
+}
+
+/// Loss of the session while a script ran.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("session lost; {}", self.outcome())]
+pub struct Lost {
+    loss: Loss,
+    /// Whether a command of the script may have run.
+    has_run: bool,
+    /// Whether there are, or may be, commands that were not reached.
+    has_more: bool,
+}
+
+impl Lost {
+    fn outcome(&self) -> &'static str {
+        match (self.loss, self.has_more) {
+            (Loss::NotRun, _) if self.has_run => "the remaining commands were not run",
+            (Loss::NotRun, true) => "nothing was run",
+            (Loss::NotRun, false) => "the command was not run",
+            (Loss::MayHaveRun, true) => "the last command may have run, the commands after it were not run",
+            (Loss::MayHaveRun, false) => "the command may have run",
+        }
+    }
+
+    /// Returns the exit code.
+    pub fn exit(&self) -> Exit {
+        if self.has_run { Exit::Lost } else { Exit::NotConnected }
+    }
 }
 
 /// Runs the lines of one console on its sessions.
@@ -54,6 +97,10 @@ pub struct Executor {
     facts: Facts,
     pub(super) own: Own,
     pub(super) seen: Seen,
+    /// Whether a command of the script may have run.
+    pub(super) has_run: bool,
+    /// Whether a script has, or typed lines may have, statements that were not reached.
+    has_more: bool,
 }
 
 /// Destination of a pipeline's objects.
@@ -67,12 +114,12 @@ pub(super) enum Sink {
 impl Ended {
     /// Returns whether the output may be incomplete and must not be assigned to a variable.
     fn is_cut(self) -> bool {
-        matches!(self, Self::Lost | Self::Interrupted)
+        matches!(self, Self::Lost(_) | Self::Interrupted)
     }
 
     /// Returns whether the rest of the line is skipped.
     pub(super) fn is_end(self) -> bool {
-        matches!(self, Self::Exit(_) | Self::Lost | Self::Interrupted | Self::Stopped)
+        matches!(self, Self::Exit(_) | Self::Lost(_) | Self::Interrupted | Self::Stopped)
     }
 }
 
@@ -134,6 +181,8 @@ impl Executor {
             facts,
             own: Own::default(),
             seen: Seen::default(),
+            has_run: false,
+            has_more: true,
         }
     }
 
@@ -184,6 +233,7 @@ impl Executor {
     /// Runs a script and returns its outcome.
     pub async fn run_script(&mut self, script: &Script, arguments: &[String]) -> Ended {
         let arguments = arguments.iter().map(|word| Value::from(word.as_str())).collect();
+        self.has_more = false;
         self.enter(script.path.as_deref(), arguments);
         match self.unavailable(script).await {
             Err(ended) => ended,
@@ -198,7 +248,7 @@ impl Executor {
     /// Runs the steps of a script. `is_recorded`: each step is a line of the transcript.
     async fn steps(&mut self, script: &Script, is_recorded: bool) -> Ended {
         let mut last = Ended::Succeeded;
-        for (step, piece) in script.steps.iter().zip(script.pieces()) {
+        for (at, (step, piece)) in script.steps.iter().zip(script.pieces()).enumerate() {
             if is_recorded {
                 let recorder = &self.terminal.recorder;
                 self.terminal.report(recorder.input("PS> ", piece, may_hold_secret(piece)));
@@ -208,11 +258,19 @@ impl Executor {
                 Step::Call(call, script) => Box::pin(self.call(call, script)).await,
             };
             self.note(last);
+            self.has_run |= last != Ended::Lost(Loss::NotRun);
             if last.is_end() || self.terminal.lost().is_some() {
+                let is_last = at + 1 == script.steps.len();
+                self.has_more |= !is_last;
                 break;
             }
         }
         last
+    }
+
+    /// Returns the error of a lost session.
+    pub fn lost_session(&self, loss: Loss) -> Lost {
+        Lost { has_run: self.has_run, has_more: self.has_more, loss }
     }
 
     /// Runs a called script. Its variables remain if it is dot-sourced.
@@ -294,7 +352,7 @@ impl Executor {
             Ended::Exit(0) => Exit::Success,
             Ended::Exit(code) => Exit::Given(code),
             Ended::Interrupted => Exit::Interrupted,
-            Ended::Lost => Exit::Lost,
+            Ended::Lost(_) => Exit::Lost,
             _ if self.troubles.any() => Exit::Failed,
             _ => Exit::Success,
         }
@@ -348,13 +406,14 @@ impl Executor {
                 Err(ended) => return Some(ended),
             };
             let asked = tokio::select! {
-                asked = link.catalogue.find(&session, &name) => asked,
+                asked = link.catalogue.find(&session, &name, true) => asked,
                 () = self.interrupts.next() => return Some(Ended::Interrupted),
             };
             if let Ok(Some(record)) = asked {
                 let action = Action::preferred(&self.variables);
                 self.troubles.add(record.to_value(), action.shows());
                 if action.shows() {
+                    self.learn_similar(&record).await;
                     self.terminal.error(&self.explained(&record), Some(&record));
                 }
                 return Some(match action {

@@ -1,7 +1,7 @@
 //! Execution of a planned pipeline: its objects, its other streams and its host calls.
 
 use super::echoes::{Echoes, Line, Stream};
-use super::execute::{Ended, Executor, Sink};
+use super::execute::{Ended, Executor, Loss, Sink};
 use super::host::{self, Handled};
 use super::terminal::Tone;
 use super::trouble;
@@ -9,7 +9,6 @@ use crate::line::{self, Action, Common, LineError, Missed, Plan, StreamTarget};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
-use crate::psrp::record::SESSION_FAILED;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
 use crate::transport::session::{InputSender, Running, Session};
@@ -58,13 +57,14 @@ impl Executor {
                 }
                 Err(error) => {
                     self.lost(&error);
-                    return Ended::Lost;
+                    return Ended::Lost(Loss::NotRun);
                 }
             };
+            self.has_run |= ended != Ended::Lost(Loss::NotRun);
             self.terminal.progress.clear();
         }
         // Incomplete output is not passed on as if it were complete.
-        if matches!(ended, Ended::Interrupted | Ended::Lost) {
+        if matches!(ended, Ended::Interrupted | Ended::Lost(_)) {
             return ended;
         }
         let failed = !matches!(ended, Ended::Succeeded | Ended::Exit(_));
@@ -216,7 +216,7 @@ impl Executor {
                     is_fed = true;
                     if let Err(error) = fed {
                         self.lost(&error);
-                        return Ended::Lost;
+                        return Ended::Lost(Loss::MayHaveRun);
                     }
                     continue;
                 }
@@ -225,7 +225,7 @@ impl Executor {
                     self.terminal.progress.clear();
                     if let Err(error) = running.stop().await {
                         self.lost(&error);
-                        return Ended::Lost;
+                        return Ended::Lost(Loss::MayHaveRun);
                     }
                     continue;
                 }
@@ -245,7 +245,7 @@ impl Executor {
                 Some(Err(error)) => {
                     self.lost(&error);
                     plan.was_ended = true;
-                    return Ended::Lost;
+                    return Ended::Lost(Loss::of(&error));
                 }
                 Some(Ok(PipelineEvent::HostCall(call))) => {
                     if call.method == HostMethod::WriteErrorLine {
@@ -270,6 +270,11 @@ impl Executor {
                 }
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
+                    if let PipelineEvent::Error(record) | PipelineEvent::State(_, Some(record)) = &event
+                        && plan.error_action(record.command.as_deref()).shows()
+                    {
+                        self.learn_similar(record).await;
+                    }
                     match self.shown(event, plan, sink, diverted, &mut echoes) {
                         Ok(Ended::Succeeded) => {}
                         // Ignore further errors and stop the pipeline.
@@ -327,9 +332,10 @@ impl Executor {
             PipelineEvent::State(PipelineState::Failed, Some(record)) => {
                 plan.was_ended = true;
                 // Independent of the error preference.
-                if record.fully_qualified_id == SESSION_FAILED {
+                if record.is_of_session() {
                     self.lost(&record.message);
-                    return Ok(Ended::Lost);
+                    let loss = if record.is_not_run() { Loss::NotRun } else { Loss::MayHaveRun };
+                    return Ok(Ended::Lost(loss));
                 }
                 return self.error(&record, plan, sink, diverted);
             }
@@ -423,8 +429,6 @@ fn gathered_error(plan: &mut Plan, error: &LineError, common: &Common) -> Action
 
 /// Sends a pipeline's input and its end.
 async fn feed(sender: InputSender, input: Vec<Value>) -> Result<(), Error> {
-    for value in input {
-        sender.send(value).await?;
-    }
+    sender.send_all(input).await?;
     sender.end().await
 }

@@ -53,7 +53,7 @@ impl Executor {
         self.seen.update(&self.variables);
         self.own.end(match ended {
             Ended::Interrupted => "Stopped",
-            Ended::Failed | Ended::Stopped | Ended::Lost => "Failed",
+            Ended::Failed | Ended::Stopped | Ended::Lost(_) => "Failed",
             Ended::Succeeded | Ended::Silenced | Ended::Exit(_) => "Completed",
         });
     }
@@ -144,7 +144,7 @@ impl Executor {
             self.own.is_listing = true;
             let run = Box::pin(self.pipeline(&statement, &mut kept, false)).await;
             self.own.is_listing = false;
-            if matches!(run.ended(), Ended::Lost | Ended::Interrupted | Ended::Stopped) {
+            if matches!(run.ended(), Ended::Lost(_) | Ended::Interrupted | Ended::Stopped) {
                 return Some(Err(run));
             }
             values.extend(kept.values());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::execute::{Ended, Executor};
+use super::execute::{Ended, Executor, Loss};
 use super::links::Link;
 use super::script::{Refused, Script};
 use super::terminal::Tone;
@@ -15,6 +15,10 @@ use crate::transport::session::Session;
 
 /// Delay before a notice that the session is being reopened.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
+/// Time limit for fetching the names for a suggestion.
+const NAMES_TIMEOUT: Duration = Duration::from_secs(4);
+/// PowerShell's error id of an unknown command.
+const UNKNOWN_COMMAND: &str = "CommandNotFoundException";
 
 /// Returns the command that a misspelt name means. A verb that exists is not misspelt: Set-X is not meant by Get-X.
 fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
@@ -56,7 +60,7 @@ impl Executor {
                 "cannot open a session for '{}': {}; the line was not run{advice}",
                 link.name, error.text
             ));
-            Ended::Lost
+            Ended::Lost(Loss::NotRun)
         })
     }
 
@@ -87,7 +91,7 @@ impl Executor {
                             "cannot look up {name} on '{}': {error}; the line was not run",
                             link.name
                         ));
-                        return Some(Ended::Lost);
+                        return Some(Ended::Lost(Loss::NotRun));
                     }
                 }
             }
@@ -130,7 +134,7 @@ impl Executor {
             // Running the line reports the missing session.
             let Some(session) = link.connection.current() else { return Ok(true) };
             let found = tokio::select! {
-                found = link.catalogue.find(&session, name) => found,
+                found = link.catalogue.find(&session, name, false) => found,
                 () = self.interrupts.next() => return Err(Ended::Interrupted),
             };
             if !matches!(found, Ok(Some(_))) {
@@ -140,10 +144,18 @@ impl Executor {
         Ok(false)
     }
 
+    /// Fetches the names of all commands unless they are known, if the error is about an unknown command.
+    pub(super) async fn learn_similar(&self, record: &ErrorRecord) {
+        if record.fully_qualified_id == UNKNOWN_COMMAND {
+            // Without the names, there is no suggestion.
+            let _ = tokio::time::timeout(NAMES_TIMEOUT, self.learn_names()).await;
+        }
+    }
+
     /// Returns the text of an error, with a similar command if the command is not known.
     pub(super) fn explained(&self, record: &ErrorRecord) -> String {
         let text = line::error::render(record);
-        if record.fully_qualified_id != "CommandNotFoundException" {
+        if record.fully_qualified_id != UNKNOWN_COMMAND {
             return text;
         }
         let quoted = record.message.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));

@@ -61,7 +61,7 @@ pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Resul
         let types = Value::list(["System.String[]", "System.Array", "System.Object"], types);
         format_data.arguments.push(Argument::named("TypeName", types));
         // A restricted endpoint may not have the command, and a pattern may match nothing.
-        read(&mut session.invoke(&Pipeline::new(vec![format_data])).await?, |value| {
+        read(&mut session.invoke(&Pipeline::new(vec![format_data]).into_internal()).await?, |value| {
             views.extend(FormatData::read(&value));
         })
         .await?;
@@ -85,7 +85,7 @@ fn is_wanted(import: &Import, name: &str) -> bool {
 /// Runs `Get-Command | Select-Object Name`, as the agent does later. Returns no names if the pipeline fails.
 async fn names(session: &Session) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
-    let mut running = session.invoke(&command_metadata::names()).await?;
+    let mut running = session.invoke(&command_metadata::names().into_internal()).await?;
     let ended = read(&mut running, |value| names.extend(command_metadata::name(&value))).await?;
     if ended.is_some() {
         names.clear();

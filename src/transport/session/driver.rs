@@ -90,6 +90,8 @@ struct Driver {
     pool: ClientPool,
     connection: Connection,
     outbox: VecDeque<ConnectionRequest>,
+    /// Pipelines that the connection, which is about to end, has not sent.
+    unsent: Vec<Uuid>,
     pipelines: HashMap<Uuid, Entry>,
     events: mpsc::Sender<ClientEvent>,
     /// Reason why the session has ended.
@@ -111,8 +113,15 @@ pub async fn open(
     commands: mpsc::UnboundedReceiver<DriverCommand>,
 ) -> Result<mpsc::Receiver<ClientEvent>, Error> {
     let (events, taken) = mpsc::channel(POOL_EVENTS);
-    let mut driver =
-        Driver { pool, connection, outbox: VecDeque::new(), pipelines: HashMap::new(), events, ended: None };
+    let mut driver = Driver {
+        pool,
+        connection,
+        outbox: VecDeque::new(),
+        unsent: Vec::new(),
+        pipelines: HashMap::new(),
+        events,
+        ended: None,
+    };
     driver.collect();
     while driver.pool.state() != PoolState::Opened {
         if let Some(error) = driver.ended.take() {
@@ -261,6 +270,7 @@ impl Driver {
                 self.fail(id, error.unsettled());
             }
             connection::ConnectionEvent::PipelineFailed(id, error) => self.fail(id, error),
+            connection::ConnectionEvent::Unsent(pipelines) => self.unsent = pipelines,
             connection::ConnectionEvent::Broken(error) => self.end(error),
             connection::ConnectionEvent::Closed => self.end(Error::Closed),
         }
@@ -271,7 +281,7 @@ impl Driver {
             Ok(events) => events,
             Err(error) if self.pipelines.contains_key(&message.pipeline) => {
                 self.outbox.push_back(ConnectionRequest::ClosePipeline(message.pipeline));
-                return self.fail(message.pipeline, Error::Protocol(error.to_string()));
+                return self.fail(message.pipeline, Error::Protocol(error.to_string()).unsettled());
             }
             Err(error) => return self.end(Error::Protocol(error.to_string())),
         };
@@ -299,7 +309,8 @@ impl Driver {
                 Pressure::Lost => {
                     let text =
                         format!("the pipeline's output was not read; {} MiB were queued", ABORT_AT >> 20);
-                    entry.ready.push(QueuedEvent { size: 0, event: Err(Error::Ended(text)) });
+                    let error = Error::Ended(text).unsettled();
+                    entry.ready.push(QueuedEvent { size: 0, event: Err(error) });
                     self.ignore(id);
                 }
             }
@@ -346,12 +357,13 @@ impl Driver {
 
     /// Returns whether a pipeline's first message has not been sent.
     fn is_unsent(&self, id: Uuid) -> bool {
-        self.outbox.iter().any(|request| match request {
-            ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
-                message.pipeline == id && message.kind.starts_pipeline()
-            }
-            _ => false,
-        })
+        self.unsent.contains(&id)
+            || self.outbox.iter().any(|request| match request {
+                ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
+                    message.pipeline == id && message.kind.starts_pipeline()
+                }
+                _ => false,
+            })
     }
 
     /// Takes the state machine's outgoing messages.

@@ -159,8 +159,10 @@ impl Actor {
                 self.closed(reply, result).await;
             }
             End::Failed(error) => {
+                let unsent = self.pipelines.extract_if(|_, pipeline| pipeline.cancel()).map(|(id, _)| id);
+                let unsent: Vec<Uuid> = unsent.collect();
                 self.tasks.abort_all();
-                self.broken(error, requests).await;
+                self.broken(error, unsent, requests).await;
             }
         }
     }
@@ -214,12 +216,17 @@ impl Actor {
     }
 
     /// Reports the broken connection to the owner, and removes the shell when the owner is dropped: the end
-    /// of a connection does not mean the end of the shell.
-    async fn broken(self, error: Error, mut requests: mpsc::Receiver<ConnectionRequest>) {
+    /// of a connection does not mean the end of the shell. `unsent`: pipelines whose Command was not sent.
+    async fn broken(self, error: Error, unsent: Vec<Uuid>, mut requests: mpsc::Receiver<ConnectionRequest>) {
         let gone = error.is_gone();
         let commands: Vec<_> = self.pipelines.keys().copied().collect();
         let events = self.events.clone();
-        let mut emitting = pin!(events.emit(ConnectionEvent::Broken(error)));
+        let mut emitting = pin!(async {
+            if !unsent.is_empty() {
+                events.emit(ConnectionEvent::Unsent(unsent)).await;
+            }
+            events.emit(ConnectionEvent::Broken(error)).await;
+        });
         let mut emitted = false;
         let reply = loop {
             tokio::select! {

@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use super::departure::Departure;
 use super::envelope::{CommandState, SignalCode};
 use super::outgoing::{Cut, Queue};
 use super::peek;
@@ -40,6 +41,7 @@ pub(super) struct Handle {
     control: mpsc::UnboundedSender<Control>,
     wanted: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
+    departure: Arc<Departure>,
 }
 
 impl Handle {
@@ -48,6 +50,11 @@ impl Handle {
         let mut ended = self.ended.clone();
         // The end of the task also counts.
         async move { drop(ended.wait_for(|ended| *ended).await) }
+    }
+
+    /// Prevents the pipeline from starting. Returns `false` if its Command may have been sent.
+    pub fn cancel(&self) -> bool {
+        self.departure.cancel()
     }
 
     /// Sends a control request. Resumes the output, because a Receive must be pending when a Signal is sent.
@@ -81,6 +88,7 @@ pub(super) struct PipelineTask {
     since: u64,
     /// Whether the final state has been received.
     ended: watch::Sender<bool>,
+    departure: Arc<Departure>,
 }
 
 impl PipelineTask {
@@ -100,7 +108,9 @@ impl PipelineTask {
         let (control, controls) = mpsc::unbounded_channel();
         let (wanted, wanted_now) = watch::channel(true);
         let (ended, ended_now) = watch::channel(false);
-        let handle = Handle { input, answers, control, wanted, ended: ended_now };
+        let departure = Arc::<Departure>::default();
+        let handle =
+            Handle { input, answers, control, wanted, ended: ended_now, departure: departure.clone() };
         let pipeline = Self {
             id,
             name,
@@ -115,6 +125,7 @@ impl PipelineTask {
             closing: AtomicBool::new(false),
             since: 0,
             ended,
+            departure,
         };
         (handle, pipeline)
     }
@@ -168,7 +179,7 @@ impl PipelineTask {
         let Some(mut batch) = batch else { return Ok(Started::Closed) };
         let data = std::mem::take(&mut batch.data);
         self.since = self.sequence.last();
-        self.shell.command(self.id, &self.name, data).await?;
+        self.shell.command(self.id, &self.name, data, &self.departure).await?;
         self.input.whole = batch.ends;
         batch.done();
         Ok(Started::Running { stop })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::departure::Departure;
 use super::endpoint::Endpoint;
 use super::envelope::{
     Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, Received, RequestEnvelope, RequestHeader, Response,
@@ -130,11 +131,17 @@ impl Shell {
         }
     }
 
-    /// Starts a pipeline with its first fragments.
-    pub async fn command(&self, id: Uuid, name: &str, arguments: Vec<u8>) -> Result<(), Error> {
+    /// Starts a pipeline with its first fragments. Waits without end if `departure` is cancelled.
+    pub async fn command(
+        &self,
+        id: Uuid,
+        name: &str,
+        arguments: Vec<u8>,
+        departure: &Departure,
+    ) -> Result<(), Error> {
         let name = name.chars().take(MAX_NAME).collect();
         let request = WsmanRequest::Command { id: Some(id), name, arguments };
-        match self.operate_when_reachable(request, Operation::Command).await? {
+        match self.operate_when_reachable(request, Operation::Command, Some(departure)).await? {
             Response::Commanded { .. } => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -148,7 +155,7 @@ impl Shell {
         };
         let part = StreamPart { name: name.to_owned(), command, data, end: false };
         let request = WsmanRequest::Send(vec![part]);
-        match self.operate_when_reachable(request, Operation::Send).await? {
+        match self.operate_when_reachable(request, Operation::Send, None).await? {
             Response::Sent => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -239,10 +246,18 @@ impl Shell {
         &self,
         request: WsmanRequest,
         operation: Operation,
+        departure: Option<&Departure>,
     ) -> Result<Response, Error> {
         let since = Instant::now();
         loop {
-            match self.operate(request.clone(), operation, self.limits.operation).await {
+            if departure.is_some_and(|departure| !departure.begin()) {
+                return std::future::pending().await;
+            }
+            let result = self.operate(request.clone(), operation, self.limits.operation).await;
+            if result.as_ref().is_err_and(Error::is_not_connected) {
+                departure.iter().for_each(|departure| departure.failed());
+            }
+            match result {
                 Err(error) if error.is_not_connected() && since.elapsed() < MAX_OUTAGE => {
                     tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;

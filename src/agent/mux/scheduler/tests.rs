@@ -137,7 +137,13 @@ impl Simulation {
                 if !nested && !background {
                     self.waiting.push_back(id);
                 }
-                let start = Start { body: String::new(), command: "Get-It".into(), nested, background };
+                let start = Start {
+                    body: String::new(),
+                    command: "Get-It".into(),
+                    nested,
+                    background,
+                    internal: false,
+                };
                 self.scheduler.create(client, start, Stream::Default, message, 0, self.now)
             }
             Step::Input(number) => match self.id(number) {
@@ -208,7 +214,7 @@ impl Simulation {
             Step::Lost(number) => match self.running(number) {
                 Some(id) => {
                     self.seen.get_mut(&id).unwrap().over = true;
-                    self.scheduler.lost(id, "cut", self.now)
+                    self.scheduler.lost(id, ErrorRecord::session_failed("cut"), self.now)
                 }
                 None => return,
             },
@@ -355,7 +361,7 @@ proptest! {
     ) {
         let mut simulation = Simulation::new(1);
         steps.into_iter().for_each(|step| simulation.step(step));
-        let actions = simulation.scheduler.end("gone");
+        let actions = simulation.scheduler.end("gone", &[]);
         prop_assert!(actions.iter().all(|action| matches!(action, SchedulerAction::End { .. })), "{:?}", actions);
         simulation.act(actions);
         for seen in simulation.seen.values().filter(|seen| !seen.left) {
