@@ -2,7 +2,8 @@
 //! are in `oauth`.
 //!
 //! A symptom has one line for each cause, the most frequent first. Sources are issue reports of other WinRM clients
-//! and Microsoft's articles; the codes of Kerberos, GSSAPI and SSPI are in
+//! and Microsoft's articles (ODS: MicrosoftDocs/SupportArticles-docs; ODP: MicrosoftDocs/office-docs-powershell; W32:
+//! MicrosoftDocs/win32; CSS: microsoft/CSS-Exchange); the codes of Kerberos, GSSAPI and SSPI are in
 //! [`KerberosProblem`](crate::security::KerberosProblem), those of WSMan in [`fault`].
 
 pub mod fault;

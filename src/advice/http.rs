@@ -167,10 +167,10 @@ const NTLM_REFUSED: Lines = &[
      built-in one.",
 ];
 
-/// Returns the advice for a server that lacks a scheme.
+/// Returns the advice for a server that does not offer the authentication scheme of the profile.
 pub(super) fn not_offered(endpoint: &str, offered: &[String]) -> Vec<String> {
     let line = settings(endpoint, offered).unwrap_or_else(|| {
-        "Check the URI in the profile: lyncsh cannot use what the endpoint offers.".to_owned()
+        "Check the URI in the profile: lyncsh supports none of the offered authentication schemes.".to_owned()
     });
     vec![line]
 }

@@ -3,7 +3,7 @@
 /// The advice for one symptom: a line for each cause.
 pub type Lines = &'static [&'static str];
 
-/// The kind of an endpoint, as its path shows.
+/// Service behind an endpoint, derived from the path of its URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     /// `/PowerShell/` of Exchange Server.

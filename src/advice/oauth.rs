@@ -1,6 +1,7 @@
 //! Advice for the error codes of token services (RFC 6749, 4.1.2.1 and 5.2; RFC 8628, 3.5; OpenID Connect Core 1.0,
-//! 3.1.2.6). Microsoft's numbers (AADSTS) are in the text of an error and change, therefore the code decides. The causes
-//! are those of learn.microsoft.com/entra/identity-platform/reference-error-codes.
+//! 3.1.2.6). The code selects the advice, because Microsoft's numbers (AADSTS) are only in the text of an error, and
+//! change. Comments list the AADSTS numbers of a row; the causes are those of
+//! learn.microsoft.com/entra/identity-platform/reference-error-codes.
 
 use super::lines::Lines;
 use crate::credential::oauth::TokenError;
@@ -38,7 +39,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &["unsupported_grant_type", "unsupported_response_type"],
-        advice: &["Set another sign_in in the profile: the token service does not have this flow."],
+        advice: &["Set another sign_in in the profile: the token service does not support this flow."],
     },
     // 90002.
     Row {
@@ -83,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
     Row { codes: &["temporarily_unavailable", "server_error", "slow_down"], advice: &["Try again later."] },
 ];
 
-/// 50126, 50034, 530035.
+/// Advice for a refused password: AADSTS50126, 50034, 530035.
 const PASSWORD: Lines =
     &["Check the account and its tenant, and store its password with `lyncsh login`.", OTHER_FLOW, POLICY];
 

@@ -5,7 +5,8 @@ use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate};
 /// IIS with SslNegotiateCert requests a client certificate after the HTTP request. rustls refuses the renegotiation
 /// of TLS 1.2 (rustls/rustls#1999), and neither library has the post-handshake authentication of TLS 1.3.
 pub(super) const RENEGOTIATION: &str = "Add tls = \"system\" to the profile if the server asks for a client certificate after the request, as IIS does for \
-     a directory with SslNegotiateCert. With TLS 1.3, limit the server to TLS 1.2, or have it ask in the handshake.";
+     a directory with SslNegotiateCert. With TLS 1.3, limit the server to TLS 1.2, or configure it to \
+     request the certificate in the handshake.";
 
 impl HandshakeProblem {
     /// Returns the advice.
@@ -14,7 +15,7 @@ impl HandshakeProblem {
             Self::NoCommonCipher => {
                 "Windows Server 2012 R2 often offers only suites that rustls does not have: add tls = \"system\" to \
                  the profile if it is not there, or enable an ECDHE suite with AES-GCM on the server. A server can \
-                 also refuse this way because it wants a client certificate: authentication = \"certificate\"."
+                 also refuse this way if it requires a client certificate: authentication = \"certificate\"."
             }
             Self::NoClientCertificate => {
                 "Add authentication = \"certificate\" and the file of the certificate to the profile: \

@@ -31,7 +31,8 @@ pub enum ControlRequest {
     /// Announces a shell: this process or a process that it starts. The watcher disconnects after
     /// [`ControlEvent::Awaited`].
     Announce { process: u32 },
-    /// Keeps the watch, but the agent no longer stays for it: it waits for the announced shell, this process.
+    /// Keeps the watch, which no longer keeps the agent running: the agent waits for the announced shell, which
+    /// is this process.
     Guard { process: u32 },
     /// Answers [`ControlEvent::Refused`]: removes these sessions and connects again.
     Retry { remove: Vec<Uuid> },
@@ -40,7 +41,7 @@ pub enum ControlRequest {
     Persist,
     /// Reconnects a lost session immediately.
     Reconnect,
-    /// Asks for [`Status`]. `brief`: without the sessions on the endpoint, which the agent would have to query.
+    /// Requests [`Status`]. `brief`: without the sessions on the endpoint, which the agent would have to query.
     // Agents of earlier versions ignore `brief`.
     Status {
         #[serde(default)]

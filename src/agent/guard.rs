@@ -90,8 +90,8 @@ impl Guard {
         self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
     }
 
-    /// Returns whether a Create of this process is not confirmed, and a refusal of its credential would refuse Create
-    /// too. A token may have expired in the meantime.
+    /// Returns whether this process sent Create with the same credential, and Create is not confirmed: an endpoint that
+    /// refuses the credential then has not created the session. Excludes tokens, which may have expired since.
     fn is_refused_with_its_credential(&self) -> bool {
         let is_token = matches!(self.endpoint.authentication, Authentication::Bearer { .. });
         !self.is_adopted && !is_token && self.kept.as_ref().is_some_and(|kept| !kept.entry.created)

@@ -51,6 +51,9 @@ pub struct Entry {
     pub written: SystemTime,
     /// Create was answered: a Delete can no longer overtake it.
     pub created: bool,
+    /// Time of the first failed removal.
+    #[serde(default)]
+    pub first_tried: Option<SystemTime>,
     /// Time of the last failed removal; `tries` counts them.
     #[serde(default)]
     pub tried: Option<SystemTime>,
@@ -73,10 +76,12 @@ impl Entry {
         self.tried.and_then(|tried| tried.elapsed().ok()).is_none_or(|ago| ago >= pause)
     }
 
-    /// Returns whether the endpoint must have removed the session by itself.
-    pub fn is_forgotten(&self) -> bool {
+    /// Returns whether the endpoint must have removed the session by itself: nothing uses it since its removal was
+    /// tried. Its agent may have used it for days before.
+    pub fn is_expired(&self) -> bool {
         let age = if self.created { MAX_LIFETIME } else { MAX_LIFETIME_UNCREATED };
-        self.written.elapsed().is_ok_and(|elapsed| elapsed > age)
+        let unused = self.first_tried.and_then(|first| first.elapsed().ok());
+        unused.is_some_and(|unused| unused > age)
     }
 }
 
@@ -120,6 +125,7 @@ impl Journal {
             started: platform::start_time(process),
             written: SystemTime::now(),
             created: false,
+            first_tried: None,
             tried: None,
             tries: 0,
             refused: false,
@@ -162,7 +168,7 @@ impl Journal {
         Ok(kept)
     }
 
-    /// Schedules the removals again that were refused because of the password: the password has changed.
+    /// Reschedules the removals that were refused because of the password; called when the password has changed.
     pub fn forgive(&self, profile: &str) -> io::Result<()> {
         for mut kept in self.orphans() {
             if kept.entry.profile == profile && kept.entry.refused {
@@ -323,7 +329,9 @@ impl JournalEntry {
         if self.is_over() {
             return self.removed();
         }
-        self.entry.tried = Some(SystemTime::now());
+        let now = SystemTime::now();
+        self.entry.first_tried.get_or_insert(now);
+        self.entry.tried = Some(now);
         self.entry.tries = self.entry.tries.saturating_add(1);
         if let Err(error) = self.put() {
             tracing::warn!("cannot write the journal: {error}");
@@ -332,7 +340,7 @@ impl JournalEntry {
 
     /// Returns whether the endpoint must have removed the session by itself.
     pub fn is_over(&self) -> bool {
-        self.entry.is_forgotten() || Notes::read(self.notes.clone()).is_over()
+        self.entry.is_expired() || Notes::read(self.notes.clone()).is_over()
     }
 
     /// Returns the path of the session's notes.
@@ -420,7 +428,11 @@ mod tests {
         assert!(mine.entry.is_due());
         mine.entry.tried = SystemTime::now().checked_add(Duration::from_hours(1));
         assert!(mine.entry.is_due(), "the clock was set");
-        mine.entry.written = ago(4 * 3600).unwrap();
+        // An agent that was killed after days: its session was in use until then.
+        mine.entry.written = ago(100 * 3600).unwrap();
+        mine.failed();
+        mine = journal.orphans().swap_remove(0);
+        mine.entry.first_tried = ago(4 * 3600);
         mine.failed();
         assert!(journal.orphans().is_empty(), "the entry has expired");
     }

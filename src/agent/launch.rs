@@ -44,7 +44,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval for checking whether an agent is still running.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Maximum number of agents that end while the launcher connects.
+/// Maximum number of attempts to connect: an agent may end while the launcher connects.
 const ATTEMPTS: usize = 5;
 /// Parameters for starting an agent.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ impl Launch {
         let _ = tokio::time::timeout(ANSWER_TIMEOUT, gone).await;
     }
 
-    /// Returns the refusal of a password that this process knows to be refused.
+    /// Returns the error of a password that was refused earlier in this process.
     fn refused(&self) -> Failure {
         self.access.refusal().failure()
     }
@@ -334,7 +334,7 @@ struct Watcher {
     /// The agent's session, if it has been announced.
     guarded: Option<Guarded>,
     created: bool,
-    /// The endpoint has refused the password since then.
+    /// The endpoint has refused the password since the last Create.
     refused: bool,
     sender: mpsc::UnboundedSender<AgentEvent>,
     removing: Arc<AtomicBool>,

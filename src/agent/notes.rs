@@ -27,7 +27,7 @@ struct Known {
     /// The time since which "not found" does not prove that the session is gone.
     doubtful: Option<SystemTime>,
     idle_timeout: Option<Duration>,
-    /// Without these, a load balancer sends Delete to another pool member.
+    /// Affinity cookies: without them, a load balancer sends Delete to another pool member.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cookies: Vec<StoredCookie>,
 }
@@ -81,7 +81,7 @@ impl Notes {
         since.is_some_and(|since| since > idle.saturating_add(MAX_REMOVAL_DELAY))
     }
 
-    /// Writes no more: the session is removed. Waits for a write that has begun.
+    /// Stops writing the file, because the session is removed. Waits for a write that has begun.
     pub fn close(&self) {
         let _known = self.known();
         self.is_closed.store(true, Ordering::Relaxed);

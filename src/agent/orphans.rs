@@ -22,7 +22,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
     let (old, orphans): (Vec<_>, Vec<_>) =
-        journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.entry.is_forgotten());
+        journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.entry.is_expired());
     old.into_iter().for_each(JournalEntry::removed);
     let orphans = orphans.into_iter();
     let due =
@@ -43,7 +43,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     lines
 }
 
-/// Does the same for one profile whose secret is known.
+/// Removes the orphaned sessions of one profile whose secret is known, except recently failed removals.
 pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> Vec<String> {
     let orphans = Journal::of(folders).orphans().into_iter();
     let due = orphans.filter(|kept| kept.entry.profile == access.profile.name && kept.entry.is_due());
@@ -69,7 +69,7 @@ async fn remove(orphans: Vec<JournalEntry>, access: &mut EndpointResolver) -> Ve
     lines
 }
 
-/// The reason why a session has no endpoint to remove it from.
+/// Reason why the endpoint of an orphaned session was not resolved.
 enum Unresolved {
     Reported(String),
     /// The credential was not available in time.

@@ -92,7 +92,7 @@ impl AgentPaths {
             remove(path)?;
         }
         for (file, path) in held.into_iter().zip([&self.starting, &self.lock]) {
-            // A new agent holds the file.
+            // If the lock was not obtained, a new agent holds the file, which must stay.
             if file.is_some() || !path.exists() {
                 remove(path)?;
             }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::platform;
 
-/// Maximum wait for an announced shell, or for its first client.
+/// Maximum wait for an announced shell, or for the agent's first client.
 pub const ANNOUNCEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval for checking whether an announced shell's process is still running.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl ExpectedShell {
         }
     }
 
-    /// Returns whether the shell is known not to attach.
+    /// Returns whether the launched process has ended, so that the shell cannot attach.
     fn is_gone(self) -> bool {
         matches!(self, Self::Launched(process) if platform::has_ended(process))
     }
@@ -93,7 +93,7 @@ impl Counts {
             ExpectedShell::Again => true,
         };
         let found = self.announced.iter().position(own).or_else(|| self.announced.iter().position(loose));
-        tracing::debug!(?process, ?found, announced = ?self.announced, "a shell has come");
+        tracing::debug!(?process, ?found, announced = ?self.announced, "a shell has attached");
         found.map(|at| self.announced.remove(at));
     }
 

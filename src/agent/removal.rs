@@ -1,5 +1,5 @@
-//! Removes a session by its id: for its guard, for the launcher of a dead agent, and for a later start that
-//! finds it in the journal.
+//! Removes a session by its id: for the session's guard, for the launcher of a dead agent, and for a later
+//! start of lyncsh that finds the session in the journal.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ use crate::transport::wsman::{self, Endpoint};
 
 /// Maximum number of redirects followed.
 const MAX_REDIRECTIONS: u8 = 5;
-/// Name of an account in messages.
+/// Name in messages of the account that `credential = "system"` uses without a `user`.
 const SYSTEM_ACCOUNT: &str = "the system's account";
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
@@ -133,7 +133,7 @@ impl SessionError {
                 | TokenError::NoChallenge { .. }
                 | TokenError::Answered { .. },
             ) => true,
-            // The token service may be what the proxy did not reach. Nothing was sent to it.
+            // The proxy may have failed to reach the token service instead; nothing was sent to the service.
             Self::Token(TokenError::Proxy(error)) | Self::Transport(transport::Error::Proxy(error)) => {
                 error.misses_target()
             }
@@ -182,7 +182,7 @@ impl EndpointResolver {
         }
     }
 
-    /// Sets the password for the proxy that the user entered.
+    /// Sets the proxy password that the user entered.
     pub fn with_proxy_secret(self, proxy_secret: Option<SecretString>) -> Self {
         Self { proxy_secret, ..self }
     }
@@ -237,7 +237,7 @@ impl EndpointResolver {
         Ok(proxies)
     }
 
-    /// Returns the refusal of a password for the proxy that was refused before, which must not be sent again.
+    /// Returns the error for a proxy password that was refused before and must not be sent again.
     ///
     /// # Errors
     /// The password cannot be fetched.
@@ -263,7 +263,7 @@ impl EndpointResolver {
         self.proxy_secret.as_ref()
     }
 
-    /// Permits reports that let the user sign in. Without, only a refresh token is used.
+    /// Permits reports that let the user sign in. If not permitted, only a refresh token is used.
     pub fn set_interactive(&mut self, is_interactive: bool) {
         self.is_interactive = is_interactive;
     }
@@ -284,7 +284,7 @@ impl EndpointResolver {
             Credential::new(endpoint, user, &secret).forgive();
         }
         self.secret = Some(secret);
-        // It has the earlier secret.
+        // The sign-in has the earlier secret.
         self.sign_in = None;
     }
 
@@ -307,7 +307,7 @@ impl EndpointResolver {
         }
     }
 
-    /// Returns the refusal of a secret that was refused before, which must not be sent again.
+    /// Returns the error for a secret that was refused before and must not be sent again.
     ///
     /// # Errors
     /// The secret cannot be fetched.
@@ -587,7 +587,7 @@ fn renewal(request: TokenRequest) -> wsman::Renew {
     })
 }
 
-/// Does the same for a sign-in. The user is not asked again.
+/// Returns the request for a new token of a sign-in, which does not prompt the user.
 fn sign_in_renewal(sign_in: Arc<SignIn>, user: String) -> wsman::Renew {
     wsman::Renew::new(move || {
         let (sign_in, user) = (sign_in.clone(), user.clone());

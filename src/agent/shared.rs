@@ -24,7 +24,7 @@ impl EventLog {
 
     pub fn publish(&self, event: ControlEvent) {
         match &event {
-            // The page's address is for the user only.
+            // The sign-in URL is for the user only.
             ControlEvent::Step(Step::SignIn { .. }) => tracing::debug!("news: the user must sign in"),
             event => tracing::debug!(?event, "news"),
         }
@@ -80,7 +80,7 @@ pub struct Shared {
     pub opened: watch::Sender<Option<Opened>>,
     /// Time for which the session stays open without clients.
     pub keep: watch::Sender<Duration>,
-    /// Answers to a refusal: sessions to be removed before the next attempt.
+    /// Answers to [`ControlEvent::Refused`]: sessions to be removed before the next attempt.
     pub retry: mpsc::Sender<Vec<Uuid>>,
     /// Requests an immediate reconnection of a lost session.
     pub hurry: Arc<Notify>,

@@ -1,4 +1,4 @@
-//! The sessions that count against an account's limit on an endpoint, and removal of orphaned ones.
+//! The sessions that count against an account's limit on an endpoint, and the removal of orphaned sessions.
 
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ pub async fn remove_orphans(journal: &Journal, endpoint: &Endpoint, profile: &Pr
     remove_those(journal, endpoint, profile, |_| true).await
 }
 
-/// Removes the sessions whose removal was refused because of the password: the endpoint has accepted this
-/// one.
+/// Removes the orphaned sessions whose removal was refused because of an earlier password: the endpoint has
+/// accepted the current password.
 pub async fn remove_refused(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
     remove_those(journal, endpoint, profile, |entry| entry.refused).await
 }

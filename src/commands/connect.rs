@@ -203,6 +203,7 @@ pub async fn connect_until(
     let has_started = launch.has_started.clone();
     let mut ended = 0;
     loop {
+        has_started.store(false, Ordering::Relaxed);
         let agent = {
             let mut starting = std::pin::pin!(starting(&mut launch, &among));
             tokio::select! {

@@ -123,7 +123,7 @@ fn check_proxy(profile: &Profile) -> miette::Result<()> {
     if profile.proxy_user.is_none() && *source != CredentialSource::System {
         return Err(usage!(
             help = format!("set proxy_user with `lyncsh edit {name}`"),
-            "'{name}' has no account at a proxy"
+            "cannot store a proxy password for '{name}': the profile has no proxy_user"
         ));
     }
     check_source(name, "proxy_credential", source)

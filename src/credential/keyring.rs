@@ -31,7 +31,7 @@ pub async fn store(account: &str, secret: SecretString) -> Result<(), Credential
     on_keyring(move || {
         let before = count(&account)?;
         let parts = parts(secret.expose_secret());
-        // The first part last: it has the number of the others.
+        // Writes the first part last: it contains the number of parts.
         for (at, part) in parts.iter().enumerate().rev() {
             entry(&account, at)?.set_password(part)?;
         }
@@ -65,8 +65,8 @@ fn entry(account: &str, part: usize) -> keyring::Result<Entry> {
     }
 }
 
-/// Splits a secret into entries. A short secret is one entry with the secret itself; otherwise the first entry begins
-/// with a line feed and the number of parts. A secret is one line, so it never begins with a line feed.
+/// Splits a secret into entries. A short secret is one entry with the secret itself; otherwise the first entry is a
+/// line feed and the number of parts, itself included. A secret is one line, so it never begins with a line feed.
 fn parts(secret: &str) -> Vec<Zeroizing<String>> {
     if secret.encode_utf16().count() <= MAX_ENTRY {
         return vec![Zeroizing::new(secret.to_owned())];

@@ -113,8 +113,8 @@ impl Check {
                     (None, Some(local)) => self.wrong(
                         command.at,
                         format!(
-                            "Cannot pipe {local} into '{}': it lists this machine, and the command runs on the \
-                             endpoint. Pass names instead: {local} | ForEach-Object {{ {} $_.Name }}.",
+                            "Cannot pipe {local} into '{}': its items are on this machine, and the command runs \
+                             on the endpoint. Pass names instead: {local} | ForEach-Object {{ {} $_.Name }}.",
                             command.name, command.name
                         ),
                     ),

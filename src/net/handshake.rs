@@ -13,11 +13,11 @@ pub enum HandshakeProblem {
     NoClientCertificate,
     #[error("the server refused the client certificate")]
     ClientCertificateRefused,
-    #[error("the server does not speak TLS 1.2 or 1.3")]
+    #[error("the server does not support TLS 1.2 or 1.3")]
     OldVersion,
     #[error("the Diffie-Hellman key of the server is too small")]
     SmallKey,
-    #[error("the server does not speak TLS on this port")]
+    #[error("the server does not use TLS on this port")]
     NotTls,
 }
 

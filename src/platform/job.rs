@@ -153,7 +153,8 @@ mod unix {
             }
         }
 
-        /// Handles a stopped shell. `reads`: the shell stopped because it reads from the terminal.
+        /// Handles a stopped shell. `reads`: the shell stopped because it accessed the terminal from the
+        /// background (SIGTTIN, SIGTTOU).
         fn stopped(&self, reads: bool) {
             // The shell waits until the terminal is handed over.
             let Some(terminal) = self.terminal.as_ref().filter(|_| self.handed.load(Ordering::SeqCst)) else {
@@ -235,11 +236,12 @@ mod unix {
             here
         }
 
-        /// Restores the terminal. Errors are ignored, because the terminal may be closed.
+        /// Sets the terminal's modes and foreground process group. Errors are ignored, because the terminal may
+        /// be closed.
         fn give(&self, group: Pid, modes: Option<&Termios>) {
             let mut signals = SigSet::empty();
             signals.add(Raised::SIGTTOU);
-            // A background process may do this if SIGTTOU is blocked (POSIX, tcsetpgrp).
+            // A background process may call tcsetattr and tcsetpgrp if SIGTTOU is blocked (POSIX, tcsetpgrp).
             let blocked = signals.thread_block().is_ok();
             if let Some(modes) = modes {
                 let _ = tcsetattr(&self.file, OptionalActions::Drain, modes);

@@ -17,22 +17,22 @@ pub enum Authentication {
     Certificate,
 }
 
-/// How a token is requested; `sign_in` in a profile.
+/// OAuth flow that requests a token; `sign_in` in a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenFlow {
-    /// User name and password, sent to the token service.
+    /// Password grant: user name and password, sent to the token service.
     #[default]
     Password,
-    /// A code that lyncsh shows, entered in a browser on any device.
+    /// Device code (RFC 8628): lyncsh shows a code, which the user enters in a browser on any device.
     DeviceCode,
-    /// A browser on this machine.
+    /// Authorization code with PKCE, through a browser on this machine.
     Browser,
-    /// An application with a secret.
+    /// Client credentials: an application with a secret.
     ClientSecret,
-    /// An application with the key of a certificate.
+    /// Client credentials: an application with the key of a certificate.
     ClientCertificate,
-    /// An application with a token of another service.
+    /// Client credentials: an application with a token of another service.
     Federated,
 }
 

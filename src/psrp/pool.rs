@@ -52,7 +52,7 @@ impl FromStr for Protocol {
     }
 }
 
-/// SESSION_CAPABILITY, the first message of each end.
+/// SESSION_CAPABILITY, the first message of each peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionCapability {
     pub protocol: Protocol,
@@ -130,13 +130,13 @@ pub fn application_private_data(data: Value) -> Value {
     Value::with_properties([("ApplicationPrivateData", data)])
 }
 
-/// Returns whether the client with these application arguments needs no time between the capabilities and the state of
-/// its pool.
+/// Returns whether a client with these application arguments accepts the state of its pool immediately after the
+/// capabilities.
 pub fn accepts_early_state(application_arguments: &Value) -> bool {
     application_arguments.get(ACCEPTS_EARLY_STATE).is_some()
 }
 
-/// Returns application arguments for [`accepts_early_state`].
+/// Returns the application arguments with the entry that [`accepts_early_state`] looks for.
 pub(super) fn with_early_state(application_arguments: &Value) -> Value {
     let entries = application_arguments.entries().unwrap_or_default().iter().cloned();
     Value::primitive_dictionary(entries.chain([(ACCEPTS_EARLY_STATE.into(), true.into())]))

@@ -2,15 +2,15 @@
 
 use vte::{Params, Perform};
 
-/// Ends every colour and attribute.
+/// Resets all colours and attributes.
 pub const RESET: &str = "\u{1b}[0m";
 
 /// Effect of a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sgr {
-    /// It contains a reset.
+    /// The sequence contains a reset.
     pub resets: bool,
-    /// It sets an attribute after its last reset.
+    /// The sequence sets an attribute after its last reset.
     pub sets: bool,
 }
 
@@ -48,7 +48,7 @@ impl Perform for Listener {
     }
 }
 
-/// Returns `None` if a parameter is unknown or conceals text.
+/// Parses the parameters. Returns `None` if a parameter is unknown or conceals text.
 fn read(parameters: &Params) -> Option<Sgr> {
     let mut sgr = Sgr::default();
     let mut parameters = parameters.iter();
@@ -83,7 +83,7 @@ fn read(parameters: &Params) -> Option<Sgr> {
     Some(sgr)
 }
 
-/// Returns the sequence with all omitted parameters.
+/// Returns the sequence with omitted parameters written as 0 and without leading zeros.
 pub fn canonical(sequence: &str) -> String {
     let parameters = sequence.strip_prefix("\u{1b}[").and_then(|rest| rest.strip_suffix('m')).unwrap_or("0");
     let number = |text: &str| match text.trim_start_matches('0') {

@@ -96,8 +96,8 @@ impl Module {
             .to_owned())
     }
 
-    /// Returns whether the script on disk comes from a version, or a user's template for a version, with
-    /// another naming scheme for commands.
+    /// Returns whether another version of lyncsh, or a custom template for another version, wrote the script on
+    /// disk with another naming scheme for commands ([`FORMAT`]).
     pub fn is_outdated(&self) -> bool {
         let current = format!("$format = {}", quote(FORMAT));
         let attaches = |script: &str| {

@@ -1,18 +1,18 @@
 # Selects the names of the endpoint that become commands (src/exports/names.rs has the list and the reasons). PowerShell
-# itself would use the results of commands with reserved names, or the endpoint would receive calls of a program or an
-# alias: such commands are left out even with allow_clobber.
+# itself would call commands with reserved names and use their results, or the endpoint would receive calls meant for a
+# local program or alias: such commands are left out even with allow_clobber.
 $reserved = [System.Collections.Generic.HashSet[string]]::new([string[]]{{ reserved|ps }}, [System.StringComparer]::OrdinalIgnoreCase)
 # Commands of PowerShell's own modules that are not loaded yet, if known.
 $builtin = @()
 $plain = [regex]::new({{ plain|ps }}, [System.Text.RegularExpressions.RegexOptions]::CultureInvariant)
-# Lines with such names, each with a hyphen.
+# Matches a text in which each line is a plain name with a hyphen.
 $hyphened = [regex]::new({{ hyphened|ps }}, [System.Text.RegularExpressions.RegexOptions]::CultureInvariant)
 $isPlain = { param([string]$Name) $Name.Length -le {{ longest }} -and $plain.IsMatch($Name) }
-# Commands that are left out: always, and because a command of that name exists.
+# Commands that are left out: $refused always, $hidden because a command of that name exists.
 $refused = [System.Collections.Generic.SortedSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
 $hidden = [System.Collections.Generic.SortedSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
-# The remaining names on the endpoint. No module may load automatically meanwhile, including this one: like
-# Import-PSSession, this only checks loaded modules.
+# Returns the names on the endpoint that are imported. No module may load automatically meanwhile, including this one:
+# like Import-PSSession, this only checks loaded modules.
 $select = {
     param([string[]]$Names)
     $taken = [System.Collections.Generic.HashSet[string]]::new([System.StringComparer]::OrdinalIgnoreCase)
@@ -22,7 +22,7 @@ $select = {
     # Commands of other profiles are replaced with a warning.
     foreach ($one in $global:lyncsh) { foreach ($name in $one.Commands) { $null = $taken.Remove($name) } }
     if (-not $prefix -and $Names.Count) {
-        # Usually nothing is left out, which one match of all names shows: Verb-Noun, and none of them exists here.
+        # Fast path, one match of all names: usually all are Verb-Noun, none exists here, and nothing is left out.
         $all = [System.Collections.Generic.HashSet[string]]::new($Names, [System.StringComparer]::OrdinalIgnoreCase)
         $text = [string]::Join("`n", $Names) + "`n"
         if (-not $all.Overlaps($reserved) -and ($clobber -or -not $all.Overlaps($taken)) -and $hyphened.IsMatch($text) -and
@@ -53,7 +53,7 @@ $select = {
         else { $one }
     }
 }
-# Names in a line of text, without control characters of the endpoint.
+# Formats names as a line of text, with the endpoint's control characters replaced.
 $listed = {
     param([string[]]$Names, [int]$Most)
     $shown = foreach ($one in $Names | Microsoft.PowerShell.Utility\Select-Object -First $Most) {
@@ -63,12 +63,12 @@ $listed = {
     $more = if ($Names.Count -gt $Most) { " and $($Names.Count - $Most) more" } else { '' }
     ($shown -join ', ') + $more
 }
-# A line about commands that are left out.
+# Prints a line about commands that are left out.
 $report = {
     param([int]$Left)
     $odd = @($refused | Microsoft.PowerShell.Core\Where-Object { $restricted -notcontains $_ })
     $parts = @(
-        if ($odd.Count) { "$(& $listed @($odd + @($refused | Microsoft.PowerShell.Core\Where-Object { $restricted -contains $_ })) 50) (names of PowerShell, of a program or an alias, or names that are not plain)" }
+        if ($odd.Count) { "$(& $listed @($odd + @($refused | Microsoft.PowerShell.Core\Where-Object { $restricted -contains $_ })) 50) (names that PowerShell, a program or an alias uses, or names with special characters)" }
         if ($hidden.Count) { "$(& $listed @($hidden) 10) (commands that already exist: set ``prefix`` or ``allow_clobber = true`` in the profile to import them)" }
     )
     if ($parts.Count) {

@@ -33,7 +33,7 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
     for line in ["Get-ChildItem | Set-CsUser", "ls | where Length -gt 1 | Set-CsUser", "pwd | Set-CsUser"] {
         let (code, out, err) = demo(&format!("'ran'\n{line}\n"));
         assert_eq!((code, out.as_str()), (2, ""), "{line}");
-        assert!(err.contains("into 'Set-CsUser': it lists this machine"), "{err}");
+        assert!(err.contains("into 'Set-CsUser': its items are on this machine"), "{err}");
     }
     // Errors of the console's cmdlets, and of commands before one, go where they are redirected.
     let (code, out, err) = demo(&format!(

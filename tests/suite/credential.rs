@@ -102,7 +102,7 @@ fn the_password_for_a_proxy_has_its_own_entry() {
     let output = in_session(folder.path(), script, "pr0xy-secret\n");
     let (code, out, err) = output.parts();
     assert_eq!(code, 0, "{out}\n{err}");
-    assert!(err.contains("'plain' has no account at a proxy"), "{err}");
+    assert!(err.contains("a proxy password for 'plain': the profile has no proxy_user"), "{err}");
     assert!(out.contains("The proxy password of 'work' is stored."), "{out}");
     let shown = out.lines().filter(|line| line.starts_with("proxy_password"));
     let stored: Vec<_> = shown.map(|line| !line.contains("not stored")).collect();

@@ -166,7 +166,7 @@ fn an_unattached_shell_keeps_running_without_a_session() {
 }
 
 #[test]
-fn signals_reach_the_shell_and_a_hanging_shell_is_killed() {
+fn termination_signals_end_the_shell_and_its_session() {
     for (sent, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         let world = world();
         let mut terminal = Terminal::work(&world, "");

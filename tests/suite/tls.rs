@@ -388,7 +388,7 @@ fn a_failed_handshake_is_reported_with_its_cause() {
         ),
         (
             serde_json::json!({ "minimum": "TLSv1", "maximum": "TLSv1_1" }),
-            "does not speak TLS 1.2 or 1.3",
+            "does not support TLS 1.2 or 1.3",
             "Enable TLS 1.2",
         ),
     ] {
@@ -411,7 +411,7 @@ fn a_failed_handshake_is_reported_with_its_cause() {
     });
     let told = work(&uri, &ca);
     plain.join().unwrap();
-    assert!(told.contains("does not speak TLS on this port") && told.contains("5986"), "{told}");
+    assert!(told.contains("does not use TLS on this port") && told.contains("5986"), "{told}");
 }
 
 #[cfg(feature = "system-tls")]

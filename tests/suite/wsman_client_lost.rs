@@ -58,7 +58,8 @@ async fn a_cookie_is_recorded_before_the_answer_is_complete() {
     connecting.abort();
 }
 
-/// A load balancer that has forgotten the session's pool member sends the request to another one, with its cookie.
+/// A load balancer that has forgotten the session's pool member routes the request to another member, which sets its
+/// own cookie.
 #[tokio::test]
 async fn a_request_that_reached_another_pool_member_is_sent_again_with_the_cookie() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -130,7 +131,7 @@ async fn removal_keeps_a_receive_pending() {
         async move {
             let request = RequestEnvelope::read(&asked.body).unwrap();
             if request.request == Asks::Delete {
-                // Like OMI.
+                // OMI answers Delete only after the session's output was received.
                 received.acquire().await.unwrap().forget();
                 let gone = Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", "gone");
                 soap(&request, Response::Fault(gone))
@@ -375,7 +376,7 @@ async fn a_command_with_a_lost_answer_is_not_rerun() {
             async move {
                 let request = RequestEnvelope::read(&asked.body).unwrap();
                 match request.request {
-                    // The server has received it, and its response is lost.
+                    // The server has received Command, and the response is lost.
                     Asks::Command { id, .. } if id == Some(first) && !large => cut(),
                     Asks::Send(_) if large => cut(),
                     Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),

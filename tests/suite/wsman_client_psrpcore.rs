@@ -338,7 +338,7 @@ async fn an_externally_removed_session_is_detected() {
         }
     };
     assert!(!error.to_string().is_empty());
-    // The pool as well: nothing can run any more.
+    // The pool has failed too: no other pipeline can start.
     let refused = async {
         loop {
             match session.invoke(&command("Wait-Forever", &[], true)).await {

@@ -284,7 +284,7 @@ impl Core {
     /// Forwards a client's answer to a host call of the pool, if the call was routed to this client.
     fn pool_host_response(&mut self, id: ClientId, stream: Stream, message: Message, ack: Ack) {
         let Some(call_id) = rewrite::number_property(&message.body, "ci") else { return };
-        if self.pool_calls.is_answered(id, call_id) {
+        if self.pool_calls.take_answer(id, call_id) {
             self.forward(stream, message, Some(ack));
         }
     }

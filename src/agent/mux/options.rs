@@ -10,8 +10,8 @@ pub struct Options {
     pub keep_alive: Option<Duration>,
     /// Time limit for opening the pool on the endpoint.
     pub open: Duration,
-    /// Result of `prompt` if the endpoint does not have the command, like a restricted endpoint (JEA);
-    /// `None`: the endpoint's error. A shell that has entered the session would show `PS>` then.
+    /// Result of `prompt` if the endpoint does not have this command, as on a restricted endpoint (JEA).
+    /// `None`: the endpoint's error is forwarded, and a shell that has entered the session shows `PS>`.
     pub prompt: Option<String>,
     /// Idle time of all shells before lyncsh's own pipelines start.
     pub quiet: Duration,

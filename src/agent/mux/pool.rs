@@ -54,7 +54,7 @@ impl PoolCalls {
     }
 
     /// Returns whether to forward a client's answer.
-    pub fn is_answered(&mut self, client: ClientId, call_id: i64) -> bool {
+    pub fn take_answer(&mut self, client: ClientId, call_id: i64) -> bool {
         let is_own = self.outstanding.get(&call_id).is_some_and(|(asked, _)| *asked == client);
         is_own && self.outstanding.remove(&call_id).is_some()
     }

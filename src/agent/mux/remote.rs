@@ -170,8 +170,8 @@ impl Core {
         self.send_own();
     }
 
-    /// Writes a warning, or another line, that belongs to no pipeline through the pool's host, like the lines
-    /// of pipelines.
+    /// Converts a warning, verbose, debug or error record that belongs to no pipeline into a host call of the
+    /// pool.
     fn line_of_pool(&mut self, message: &Message) {
         let method = match message.kind {
             MessageType::WarningRecord => HostMethod::WriteWarningLine,

@@ -21,8 +21,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The progress record's id, outside the range that cmdlets use.
 const NOTICE_ID: i32 = 0x6C79_6E63;
 
-/// An action for the owner of the scheduler. `A` is a client's acknowledgement, given when the message is in
-/// order.
+/// An action for the owner of the scheduler. `A` acknowledges a client's message on drop; with the message, it is
+/// kept until the message is in order at the endpoint.
 #[derive(Debug)]
 pub enum SchedulerAction<A> {
     /// Forward a client's message to the endpoint.
@@ -266,7 +266,7 @@ impl<A> Scheduler<A> {
         self.take()
     }
 
-    /// Passes on input, or an answer to a host call.
+    /// Forwards input, or the response to a host call.
     pub fn pass(
         &mut self,
         client: ClientId,

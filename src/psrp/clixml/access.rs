@@ -67,7 +67,7 @@ impl Value {
         .into()
     }
 
-    /// Returns a value of an enum over Int32: `name` is PowerShell's text for it.
+    /// Returns an enum value with the underlying type Int32; `name` is PowerShell's text for the value.
     pub fn enumeration(type_name: &str, name: &str, number: i32) -> Self {
         Object {
             type_names: type_names([type_name, "System.Enum", "System.ValueType", "System.Object"]),
@@ -142,7 +142,7 @@ impl Value {
         }
     }
 
-    /// Returns any integer (including an enum's) that fits.
+    /// Returns an integer, or the number of an enum value, if it fits into an `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         match self.primitive() {
             Self::U8(n) => Some(i64::from(*n)),
@@ -157,12 +157,12 @@ impl Value {
         }
     }
 
-    /// Returns any integer (including an enum's) that fits.
+    /// Returns an integer, or the number of an enum value, if it fits into an `i32`.
     pub fn as_i32(&self) -> Option<i32> {
         self.as_i64().and_then(|n| i32::try_from(n).ok())
     }
 
-    /// Returns a boolean, or that of a deserialized SwitchParameter (`IsPresent`).
+    /// Returns a Boolean, or the `IsPresent` of a deserialized SwitchParameter.
     pub fn as_bool(&self) -> Option<bool> {
         match self.primitive() {
             Self::Bool(b) => Some(*b),

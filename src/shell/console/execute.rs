@@ -53,9 +53,9 @@ impl Loss {
     }
 }
 
-/// Loss of the session while a script ran.
+/// Loss of the session while a script ran, or before a command of it could be sent.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("session lost; {}", self.outcome())]
+#[error("{}", self.outcome())]
 pub struct Lost {
     loss: Loss,
     /// Whether a command of the script may have run.
@@ -70,8 +70,10 @@ impl Lost {
             (Loss::NotRun, _) if self.has_run => "the remaining commands were not run",
             (Loss::NotRun, true) => "nothing was run",
             (Loss::NotRun, false) => "the command was not run",
-            (Loss::MayHaveRun, true) => "the last command may have run, the commands after it were not run",
-            (Loss::MayHaveRun, false) => "the command may have run",
+            (Loss::MayHaveRun, true) => {
+                "session lost; the last command may have run, the commands after it were not run"
+            }
+            (Loss::MayHaveRun, false) => "session lost; the command may have run",
         }
     }
 

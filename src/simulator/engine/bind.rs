@@ -68,7 +68,7 @@ enum Given {
 }
 
 /// Parses the arguments of a command: `-Name:` and `Name` carry their value, `-Name` takes the next
-/// positional one unless it is a switch (CommandParameter.ToCommandParameterInternal).
+/// positional argument unless it is a switch (CommandParameter.ToCommandParameterInternal).
 fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> Result<Vec<Given>, Fault> {
     let mut given = Vec::new();
     let mut rest = arguments.iter().peekable();
@@ -78,7 +78,7 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
             given.push(Given::Positional(value.unwrap_or(Value::Null)));
             continue;
         };
-        // A name without dash has no value if the value is absent, and null if it is null.
+        // Without a dash, an argument with a null value differs from an argument without a value.
         let bare = match (name.strip_prefix(['-', '–', '—', '―']), &value) {
             (Some(bare), _) => bare,
             (None, None) => name,
@@ -103,8 +103,8 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
     Ok(given)
 }
 
-/// Returns the parameter by name, alias or unambiguous prefix; the command's own take precedence over common
-/// ones.
+/// Returns the parameter by name, alias or unambiguous prefix; the command's own parameters take precedence over
+/// common parameters.
 fn find<'a>(spec: &CommandSpec, all: &'a [ParameterSpec], name: &str) -> Result<&'a ParameterSpec, Fault> {
     fn matching(all: &[ParameterSpec], wanted: impl Fn(&&str) -> bool) -> Vec<&ParameterSpec> {
         all.iter()
@@ -294,7 +294,7 @@ pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bo
     };
     for exact in [true, false] {
         for parameter in &open {
-            // Not a custom object itself, but its property of that name is the identity.
+            // An object with a property of the parameter's name is not bound itself: the property is.
             let is_identity = parameter.by_property && input.property(&parameter.name).is_some();
             if parameter.by_value && (exact || !is_identity) {
                 take(parameter, input, exact);

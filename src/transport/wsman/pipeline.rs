@@ -84,7 +84,7 @@ pub(super) struct PipelineTask {
     control: mpsc::UnboundedReceiver<Control>,
     /// The owner has closed the pipeline.
     closing: AtomicBool,
-    /// The last message received before Command was sent.
+    /// Object id of the last message received before Command was sent.
     since: u64,
     /// Whether the final state has been received.
     ended: watch::Sender<bool>,
@@ -151,7 +151,7 @@ impl PipelineTask {
         }
     }
 
-    /// Sends Command as soon as the pool is open: real servers hang the session if it is sent earlier.
+    /// Sends Command as soon as the pool is open: on real servers, the session hangs if Command is sent earlier.
     async fn start(&mut self) -> Result<Started, Error> {
         let mut stop = false;
         let batch = {
@@ -185,8 +185,8 @@ impl PipelineTask {
         Ok(Started::Running { stop })
     }
 
-    /// Handles everything between CommandResponse and the end. If it fails, the command may have run, unless
-    /// its first message could not be sent.
+    /// Sends and receives from CommandResponse to the end of the pipeline. After an error, the command may have
+    /// run, unless its first message could not be sent.
     async fn converse(&mut self, stop: bool) -> Result<(), Error> {
         let Self {
             id, shell, sequence, events, wanted, input, answers, control, closing, since, ended, ..
@@ -211,7 +211,7 @@ impl PipelineTask {
         }
         events.emit(ConnectionEvent::PipelineClosed(id)).await;
         if !received {
-            // Lets it complete, so that its connection is reused by the next pipeline.
+            // Lets the last Receive complete, so that the next pipeline reuses its connection.
             let _ = tokio::time::timeout(LAST_RECEIVE_TIMEOUT, receiving).await;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! lyncsh's own pipelines run while no shell needs the session; and output that belongs to no pipeline.
+//! lyncsh's own pipelines, which run while no shell needs the session, and output that belongs to no pipeline.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Audio conferencing providers and their settings of a user.
+//! Cmdlets for audio conferencing providers and a user's provider settings.
 
 use super::super::fault::{Category, Fault};
 use super::super::spec::{Kind, parameter, string, switch};
