@@ -15,11 +15,16 @@ use crate::transport::session::Session;
 /// Delay before a notice that the session is being reopened.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the name with the fewest different letters, if they are few. Names share their verb and prefix, so a
-/// measure that favours equal beginnings would accept unrelated ones.
+/// Returns the name with the fewest edits, if they are few; two transposed letters are one edit. Names share
+/// their verb and prefix, so a measure that favours equal beginnings would accept unrelated ones.
 fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let name = name.to_lowercase();
-    let most = (name.chars().count() / 6).clamp(1, 3);
+    let length = name.chars().count();
+    // One edit makes any name of one or two letters another alias.
+    if length < 3 {
+        return None;
+    }
+    let most = (length / 6).clamp(1, 3);
     let known: Vec<String> = known.into_iter().collect();
     let verb = |name: &str| name.split_once('-').map(|(verb, _)| verb.to_lowercase());
     // A verb that exists is not misspelt: Set-X is not meant by Get-X.
@@ -29,8 +34,19 @@ fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String
         .filter(|one| own.is_none() || verb(one) == own)
         .map(|one| (strsim::damerau_levenshtein(&name, &one.to_lowercase()), one))
         .filter(|(distance, _)| (1..=most).contains(distance))
-        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)))
-        .map(|(_, one)| one)
+        // Transposed letters are likelier than a missing one.
+        .map(|(distance, one)| (distance, one.chars().count().abs_diff(length), one))
+        .min()
+        .map(|(_, _, one)| one)
+}
+
+/// Returns the most similar command of the endpoint (`there`) or of the console; an alias with its command.
+fn nearest(name: &str, there: Vec<String>) -> Option<String> {
+    let here =
+        line::local_cmdlets().chain(line::own_names()).chain(line::all_aliases().map(|(alias, _)| alias));
+    let near = similar(name, there.into_iter().chain(here.map(str::to_owned)))?;
+    let command = line::all_aliases().find(|(alias, _)| alias.eq_ignore_ascii_case(&near));
+    Some(command.map(|(alias, command)| format!("{alias} ({command})")).unwrap_or(near))
 }
 
 impl Executor {
@@ -153,8 +169,7 @@ impl Executor {
         }
         let quoted = record.message.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
         let Some((name, _)) = quoted else { return text };
-        let known = self.links.names().into_iter().chain(line::local_cmdlets().map(str::to_owned));
-        match similar(name, known) {
+        match nearest(name, self.links.names()) {
             Some(near) => format!("{text}\nDid you mean {near}?"),
             None => text,
         }
@@ -188,8 +203,18 @@ mod tests {
             ("Get-CsNothing", None),
             ("Get-CsUser", None),
             ("x", None),
+            ("selct", Some("select (Select-Object)")),
+            ("mesure", Some("measure (Measure-Object)")),
+            ("gmc", Some("gcm (Get-Command)")),
+            ("slecet", None),
+            ("sotr", Some("sort (Sort-Object)")),
+            ("hlep", Some("help (Get-Help)")),
+            ("exti", Some("exit")),
+            ("clera", Some("clear (Clear-Host)")),
+            ("Slect-Object", Some("Select-Object")),
+            ("zz", None),
         ] {
-            let found = similar(typed, known.map(str::to_owned));
+            let found = nearest(typed, known.map(str::to_owned).to_vec());
             assert_eq!(found.as_deref(), meant, "{typed}");
         }
     }
