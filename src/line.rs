@@ -22,6 +22,7 @@ mod nested;
 mod number;
 mod operate;
 mod parse;
+mod pattern;
 mod plan;
 mod printer;
 mod repeat;
