@@ -1,5 +1,8 @@
 //! Reads a line from the terminal in raw mode: Ctrl-C is an answer, and a secret is not displayed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
@@ -58,10 +61,19 @@ impl Drop for Raw {
     }
 }
 
-/// Waits for a key with a letter, or Enter as a newline; Escape is the end. Blocks.
-pub fn read_key() -> std::io::Result<Answer<char>> {
+/// How often a wait for a key checks its stop flag.
+const STOP_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Waits for a key with a letter, or Enter as a newline; Escape is the end, and `stop` an interrupt. Blocks.
+pub fn read_key(stop: &AtomicBool) -> std::io::Result<Answer<char>> {
     let _raw = Raw::on()?;
     loop {
+        if stop.load(Ordering::SeqCst) {
+            return Ok(Answer::Interrupted);
+        }
+        if !crossterm::event::poll(STOP_INTERVAL)? {
+            continue;
+        }
         let Event::Key(key) = crossterm::event::read()? else { continue };
         if key.kind == KeyEventKind::Release {
             continue;

@@ -22,6 +22,7 @@ mod nested;
 mod number;
 mod operate;
 mod parse;
+mod pattern;
 mod plan;
 mod printer;
 mod repeat;
@@ -35,7 +36,7 @@ pub mod walk;
 mod words;
 
 pub use builtin::is_builtin;
-pub use check::{is_own, is_script_call, script, statement as check};
+pub use check::{is_own, is_script_call, own_names, script, statement as check};
 pub use common::{Action, Common, ERROR_ACTION, Gathered};
 pub use error::LineError;
 pub use evaluate::Variables;
@@ -49,7 +50,7 @@ pub use plan::{
 pub use printer::Printer;
 pub use stage::host::{HostCommand, HostPart, TranscriptFile, colour_names, split as host_part};
 pub use stage::path;
-pub use stage::{File, PlanContext, is_local, local_cmdlets, local_name, remote_name};
+pub use stage::{File, PlanContext, all_aliases, is_local, local_cmdlets, local_name, remote_name};
 pub use syntax::{Arg, CommandLine, Element, Expr, Statement, SyntaxError};
 pub use views::{HISTORY_INFO, Views};
 pub use walk::reads;

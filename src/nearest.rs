@@ -1,18 +1,24 @@
 //! Suggestions for misspelt words.
 
-/// Minimum length of a word that is completed to a longer one, or shortened to one of this length.
-const MIN_PREFIX: usize = 3;
+/// Minimum length of a word with a suggestion, and of the beginning that two words must share.
+const MIN_LENGTH: usize = 3;
 
 /// Returns the word of `known` with the fewest different letters, if they are few; case is ignored. Names may share
 /// their beginning, so a measure that favours equal beginnings would return unrelated ones.
 pub fn misspelt<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let most = (word.chars().count() / 6).clamp(1, 3);
+    let length = word.chars().count();
+    // One edit makes any word of one or two letters another one.
+    if length < MIN_LENGTH {
+        return None;
+    }
+    let most = (length / 6).clamp(1, 3);
     known
         .into_iter()
         .map(|one| (strsim::damerau_levenshtein(&word, &one.to_lowercase()), one))
         .filter(|(distance, _)| *distance <= most)
-        .min()
+        // Transposed letters are likelier than a missing one.
+        .min_by_key(|(distance, one)| (*distance, one.chars().count().abs_diff(length), *one))
         .map(|(_, one)| one)
 }
 
@@ -24,7 +30,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return Some(found);
     }
     let word = word.to_lowercase();
-    let is_long = |word: &str| word.chars().count() >= MIN_PREFIX;
+    let is_long = |word: &str| word.chars().count() >= MIN_LENGTH;
     let mut longer = known.iter().filter(|one| is_long(&word) && one.to_lowercase().starts_with(&word));
     match (longer.next(), longer.next()) {
         (Some(one), None) => Some(one),

@@ -77,8 +77,8 @@ pub async fn run(context: &Context, demo: &Demo) -> miette::Result<ExitCode> {
     let profile = profile::load(&folders, "demo")?;
     if std::io::stdin().is_terminal() && Stream::Output.is_terminal() {
         crate::outln!(
-            "A simulated Lync Online endpoint with the tenant {DOMAIN} runs on this machine\n\
-             until this shell exits.\n\
+            "A simulated Lync Online endpoint with the tenant {DOMAIN} runs on this machine until this \
+             shell exits.\n\
              Try:  Get-CsTenant\n      \
              Get-CsOnlineUser | Select-Object DisplayName, SipAddress\n      \
              Set-CsUser kenmyer -EnterpriseVoiceEnabled $true\n      \

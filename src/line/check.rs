@@ -19,6 +19,11 @@ const SOME_WIDTH: usize = 80;
 /// Commands of the console itself, which cannot be part of a pipeline.
 const OWN: [&str; 7] = ["exit", "exit-pssession", "quit", "logout", "clear-host", "cls", "clear"];
 
+/// Returns the names of the commands that end the console or clear the screen.
+pub fn own_names() -> impl Iterator<Item = &'static str> {
+    OWN.iter().copied()
+}
+
 /// Returns whether a command ends the console or clears the screen, which the console does itself.
 pub fn is_own(command: &CommandLine) -> bool {
     OWN.iter().any(|name| name.eq_ignore_ascii_case(&command.name))

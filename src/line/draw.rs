@@ -6,7 +6,7 @@ mod table;
 mod text;
 
 pub use cell::{Alignment, Column, cell};
-pub use table::Form;
+pub use table::{Form, Grid, open_table};
 use text::{fit, wrap_text};
 
 use crate::line::inspect::property_names;
@@ -68,7 +68,11 @@ pub fn draw(view: &View, objects: &[Value], width: usize) -> Vec<String> {
         return Vec::new();
     }
     match view {
-        View::Table { columns, form } => table::table(columns, objects, width, *form),
+        View::Table { columns, form } => {
+            let (mut lines, _) = open_table(columns, objects, width, *form);
+            lines.push(String::new());
+            lines
+        }
         View::List(items) => list(items, objects, width),
         View::Text => {
             objects.iter().flat_map(|one| cell(one).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
@@ -80,7 +84,8 @@ fn property_cell(object: &Value, name: &str) -> String {
     object.property(name).map(cell).unwrap_or_default()
 }
 
-fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
+/// Draws objects as lists, each with a blank line after it.
+pub fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
     let widest = items.iter().map(|item| columns_of(&item.label)).max().unwrap_or(0);
     let label = widest.min(width.saturating_sub(LEAST_VALUE + 3)).max(1);
     let mut lines = vec![String::new()];

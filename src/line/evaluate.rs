@@ -116,5 +116,5 @@ fn indexed(of: &Value, index: &Value) -> Result<Value, LineError> {
     let at = super::value::as_number(index).ok_or_else(|| {
         LineError(format!("Cannot index a list with \"{}\": expected a number.", index.display_text()))
     })?;
-    Ok(item(of, at.round() as i64))
+    Ok(item(of, at.round_ties_even() as i64))
 }

@@ -2,6 +2,7 @@
 
 use super::stage::{self, Takes};
 use super::syntax::{Arg, CommandLine, Expr};
+use crate::screen::{width, wrap};
 
 /// A topic of the console's help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,16 @@ pub fn is_question(command: &CommandLine) -> bool {
     command.name == "?" && command.arguments.is_empty()
 }
 
+/// Wraps a line of help at words. The text of a second column stays in its column.
+pub fn wrapped(line: &str, columns: usize) -> Vec<String> {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let gap = line[indent..].find("  ").map(|at| indent + at);
+    let second = gap.map(|at| line.len() - line[at..].trim_start_matches(' ').len());
+    // A narrow terminal has no space for a second column.
+    let hang = second.map(|at| width(&line[..at])).filter(|hang| hang * 2 <= columns);
+    wrap(line, columns, hang.unwrap_or(0).saturating_sub(indent))
+}
+
 /// Returns the text of a topic. `profile`: the profile's name; `powershell`: the command that opens PowerShell.
 pub fn text(topic: Topic, profile: &str, powershell: Option<&str>) -> Vec<String> {
     match topic {
@@ -149,6 +160,20 @@ mod tests {
         match &statement.pipeline[0] {
             Element::Command(command) => topic(command),
             _ => None,
+        }
+    }
+
+    #[test]
+    fn long_lines_wrap_at_words_and_keep_their_columns() {
+        assert_eq!(wrapped("one two three four", 10), ["one two", "three four"]);
+        let entry = "help TOPIC   more about syntax and keys";
+        let lines = ["help TOPIC   more about", "             syntax and", "             keys"];
+        assert_eq!(wrapped(entry, 26), lines);
+        assert_eq!(wrapped(entry, 20), ["help TOPIC   more", "about syntax and", "keys"]);
+        let all = [Topic::Overview, Topic::Text(0), Topic::Text(2), Topic::Cmdlet("Get-ChildItem")];
+        let lines = all.iter().flat_map(|topic| text(*topic, "work", None));
+        for line in lines.flat_map(|line| wrapped(&line, 40)) {
+            assert!(width(&line) <= 40, "{line}");
         }
     }
 

@@ -21,7 +21,12 @@ pub fn unary(operator: Unary, value: &Value) -> Result<Value, LineError> {
         Unary::Minus => arithmetic(Binary::Subtract, &Value::I32(0), value)?,
         Unary::Join => Value::String(texts(value).concat()),
         Unary::Split => {
-            Value::array(texts(value).iter().flat_map(|text| text.split_whitespace()).map(Value::from))
+            let all = texts(value);
+            let words = |text: &str| -> Vec<Value> {
+                let words: Vec<Value> = text.split_whitespace().map(Value::from).collect();
+                if words.is_empty() { vec!["".into()] } else { words }
+            };
+            Value::array(all.iter().flat_map(|text| words(text)))
         }
     })
 }
@@ -128,6 +133,14 @@ fn is_a(value: &Value, name: &str) -> bool {
         "timespan" => "System.TimeSpan",
         "guid" => "System.Guid",
         "hashtable" => "System.Collections.Hashtable",
+        "float" => "System.Single",
+        "short" => "System.Int16",
+        "ushort" => "System.UInt16",
+        "uint" => "System.UInt32",
+        "ulong" => "System.UInt64",
+        "bigint" => "System.Numerics.BigInteger",
+        "scriptblock" => "System.Management.Automation.ScriptBlock",
+        "securestring" => "System.Security.SecureString",
         "pscustomobject" | "psobject" | "pscustom" => "System.Management.Automation.PSCustomObject",
         "array" | "object[]" => return value.items().is_some(),
         "object" => return *value != Value::Null,
@@ -138,7 +151,8 @@ fn is_a(value: &Value, name: &str) -> bool {
 
 /// Builds a regular expression.
 pub fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
-    regex::RegexBuilder::new(text).case_insensitive(!sensitive).build().map_err(|_| {
+    let form = super::pattern::translated(text);
+    regex::RegexBuilder::new(&form).case_insensitive(!sensitive).build().map_err(|_| {
         LineError(format!("Invalid pattern '{text}': expected a regular expression (-like takes wildcards)."))
     })
 }
@@ -156,22 +170,46 @@ fn each(value: &Value, of: impl Fn(&str) -> Result<String, LineError>) -> Result
 
 fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
     let (wanted, instead) = match with.items() {
+        Some([_, Value::ScriptBlock(_), ..]) => return Err(LineError::script("A script block in -replace")),
         Some([wanted, instead, ..]) => (wanted.display_text(), instead.display_text()),
         Some([wanted]) => (wanted.display_text(), String::new()),
         Some([]) => return Ok(text.to_owned()),
         None => (with.display_text(), String::new()),
     };
-    // In .NET `$1x` is group 1 followed by x; the regex crate needs braces.
-    let groups = regex::Regex::new(r"\$(\d+)").map_err(|error| LineError(error.to_string()))?;
-    let instead = groups.replace_all(&instead, "$${$1}");
-    Ok(pattern(&wanted, word.sensitive)?.replace_all(text, instead.as_ref()).into_owned())
+    let pattern = pattern(&wanted, word.sensitive)?;
+    let order = super::pattern::order(&pattern);
+    let expanded = |found: &regex::Captures<'_>| super::pattern::expanded(&instead, found, &order, text);
+    Ok(pattern.replace_all(text, expanded).into_owned())
 }
 
+/// Splits texts: `-split PATTERN, MAXIMUM, OPTIONS`. A negative maximum counts from the end.
 fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
-    let wanted = b.items().and_then(|items| items.first()).unwrap_or(b).display_text();
+    let one = [b.clone()];
+    let arguments = b.items().unwrap_or(&one);
+    if matches!(arguments.first(), Some(Value::ScriptBlock(_))) {
+        return Err(LineError::script("A script block in -split"));
+    }
+    let wanted = arguments.first().map(Value::display_text).unwrap_or_default();
+    let most = match arguments.get(1) {
+        None => 0,
+        Some(most) => {
+            let number = Number::convert(most).and_then(Number::rounded);
+            number.ok_or_else(|| cannot_convert(most, "Int32"))?
+        }
+    };
+    let mut is_simple = false;
+    for option in arguments.get(2).map(Value::display_text).unwrap_or_default().split(',') {
+        match option.trim().to_lowercase().as_str() {
+            "" | "regexmatch" => {}
+            "simplematch" => is_simple = true,
+            _ => return Err(LineError::script(&format!("The option '{}' of -split", option.trim()))),
+        }
+    }
+    let wanted = if is_simple { regex::escape(&wanted) } else { wanted };
     let pattern = pattern(&wanted, word.sensitive)?;
     let all = texts(a);
-    Ok(Value::array(all.iter().flat_map(|text| pattern.split(text)).map(Value::from)))
+    let parts = all.iter().flat_map(|text| super::pattern::split(&pattern, text, most));
+    Ok(Value::array(parts.map(Value::from)))
 }
 
 fn range(a: &Value, b: &Value) -> Result<Value, LineError> {

@@ -2,8 +2,7 @@
 
 use super::draw::{self, View};
 use super::evaluate::Variables;
-use super::inspect::property_names;
-use super::layout::{Form, shape_lines};
+use super::layout::{Form, OpenView, open_shape, open_view};
 use super::members;
 use super::stage::property::Property;
 use super::stage::{MATCH, is_local_file};
@@ -11,20 +10,39 @@ use super::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 
-/// Maximum number of objects buffered to fit column widths.
+/// Number of objects buffered to fit column widths.
 const AT_ONCE: usize = 500;
 
-/// Draws the output of a line.
+/// Draws the output of a line. The first objects of a type determine the widths of its columns; further ones are
+/// drawn at once.
 pub struct Printer {
     width: usize,
     views: Views,
     held: Vec<Value>,
+    at_once: usize,
+    open: Option<Open>,
+    /// Set if the buffered objects are another group of the table drawn last.
+    is_next_group: bool,
+}
+
+/// Drawn output that further objects continue.
+struct Open {
+    /// An object of the output.
+    sample: Value,
+    /// `None` for dates.
+    view: Option<OpenView>,
 }
 
 impl Printer {
     /// `width`: maximum width of a line.
     pub fn new(width: usize, views: Views) -> Self {
-        Self { width, views, held: Vec::new() }
+        Self { width, views, held: Vec::new(), at_once: AT_ONCE, open: None, is_next_group: false }
+    }
+
+    /// Draws output after this number of objects.
+    pub fn drawing_after(mut self, objects: usize) -> Self {
+        self.at_once = objects.clamp(1, AT_ONCE);
+        self
     }
 
     /// Replaces the views with newly fetched ones.
@@ -51,7 +69,7 @@ impl Printer {
             return lines;
         }
         if value.is_type(MATCH) {
-            if self.held.first().is_some_and(|first| !first.is_type(MATCH)) {
+            if self.open.is_some() || self.held.first().is_some_and(|first| !first.is_type(MATCH)) {
                 lines = self.finish();
             }
             if self.held.is_empty() {
@@ -62,7 +80,8 @@ impl Printer {
             return lines;
         }
         if self.is_text(value) {
-            lines = self.finish();
+            // As in PowerShell, a text does not end the table around it.
+            lines = self.draw();
             match value.items() {
                 Some(items) => items.iter().for_each(|item| lines.extend(self.push(item))),
                 None if *value == Value::Null => {}
@@ -73,15 +92,31 @@ impl Printer {
         }
         let same = |first: &Value| {
             let key = || self.views.key(first).filter(|key| self.views.key(value).as_ref() == Some(key));
-            is_local_file(first) && is_local_file(value)
-                || kind(first) == kind(value) && property_names(first) == property_names(value)
-                || key().is_some()
+            is_local_file(first) && is_local_file(value) || kind(first) == kind(value) || key().is_some()
         };
-        if self.held.first().is_some_and(|first| !same(first)) || self.held.len() >= AT_ONCE {
-            lines = self.finish();
+        let nothing = Variables::default();
+        match self.open.as_ref().map(|open| (same(&open.sample), open.view.as_ref())) {
+            Some((true, None)) => return vec![members::date_text(value)],
+            Some((true, Some(view))) if view.takes(value, &nothing) => return view.object(value, &nothing),
+            Some((true, Some(view))) => {
+                self.is_next_group = !view.is_list();
+                lines.extend(view.end());
+                self.open = None;
+            }
+            Some((false, _)) => lines = self.finish(),
+            None if self.held.first().is_some_and(|first| !same(first)) => lines = self.finish(),
+            None => {}
         }
         self.held.push(value.clone());
+        if self.held.len() >= self.at_once {
+            lines.extend(self.draw());
+        }
         lines
+    }
+
+    /// Returns whether objects are buffered.
+    pub fn is_holding(&self) -> bool {
+        self.held.first().is_some_and(|first| !first.is_type(MATCH))
     }
 
     /// Returns whether a value is shown as text instead of its properties.
@@ -90,9 +125,21 @@ impl Printer {
         !has_form && self.views.of(value).is_none() && draw::default_view(value) == View::Text
     }
 
-    /// Returns the buffered lines.
+    /// Draws the buffered objects, and ends the output.
     pub fn finish(&mut self) -> Vec<String> {
+        let mut lines = self.draw();
+        match self.open.take() {
+            Some(Open { view: Some(view), .. }) => lines.extend(view.end()),
+            Some(Open { view: None, .. }) => lines.push(String::new()),
+            None => {}
+        }
+        lines
+    }
+
+    /// Draws the buffered objects. Further objects continue the output.
+    pub fn draw(&mut self) -> Vec<String> {
         let held = std::mem::take(&mut self.held);
+        let is_next_group = std::mem::take(&mut self.is_next_group);
         let Some(first) = held.first() else { return Vec::new() };
         if first.is_type(MATCH) {
             // Its lines have been drawn.
@@ -100,18 +147,33 @@ impl Printer {
         }
         if matches!(first.primitive(), Value::DateTime(_)) {
             let dates = held.iter().map(members::date_text);
-            return std::iter::once(String::new()).chain(dates).chain([String::new()]).collect();
+            let lines = std::iter::once(String::new()).chain(dates).collect();
+            self.open = Some(Open { sample: first.clone(), view: None });
+            return lines;
         }
         let shape = match (self.views.of(first), first.primitive()) {
             (Some(shape), _) => shape,
             (None, Value::Uri(_)) => {
                 Shape { is_list: true, properties: vec![Property::everything()], group: None }
             }
-            (None, _) => return draw::draw(&draw::default_view(first), &held, self.width),
+            (None, _) => {
+                let view = draw::default_view(first);
+                let Some((lines, open)) = open_view(&view, &held, self.width) else {
+                    return draw::draw(&view, &held, self.width);
+                };
+                self.open = Some(Open { sample: first.clone(), view: Some(open) });
+                return lines;
+            }
         };
         let nothing = Variables::default();
         let form = Form { variables: &nothing, auto_size: false, drawn: draw::Form::default() };
-        shape_lines(&shape, &held, self.width, form)
+        let (mut lines, open) = open_shape(&shape, &held, self.width, form);
+        self.open = open.map(|view| Open { sample: first.clone(), view: Some(view) });
+        if is_next_group {
+            // The end of the group before it.
+            lines.remove(0);
+        }
+        lines
     }
 }
 

@@ -25,7 +25,9 @@ mod source;
 mod tee;
 
 pub use bind::{Parameter, Takes};
-pub use cmdlets::{Role, aliases, bound, is_local, local_cmdlets, local_name, parameters, remote_name, role};
+pub use cmdlets::{
+    Role, aliases, all_aliases, bound, is_local, local_cmdlets, local_name, parameters, remote_name, role,
+};
 pub use date::now;
 pub use each::{Stage, everything, nothing};
 pub use file::{ENCODING_NAMES, File, drawn};

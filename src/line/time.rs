@@ -1,6 +1,6 @@
 //! Dates and time spans with the semantics of .NET's DateTime and TimeSpan.
 
-use chrono::{NaiveDate, NaiveDateTime, Timelike as _};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, Timelike as _};
 
 /// Ticks of 100 ns in a second.
 pub const SECOND: i128 = 10_000_000;
@@ -8,7 +8,15 @@ pub const DAY: i128 = 86_400 * SECOND;
 
 /// Parses a date and time from the endpoint or the user. The zone is ignored, as in .NET's comparison.
 pub fn date(text: &str) -> Option<NaiveDateTime> {
-    let text = text.trim();
+    parsed(text.trim()).filter(|date| is_date(*date))
+}
+
+/// Returns whether .NET has a date: in the years 1 to 9999, and not in a leap second.
+pub fn is_date(date: NaiveDateTime) -> bool {
+    (1..=9999).contains(&date.year()) && date.nanosecond() < 1_000_000_000
+}
+
+fn parsed(text: &str) -> Option<NaiveDateTime> {
     if let Ok(zoned) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(zoned.naive_local());
     }
@@ -70,13 +78,13 @@ fn fraction(text: &str) -> Option<i128> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let part = format!("{part:0<7}");
     let whole = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? };
-    Some(whole.checked_mul(SECOND)? + part.get(..7)?.parse::<i128>().ok()?)
+    whole.checked_mul(SECOND)?.checked_add(part.get(..7)?.parse().ok()?)
 }
 
 fn typed_ticks(text: &str) -> Option<i128> {
     let mut parts: Vec<&str> = text.split(':').collect();
     if parts.len() == 1 {
-        return text.parse::<i128>().ok().map(|days| days * DAY);
+        return text.parse::<i128>().ok()?.checked_mul(DAY);
     }
     let first = parts.remove(0);
     let (days, hours) = first.split_once('.').unwrap_or(("0", first));
@@ -84,7 +92,9 @@ fn typed_ticks(text: &str) -> Option<i128> {
     let minutes = number(parts.first()?)?;
     let seconds = parts.get(1).map_or(Some(0), |seconds| fraction(seconds))?;
     (parts.len() <= 2).then_some(())?;
-    Some(number(days)? * DAY + number(hours)? * 3600 * SECOND + minutes * 60 * SECOND + seconds)
+    [(number(days)?, DAY), (number(hours)?, 3600 * SECOND), (minutes, 60 * SECOND)]
+        .into_iter()
+        .try_fold(seconds, |sum, (count, unit)| sum.checked_add(count.checked_mul(unit)?))
 }
 
 /// Returns a TimeSpan value of the given ticks.
@@ -115,12 +125,19 @@ mod tests {
             assert_eq!(ticks(text), Some(span), "{text}");
             assert_eq!(ticks(&duration(span)), Some(span), "{text}");
         }
+        let digits = "9".repeat(38);
+        for text in [&digits, &format!("{digits}:00"), &format!("1:{digits}"), &format!("P{digits}D")] {
+            assert_eq!(ticks(text), None, "{text}");
+        }
         assert_eq!(ticks("P1Y"), None);
         assert_eq!(ticks("soon"), None);
     }
 
     #[test]
     fn dates_convert_to_dotnet_ticks() {
+        for text in ["0000-01-01", "+10000-01-01", "2016-12-31T23:59:60", "2016-12-31 23:59:60"] {
+            assert_eq!(date(text), None, "{text}");
+        }
         assert_eq!(date("2021-05-03").map(date_ticks), Some(637_555_968_000_000_000));
         assert_eq!(date("0001-01-01T00:00:00.0000001").map(date_ticks), Some(1));
     }

@@ -131,6 +131,16 @@ pub fn group_name(id: u32) -> Option<String> {
     nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(id)).ok().flatten().map(|group| group.name)
 }
 
+/// Returns the name of this user, or the user id if it has none.
+pub fn own_name() -> String {
+    user_name(user()).unwrap_or_else(|| user().to_string())
+}
+
+/// Returns the name of this machine; empty if it is not known.
+pub fn machine_name() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// Returns the effective user id.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -415,6 +425,16 @@ mod tests {
         let killed = has_ended(child.id());
         child.wait().unwrap();
         assert_eq!((last.as_str(), ended, killed), ("sleep", false, true));
+    }
+
+    #[test]
+    fn names_are_those_of_the_system() {
+        let output = |program: &str, argument: &str| {
+            let output = std::process::Command::new(program).arg(argument).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        assert_eq!(own_name(), output("id", "-un"));
+        assert_eq!(machine_name(), output("uname", "-n"));
     }
 
     #[test]

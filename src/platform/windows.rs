@@ -11,6 +11,7 @@ pub use file::{
     access, exchange, hard_links, hold, hold_when_free, is_at, is_held, is_own_folder, is_private,
     is_private_file, make_private, private_folder, take_after, unlock,
 };
+pub use identity::{machine_name, own_name};
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{
     Family, end_output, has_ended, input_is_ready, kill, leave_terminal, parent, program_name,

@@ -17,6 +17,8 @@ mod interrupts;
 mod links;
 mod news;
 mod own;
+mod pager;
+mod paging;
 mod progress;
 mod reach;
 mod script;

@@ -1,9 +1,12 @@
 //! The console's own cmdlets, its help, completion and transcripts, as users type and read them.
 
-use lyncsh::simulator::Options;
+use std::time::Duration;
+
+use lyncsh::simulator::{Options, Server};
 
 use crate::agent_simulator::{empty, online};
-use crate::program::{Program, lyncsh};
+use crate::agent_world::PATIENCE;
+use crate::program::{Program, lyncsh, wait};
 use crate::stand_in::Terminal;
 
 fn demo(lines: &str) -> (i32, String, String) {
@@ -59,6 +62,8 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
     assert_eq!(code, 1);
     assert_eq!(err.matches("Did you mean").count(), 1, "{err}");
     assert!(err.contains("Did you mean Get-ChildItem?"), "{err}");
+    let (_, _, err) = demo("1, 2 | selct -First 1\n");
+    assert!(err.contains("Did you mean select (Select-Object)?"), "{err}");
     let (code, out, err) = demo(&format!("Set-Location '{root}'\n./x.ps1\n"));
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(
@@ -161,10 +166,10 @@ fn a_terminal_completes_asks_and_waits() {
     terminal.press("\u{3}");
     terminal.ends_with("[demo] PS>");
     assert!(!terminal.text().contains("not reached"), "{}", terminal.text());
-    terminal.line("$p = 'not kept, a password'");
-    terminal.ends_with("[demo] PS>");
-    terminal.line(" $p = 'not kept, begins with a space'");
-    terminal.ends_with("[demo] PS>");
+    for line in ["$p = 'not kept, a password'", " $p = 'not kept, begins with a space'"] {
+        terminal.line(line);
+        terminal.ends_with(&format!("{line}\n[demo] PS>"));
+    }
     terminal.line("cls");
     terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
     terminal.line("Get-History | ? CommandLine -like '*cd *' | % Id; (Get-History).CommandLine -join ' ' -like '*not kept*'");
@@ -176,6 +181,67 @@ fn a_terminal_completes_asks_and_waits() {
     terminal.press(" q");
     terminal.ends_with("[demo] PS>");
     assert!(!terminal.text().contains("\n100\n"), "{}", terminal.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_page_is_shown_while_the_pipeline_runs_and_ends_it() {
+    let trickle = Some(Duration::from_millis(50));
+    let options = Options { users: Some(2000), trickle, ..Options::default() };
+    let (world, server) = online(options, "shell = \"console\"").await;
+    let running = |server: &Server| server.shells().iter().map(|shell| shell.commands).sum::<usize>();
+    let done = tokio::task::spawn_blocking(move || {
+        let mut terminal = Terminal::work(&world, "idle");
+        terminal.ends_with("[work] PS>");
+        for (line, key) in [
+            ("Get-CsOnlineUser | select DisplayName, City | more", "q"),
+            ("Get-CsOnlineUser | Out-Host -Paging", "\u{3}"),
+            ("1..3 | % { Get-CsOnlineUser } | more", "q"),
+        ] {
+            terminal.line(line);
+            terminal.ends_with("Q quit");
+            assert_eq!(running(&server), 1, "{line}");
+            let page = terminal.text();
+            terminal.press(" ");
+            terminal.waits("the next page", |text| text != page && text.trim_end().ends_with("Q quit"));
+            terminal.press(key);
+            terminal.ends_with("[work] PS>");
+            wait(PATIENCE, "the end of the pipeline", || running(&server) == 0);
+        }
+        // Objects are shown before the pipeline ends, also without pages.
+        terminal.line("cls");
+        terminal.waits("an empty screen", |text| text.trim() == "[work] PS>");
+        terminal.line("Get-CsOnlineUser | select DisplayName, City");
+        terminal.sees("\nKen Myer ");
+        assert_eq!(running(&server), 1);
+        terminal.press("\u{3}");
+        terminal.ends_with("[work] PS>");
+        terminal.line("$?; 'next ' + 'line'");
+        terminal.sees("next line");
+        terminal.ends_with("[work] PS>");
+        terminal.line("exit");
+        assert_eq!(terminal.ended(), 0);
+        server
+    })
+    .await;
+    empty(&done.unwrap()).await;
+}
+
+#[test]
+fn help_is_wrapped_at_words() {
+    let terminal = Terminal::sized((50, 40), lyncsh(), &["demo"], []);
+    terminal.ends_with("[demo] PS>");
+    terminal.line("cls");
+    terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
+    terminal.line("help syntax");
+    terminal.sees("before any part of it runs.");
+    terminal.ends_with("[demo] PS>");
+    let text = terminal.text();
+    for part in [
+        "Supported: pipelines, variables, strings, arrays,\n",
+        "\nNot supported, because they need PowerShell's\n",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,51 +28,86 @@ fn column_cell(object: &Value, name: &str) -> String {
     }
 }
 
-pub fn table(columns: &[Column], objects: &[Value], width: usize, form: Form) -> Vec<String> {
-    let cells: Vec<Vec<String>> = objects
-        .iter()
-        .map(|object| columns.iter().map(|column| column_cell(object, &column.property)).collect())
-        .collect();
-    let widths = widths(columns, &cells, width);
-    let right: Vec<bool> = columns.iter().map(|column| is_right(column, objects)).collect();
-    let row = |texts: &[String]| -> String {
-        let parts = widths.iter().enumerate().map(|(index, width)| {
-            fit(texts.get(index).map_or("", String::as_str), *width, right.get(index) == Some(&true))
-        });
-        parts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
-    };
-    let mut lines = vec![String::new()];
-    if !form.hide_headers {
-        let labels: Vec<String> = columns.iter().map(|column| column.label.clone()).collect();
-        let dashes: Vec<String> = columns
-            .iter()
-            .zip(&widths)
-            .map(|(column, width)| "-".repeat(columns_of(&column.label).min(*width)))
-            .collect();
-        lines.extend(wrapped_row(&labels, &widths, row));
-        lines.push(row(&dashes));
-    }
-    for texts in &cells {
-        if form.wrap {
-            lines.extend(wrapped_row(texts, &widths, row));
-        } else {
-            lines.push(row(&texts.iter().map(|text| one_line(text)).collect::<Vec<_>>()));
-        }
-    }
-    lines.push(String::new());
-    lines
+/// Columns of a table with their final widths: further rows fit to those drawn before.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    columns: Vec<Column>,
+    widths: Vec<usize>,
+    right: Vec<bool>,
+    wrap: bool,
 }
 
-/// Formats a row with wrapped cells.
-fn wrapped_row(texts: &[String], widths: &[usize], row: impl Fn(&[String]) -> String) -> Vec<String> {
-    let cells: Vec<Vec<String>> =
-        texts.iter().zip(widths).map(|(text, width)| wrap_text(text, *width)).collect();
-    let height = cells.iter().map(Vec::len).max().unwrap_or(1);
-    (0..height)
-        .map(|line| {
-            row(&cells.iter().map(|cell| cell.get(line).cloned().unwrap_or_default()).collect::<Vec<_>>())
-        })
-        .collect()
+impl Grid {
+    /// Fits the columns to objects.
+    fn new(columns: &[Column], cells: &[Vec<String>], objects: &[Value], width: usize, form: Form) -> Self {
+        Self {
+            columns: columns.to_vec(),
+            widths: widths(columns, cells, width),
+            right: columns.iter().map(|column| is_right(column, objects)).collect(),
+            wrap: form.wrap,
+        }
+    }
+
+    fn row(&self, texts: &[String]) -> String {
+        let parts = self.widths.iter().enumerate().map(|(index, width)| {
+            fit(texts.get(index).map_or("", String::as_str), *width, self.right.get(index) == Some(&true))
+        });
+        parts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    }
+
+    fn header(&self) -> Vec<String> {
+        let labels: Vec<String> = self.columns.iter().map(|column| column.label.clone()).collect();
+        let dashes: Vec<String> = self
+            .columns
+            .iter()
+            .zip(&self.widths)
+            .map(|(column, width)| "-".repeat(columns_of(&column.label).min(*width)))
+            .collect();
+        let mut lines = self.wrapped_row(&labels);
+        lines.push(self.row(&dashes));
+        lines
+    }
+
+    /// Formats a row with wrapped cells.
+    fn wrapped_row(&self, texts: &[String]) -> Vec<String> {
+        let cells: Vec<Vec<String>> =
+            texts.iter().zip(&self.widths).map(|(text, width)| wrap_text(text, *width)).collect();
+        let height = cells.iter().map(Vec::len).max().unwrap_or(1);
+        (0..height)
+            .map(|line| {
+                let part = |cell: &Vec<String>| cell.get(line).cloned().unwrap_or_default();
+                self.row(&cells.iter().map(part).collect::<Vec<_>>())
+            })
+            .collect()
+    }
+
+    fn body(&self, texts: &[String]) -> Vec<String> {
+        if self.wrap {
+            return self.wrapped_row(texts);
+        }
+        vec![self.row(&texts.iter().map(|text| one_line(text)).collect::<Vec<_>>())]
+    }
+
+    /// Draws the row of an object.
+    pub fn object(&self, object: &Value) -> Vec<String> {
+        self.body(&cells(&self.columns, object))
+    }
+}
+
+fn cells(columns: &[Column], object: &Value) -> Vec<String> {
+    columns.iter().map(|column| column_cell(object, &column.property)).collect()
+}
+
+/// Draws a table without the blank line at its end, and returns it with its columns.
+pub fn open_table(columns: &[Column], objects: &[Value], width: usize, form: Form) -> (Vec<String>, Grid) {
+    let cells: Vec<Vec<String>> = objects.iter().map(|object| cells(columns, object)).collect();
+    let grid = Grid::new(columns, &cells, objects, width, form);
+    let mut lines = vec![String::new()];
+    if !form.hide_headers {
+        lines.extend(grid.header());
+    }
+    lines.extend(cells.iter().flat_map(|texts| grid.body(texts)));
+    (lines, grid)
 }
 
 /// Returns whether a column is right-aligned: numbers, Booleans and chars. Deserialized enums count as text.

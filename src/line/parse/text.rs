@@ -105,6 +105,7 @@ impl Parser {
     /// Parses a letter, escape sequence or variable of a string in double quotes.
     pub(super) fn expandable(&mut self, parts: &mut Vec<Expr>, text: &mut String) -> Parsed<()> {
         match (self.peek(), self.peek_at(1)) {
+            (Some('`'), Some('u')) => text.push(self.unicode_escape()?),
             (Some('`'), Some(escaped)) => {
                 self.at += 2;
                 text.push(match escaped {
@@ -136,6 +137,30 @@ impl Parser {
             _ => text.extend(self.next()),
         }
         Ok(())
+    }
+
+    /// Parses `` `u{1F600} ``.
+    fn unicode_escape(&mut self) -> Parsed<char> {
+        let start = self.at;
+        self.at += 2;
+        let mut digits = String::new();
+        if self.take('{') {
+            while let Some(digit) = self.peek().filter(char::is_ascii_hexdigit) {
+                digits.push(digit);
+                self.at += 1;
+            }
+        }
+        if !(1..=6).contains(&digits.len()) || !self.take('}') {
+            return self.wrong_at(
+                start,
+                "The Unicode escape sequence is not valid. A valid sequence is `u{ followed by one to six hex \
+                 digits and a closing '}'.",
+            );
+        }
+        u32::from_str_radix(&digits, 16)
+            .ok()
+            .and_then(char::from_u32)
+            .map_or_else(|| self.wrong_at(start, "The Unicode escape sequence value is out of range."), Ok)
     }
 
     pub(super) fn here_string(&mut self) -> Parsed<Expr> {

@@ -117,6 +117,11 @@ pub fn remote_name(name: &str) -> &str {
     ALIASES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(name, |(_, name)| *name)
 }
 
+/// Returns all aliases with the commands that they name.
+pub fn all_aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
+    NAMES.iter().filter(|(known, name)| !known.eq_ignore_ascii_case(name)).chain(&ALIASES).copied()
+}
+
 /// Returns the parameters of a cmdlet in positional order; `None` if it parses its arguments itself.
 pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
     use Takes::{Named, Position, Switch};

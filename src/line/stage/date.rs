@@ -76,7 +76,8 @@ impl Moment {
             .or_else(|| {
                 let time = TIMES.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
                 Some(today().and_time(time))
-            })?;
+            })
+            .filter(|at| time::is_date(*at))?;
         Some(Self { at, zone: String::new() })
     }
 
@@ -120,7 +121,8 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
     let mut moment = match (bound.get("UnixTimeSeconds"), input.or_else(|| bound.get("Date"))) {
         (Some(seconds), _) => {
             let seconds = number(bound, "UnixTimeSeconds", seconds)?;
-            let at = DateTime::from_timestamp(seconds, 0).map(|at| at.with_timezone(&Local));
+            let known = DateTime::from_timestamp(seconds, 0).filter(|at| time::is_date(at.naive_utc()));
+            let at = known.map(|at| at.with_timezone(&Local));
             Moment::local(at.ok_or_else(|| bound.wrong(&format!("{seconds} is out of range.")))?)
         }
         (None, Some(given)) => {

@@ -20,12 +20,7 @@ fn texts(lines: Vec<String>) -> Vec<Value> {
 
 /// Splits objects into runs of one type, which have their own columns.
 fn in_runs(values: &[Value]) -> Vec<&[Value]> {
-    values
-        .chunk_by(|a, b| {
-            is_local_file(a) && is_local_file(b)
-                || a.type_names() == b.type_names() && property_names(a) == property_names(b)
-        })
-        .collect()
+    values.chunk_by(|a, b| is_local_file(a) && is_local_file(b) || a.type_names() == b.type_names()).collect()
 }
 
 /// Draws objects by the requested properties, else by their type's view, else with all properties.

@@ -78,6 +78,13 @@ pub struct HostPart {
     pub is_output: bool,
 }
 
+impl HostPart {
+    /// Returns whether the command shows its input page by page.
+    pub fn is_paging(&self) -> bool {
+        matches!(local_name(&self.command.name), Some("Out-Host" | "more"))
+    }
+}
+
 /// SGR parameters of System.ConsoleColor's names.
 const COLOURS: [(&str, u8); 16] = [
     ("Black", 30),
@@ -118,10 +125,11 @@ fn is_host(command: &CommandLine) -> bool {
 
 /// Splits a statement at its first cmdlet of the console.
 pub fn split(statement: &Statement) -> Option<HostPart> {
-    let (at, command) = statement.pipeline.iter().enumerate().find_map(|(at, element)| match element {
-        Element::Command(command) if is_host(command) => Some((at, command.clone())),
-        _ => None,
-    })?;
+    let (at, mut command) =
+        statement.pipeline.iter().enumerate().find_map(|(at, element)| match element {
+            Element::Command(command) if is_host(command) => Some((at, command.clone())),
+            _ => None,
+        })?;
     let part = |pipeline: Vec<Element>, redirections: Vec<Redirection>| Statement {
         assign: None,
         pipeline,
@@ -130,7 +138,9 @@ pub fn split(statement: &Statement) -> Option<HostPart> {
     };
     let mut before = statement.pipeline[..at].to_vec();
     if before.is_empty() && local_name(&command.name) == Some("more") && !command.arguments.is_empty() {
-        before.push(Element::Command(CommandLine { name: "Get-Content".into(), ..command.clone() }));
+        let empty = CommandLine { arguments: Vec::new(), places: Vec::new(), ..command.clone() };
+        let read = std::mem::replace(&mut command, empty);
+        before.push(Element::Command(CommandLine { name: "Get-Content".into(), ..read }));
     }
     let is_message = |one: &Redirection| {
         matches!(one.from, Stream::Error | Stream::Warning | Stream::Verbose | Stream::Debug)

@@ -236,7 +236,16 @@ impl Writer {
     }
 
     fn string(&mut self, text: &str) {
-        self.text.push_str(&serde_json::Value::from(text).to_string());
+        let text = serde_json::Value::from(text).to_string();
+        // Newtonsoft.Json escapes the line ends of Unicode.
+        for letter in text.chars() {
+            match letter {
+                '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                    self.text.push_str(&format!("\\u{:04x}", u32::from(letter)));
+                }
+                letter => self.text.push(letter),
+            }
+        }
     }
 
     /// Writes a double. Whole numbers keep their point, so they are read as doubles again.

@@ -10,7 +10,8 @@ use super::kinds::{MATCH, is_local_file};
 use super::path;
 use crate::line::error::LineError;
 use crate::line::operate::pattern;
-use crate::psrp::clixml::{Object, Value, type_names};
+use crate::line::pattern::order;
+use crate::psrp::clixml::{Name, Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
     ("Pattern", Takes::Position),
@@ -61,8 +62,9 @@ impl Search {
         let (text, matches) = match (found, self.negated) {
             (Some((text, regex)), false) => {
                 let most = if self.every { usize::MAX } else { 1 };
-                let of = |found: regex::Match<'_>| part(line, found.start(), found.as_str());
-                (text.as_str(), regex.find_iter(line).take(most).map(of).collect())
+                let order = order(regex);
+                let found = regex.captures_iter(line).take(most);
+                (text.as_str(), found.map(|found| part(line, regex, &order, &found)).collect())
             }
             (None, true) => (self.patterns.first().map_or("", |(text, _)| text.as_str()), Vec::new()),
             _ => return None,
@@ -105,18 +107,37 @@ impl Search {
     }
 }
 
-/// Returns a System.Text.RegularExpressions.Match; its index and length count UTF-16 units.
-fn part(line: &str, at: usize, text: &str) -> Value {
+/// Returns a System.Text.RegularExpressions.Match with its groups. `order`: that of the pattern's groups.
+fn part(line: &str, regex: &regex::Regex, order: &[usize], found: &regex::Captures<'_>) -> Value {
+    let names: Vec<Option<&str>> = regex.capture_names().collect();
+    let groups = order.iter().enumerate().map(|(number, at)| {
+        let name = names.get(*at).copied().flatten().map_or_else(|| number.to_string(), str::to_owned);
+        capture("Group", line, &name, found.get(*at), Vec::new())
+    });
+    capture("Match", line, "0", found.get(0), vec![("Groups".into(), Value::array(groups))])
+}
+
+/// Returns a Match or a Group; its index and length count UTF-16 units.
+fn capture(
+    kind: &str,
+    line: &str,
+    name: &str,
+    found: Option<regex::Match<'_>>,
+    groups: Vec<(Name, Value)>,
+) -> Value {
     let count = |text: &str| Value::I32(i32::try_from(text.encode_utf16().count()).unwrap_or(i32::MAX));
+    let (at, text) = found.map_or((0, ""), |found| (found.start(), found.as_str()));
+    let own = [
+        ("Success".into(), Value::Bool(found.is_some())),
+        ("Name".into(), name.into()),
+        ("Index".into(), count(line.get(..at).unwrap_or_default())),
+        ("Length".into(), count(text)),
+        ("Value".into(), text.into()),
+    ];
     Object {
-        type_names: type_names(["System.Text.RegularExpressions.Match", "System.Object"]),
+        type_names: type_names([&format!("System.Text.RegularExpressions.{kind}"), "System.Object"]),
         to_string: Some(text.to_owned()),
-        adapted: vec![
-            ("Success".into(), Value::Bool(true)),
-            ("Index".into(), count(line.get(..at).unwrap_or_default())),
-            ("Length".into(), count(text)),
-            ("Value".into(), text.into()),
-        ],
+        adapted: groups.into_iter().chain(own).collect(),
         ..Object::default()
     }
     .into()

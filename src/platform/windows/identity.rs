@@ -5,6 +5,7 @@ use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
 use std::ptr::null_mut;
 
 use windows_sys::Win32::Foundation::{HANDLE, LocalFree};
+use windows_sys::Win32::Security::Authentication::Identity::{GetUserNameExW, NameSamCompatible};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
 };
@@ -12,9 +13,32 @@ use windows_sys::Win32::Security::{
     GetTokenInformation, PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES, TOKEN_ELEVATION, TOKEN_QUERY,
     TOKEN_USER, TokenElevation, TokenUser,
 };
+use windows_sys::Win32::System::SystemInformation::{ComputerNamePhysicalDnsHostname, GetComputerNameExW};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
 use super::wide;
+
+/// Returns the name of this user, `DOMAIN\user`; empty if it is not known.
+pub fn own_name() -> String {
+    // SAFETY: the buffer has the given length.
+    name(|buffer, length| unsafe { GetUserNameExW(NameSamCompatible, buffer, length) })
+}
+
+/// Returns the name of this machine; empty if it is not known.
+pub fn machine_name() -> String {
+    // SAFETY: the buffer has the given length.
+    name(|buffer, length| unsafe { GetComputerNameExW(ComputerNamePhysicalDnsHostname, buffer, length) != 0 })
+}
+
+/// Returns the text that `read` writes into a buffer. Names are shorter than its 1,024 characters.
+fn name(read: impl FnOnce(*mut u16, &mut u32) -> bool) -> String {
+    let mut buffer = [0_u16; 1024];
+    let mut length = 1024;
+    if !read(buffer.as_mut_ptr(), &mut length) {
+        return String::new();
+    }
+    buffer.get(..length as usize).map(String::from_utf16_lossy).unwrap_or_default()
+}
 
 /// The user of this process.
 pub struct User {

@@ -72,10 +72,24 @@ fn object_text(object: &Object) -> String {
         Content::Dictionary(_) => type_name(object).unwrap_or("System.Collections.Hashtable").to_owned(),
         Content::None if is_custom(object) => {
             let fields: Vec<_> =
-                object.properties().map(|(name, value)| format!("{name}={}", value.display_text())).collect();
-            format!("@{{{}}}", fields.join("; "))
+                object.properties().map(|(name, value)| format!("{name}={}", nested_text(value))).collect();
+            if fields.is_empty() { String::new() } else { format!("@{{{}}}", fields.join("; ")) }
         }
         Content::None => type_name(object).unwrap_or_default().to_owned(),
+    }
+}
+
+/// Returns the text of a value within the text of an object: lists by their type, custom objects not at all.
+fn nested_text(value: &Value) -> String {
+    match value {
+        Value::Object(object) if object.to_string.is_none() => match &object.content {
+            Content::List(_) | Content::Enumerable(_) | Content::Stack(_) | Content::Queue(_) => {
+                type_name(object).unwrap_or("System.Object[]").to_owned()
+            }
+            Content::None if is_custom(object) => String::new(),
+            _ => value.display_text(),
+        },
+        _ => value.display_text(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::history::may_hold_secret;
 use super::interrupts::Interrupts;
 use super::links::Links;
 use super::own::Own;
+use super::pager::Pager;
 use super::script::{Refused, Script, Step, instead};
 use super::terminal::{Terminal, Tone};
 use super::trouble::{self, Troubles};
@@ -108,6 +109,8 @@ pub struct Executor {
 /// Destination of a pipeline's objects.
 pub(super) enum Sink {
     Screen(Printer),
+    /// Out-Host -Paging.
+    Pages(Pager),
     /// Data of `lyncsh exec`.
     Data,
     Kept(Vec<Value>),
@@ -150,7 +153,7 @@ impl Sink {
     /// Returns the kept objects.
     pub(super) fn values(self) -> Vec<Value> {
         match self {
-            Self::Screen(_) | Self::Data => Vec::new(),
+            Self::Screen(_) | Self::Pages(_) | Self::Data => Vec::new(),
             Self::Kept(values) => values,
         }
     }
@@ -158,7 +161,7 @@ impl Sink {
     /// Returns the kept objects as one value: null, the only object, or an array.
     pub(super) fn value(self) -> Value {
         match self {
-            Self::Screen(_) | Self::Data => Value::Null,
+            Self::Screen(_) | Self::Pages(_) | Self::Data => Value::Null,
             Self::Kept(mut values) => match values.len() {
                 0 => Value::Null,
                 1 => values.swap_remove(0),
@@ -443,6 +446,11 @@ impl Executor {
     ///
     /// `alone`: nothing else goes to this sink, so the endpoint may format the output for the screen.
     pub(super) async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> Run {
+        // Paged output is shown while a loop before it runs.
+        let host = line::host_part(statement);
+        if let Some(part) = host.filter(|part| part.is_paging() && part.before.is_some()) {
+            return Box::pin(self.run_host(part, sink)).await;
+        }
         if let Some(repeated) = line::repeated(statement) {
             return Box::pin(self.repeat(repeated, sink)).await;
         }
@@ -492,7 +500,7 @@ impl Executor {
 
     /// Divides a statement without nested pipelines, and runs its parts.
     async fn planned(&mut self, mut statement: Statement, sink: &mut Sink, alone: bool) -> Run {
-        if let Some(run) = Box::pin(self.answer_here(&mut statement)).await {
+        if let Some(run) = Box::pin(self.answer_here(&mut statement, sink)).await {
             return run;
         }
         if let Some(ended) = self.find_owners(&statement).await {
@@ -510,7 +518,7 @@ impl Executor {
             let table = self.facts.versions(&link.name).await;
             self.variables.set(VERSIONS, table);
         }
-        let to_screen = matches!(sink, Sink::Screen(_));
+        let to_screen = matches!(sink, Sink::Screen(_) | Sink::Pages(_));
         let views = link.catalogue.views();
         let (variables, width, is_shown) = (self.variables.clone(), self.width(), to_screen && alone);
         let stop = CancellationToken::new();
@@ -557,8 +565,10 @@ impl Executor {
             if !learned {
                 return Run::NotBegun(Ended::Interrupted);
             }
-            if let Sink::Screen(printer) = sink {
-                printer.learn(link.catalogue.views());
+            match sink {
+                Sink::Screen(printer) => printer.learn(link.catalogue.views()),
+                Sink::Pages(pager) => pager.learn(link.catalogue.views()),
+                Sink::Data | Sink::Kept(_) => {}
             }
         }
         Run::Begun(self.carry_out(session.as_ref(), plan, sink).await)
@@ -583,7 +593,8 @@ impl Executor {
                 if one != Ended::Succeeded {
                     ended = one;
                 }
-                if ended.is_end() {
+                // The user has ended the paged output.
+                if ended.is_end() || self.turn_pages(into).await.is_some() {
                     break 'all;
                 }
             }

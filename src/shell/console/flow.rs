@@ -1,8 +1,13 @@
 //! Execution of a planned pipeline: its objects, its other streams and its host calls.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::echoes::{Echoes, Line, Stream};
 use super::execute::{Ended, Executor, Loss, Sink};
 use super::host::{self, Handled};
+use super::pager::Turned;
 use super::terminal::Tone;
 use super::trouble;
 use crate::line::{self, Action, Common, LineError, Missed, Plan, StreamTarget};
@@ -12,6 +17,9 @@ use crate::psrp::host::HostMethod;
 use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
 use crate::transport::session::{InputSender, Running, Session};
+
+/// How long objects are buffered to fit column widths before they are drawn on a terminal. PowerShell waits as long.
+const DRAWING_DELAY: Duration = Duration::from_millis(300);
 
 /// Lines of streams redirected to files, in order of arrival.
 type Diverted = Vec<(line::File, Vec<String>)>;
@@ -42,6 +50,14 @@ impl Executor {
                     Ok(missed) => ended = missed,
                     Err(error) => {
                         ended = self.failed_here(&mut plan, &error);
+                        plan.was_ended = true;
+                        break;
+                    }
+                }
+                match self.turn_pages(sink).await {
+                    None => {}
+                    Some(Turned::Interrupted) => return Ended::Interrupted,
+                    Some(_) => {
                         plan.was_ended = true;
                         break;
                     }
@@ -85,6 +101,9 @@ impl Executor {
             ended = self.failed_here(&mut plan, &error);
         }
         rest.into_iter().for_each(|value| self.take(sink, value));
+        if self.turn_pages(sink).await == Some(Turned::Interrupted) {
+            return Ended::Interrupted;
+        }
         for (warning, common) in plan.local.warnings() {
             if let Some(variable) = &common.warnings {
                 plan.gathered.add(variable, warning.clone().into());
@@ -178,8 +197,27 @@ impl Executor {
     pub(super) fn take(&self, sink: &mut Sink, value: Value) {
         match sink {
             Sink::Screen(printer) => printer.push(&value).iter().for_each(|line| self.terminal.line(line)),
+            Sink::Pages(pager) => pager.take(&value),
             Sink::Data => self.terminal.object(&value),
             Sink::Kept(values) => values.push(value),
+        }
+    }
+
+    /// Returns whether a sink buffers objects that the user waits for.
+    fn is_holding(&self, sink: &Sink) -> bool {
+        match sink {
+            Sink::Screen(printer) => self.terminal.columns().is_some() && printer.is_holding(),
+            Sink::Pages(pager) => self.terminal.interactive && pager.is_holding(),
+            Sink::Data | Sink::Kept(_) => false,
+        }
+    }
+
+    /// Draws the buffered objects of a sink.
+    fn draw(&self, sink: &mut Sink) {
+        match sink {
+            Sink::Screen(printer) => printer.draw().iter().for_each(|line| self.terminal.line(line)),
+            Sink::Pages(pager) => pager.draw(),
+            Sink::Data | Sink::Kept(_) => {}
         }
     }
 
@@ -206,7 +244,10 @@ impl Executor {
         let mut is_fed = input.is_none();
         let mut feeding = std::pin::pin!(feed(running.input_sender(), input.unwrap_or_default()));
         let mut echoes = Echoes::default();
+        // When the buffered objects are drawn.
+        let mut drawing: Option<Instant> = None;
         loop {
+            drawing = self.is_holding(sink).then(|| drawing.unwrap_or(Instant::now() + DRAWING_DELAY));
             if !running.has_event() {
                 self.terminal.flush();
             }
@@ -217,6 +258,16 @@ impl Executor {
                     if let Err(error) = fed {
                         self.lost(&error);
                         return Ended::Lost(Loss::MayHaveRun);
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(drawing.unwrap_or_else(Instant::now)), if drawing.is_some() => {
+                    self.draw(sink);
+                    let turned = if interrupted { None } else { self.turn_pages(sink).await };
+                    if let Some(how) = turned {
+                        interrupted = how == Turned::Interrupted;
+                        (wrong, plan.was_ended, stopping) = (true, true, true);
+                        let _ = running.stop().await;
                     }
                     continue;
                 }
@@ -289,6 +340,15 @@ impl Executor {
                             ended = self.failed_here(plan, &error);
                             wrong = true;
                             plan.was_ended = true;
+                        }
+                    }
+                    let turned = if interrupted { None } else { self.turn_pages(sink).await };
+                    match turned {
+                        None => {}
+                        // Events that arrive until the pipeline has stopped are dropped.
+                        Some(how) => {
+                            interrupted = how == Turned::Interrupted;
+                            (wrong, plan.was_ended) = (true, true);
                         }
                     }
                     if (wrong || plan.local.is_done()) && !stopping {

@@ -7,9 +7,10 @@ use secrecy::ExposeSecret as _;
 use super::execute::{Ended, Executor, Run, Sink};
 use super::history::may_hold_secret;
 use super::links::Link;
+use super::pager::Turned;
 use super::script::powershell_command;
 use crate::folders::home;
-use crate::keys::{self, Answer};
+use crate::keys::Answer;
 use crate::line::help::{self, Topic};
 use crate::line::{
     self, Action, Arg, CommandLine, Element, Expr, Gathered, HostCommand, HostPart, LineError, Statement,
@@ -59,7 +60,10 @@ impl Executor {
     }
 
     /// Replaces a command that the console answers, at the beginning of a pipeline, with its output.
-    pub(super) async fn answer_here(&mut self, statement: &mut Statement) -> Option<Run> {
+    pub(super) async fn answer_here(&mut self, statement: &mut Statement, sink: &Sink) -> Option<Run> {
+        let is_shown = statement.pipeline.len() == 1
+            && statement.redirections.is_empty()
+            && matches!(sink, Sink::Screen(_) | Sink::Pages(_));
         let Some(Element::Command(command)) = statement.pipeline.first() else { return None };
         let texts = |lines: Vec<String>| Expr::Literal(Value::array(lines.into_iter().map(Value::String)));
         let answer = if line::is_module_list(command) {
@@ -74,6 +78,9 @@ impl Executor {
             let mut lines = help::text(topic, &self.title, powershell.as_deref());
             if topic == Topic::Overview {
                 lines.extend(self.counts());
+            }
+            if is_shown && let Some(columns) = self.terminal.columns() {
+                lines = lines.iter().flat_map(|line| help::wrapped(line, columns)).collect();
             }
             texts(lines)
         } else if ["Get-Command", "gcm"].iter().any(|name| name.eq_ignore_ascii_case(&command.name)) {
@@ -168,14 +175,23 @@ impl Executor {
 
     /// Runs a statement with a cmdlet of the console.
     pub(super) async fn run_host(&mut self, part: HostPart, sink: &mut Sink) -> Run {
+        let is_paging = part.is_paging();
         let HostPart { before, command, errors, after, is_output } = part;
-        let is_paging = matches!(line::local_name(&command.name), Some("Out-Host" | "more"));
-        let (mut ended, mut input) = (Ended::Succeeded, None);
-        if let Some(mut before) = before {
-            if is_paging {
-                self.learn_views().await;
-                before.pipeline.push(Element::Command(as_lines(self.width(), command.at)));
+        if is_paging {
+            // Mistakes in its arguments are reported before the pipeline runs.
+            if let Err(error) = HostCommand::read(&command, &self.variables) {
+                return Run::NotBegun(self.failed(&error));
             }
+            let run = self.run_paged(before).await;
+            return match run.ended() {
+                ended if !ended.is_end() && after.is_some() => {
+                    self.pass_on(Vec::new(), ended, after, sink).await
+                }
+                _ => run,
+            };
+        }
+        let (mut ended, mut input) = (Ended::Succeeded, None);
+        if let Some(before) = before {
             let mut kept = Sink::Kept(Vec::new());
             let run = Box::pin(self.pipeline(&before, &mut kept, false)).await;
             ended = run.ended();
@@ -204,10 +220,25 @@ impl Executor {
             own if own.is_end() => return Run::Begun(own),
             own => ended = own,
         }
+        self.pass_on(values, ended, after, sink).await
+    }
+
+    /// Passes the output of a cmdlet of the console to the rest of the pipeline. `ended`: outcome of the pipeline
+    /// so far.
+    async fn pass_on(
+        &mut self,
+        values: Vec<Value>,
+        ended: Ended,
+        after: Option<Statement>,
+        sink: &mut Sink,
+    ) -> Run {
         match after {
             None => {
                 values.into_iter().for_each(|value| self.take(sink, value));
-                Run::Begun(ended)
+                match self.turn_pages(sink).await {
+                    Some(Turned::Interrupted) => Run::Begun(Ended::Interrupted),
+                    _ => Run::Begun(ended),
+                }
             }
             Some(mut after) => {
                 after.pipeline.insert(0, Element::Expression(Expr::Literal(Value::array(values))));
@@ -336,7 +367,8 @@ impl Executor {
                 })?;
                 Ok(vec![format!("Transcript stopped, output file is {}", path.display()).into()])
             }
-            HostCommand::Page => self.page(input.unwrap_or_default()).await,
+            // The pipeline before it has been shown.
+            HostCommand::Page => Ok(Vec::new()),
         }
     }
 
@@ -387,59 +419,6 @@ impl Executor {
         self.own.before.extend(before);
         self.variables.set("PWD", line::path::current());
         Ok(())
-    }
-
-    /// Shows lines page by page at a terminal.
-    async fn page(&self, lines: Vec<Value>) -> Outcome {
-        const QUESTION: &str = "<SPACE> next page; <CR> next line; Q quit";
-        let mut left = usize::MAX;
-        if self.terminal.interactive {
-            left = usize::from(self.terminal.size().1).saturating_sub(1).max(1);
-        }
-        let page = left;
-        for line in lines {
-            if left == 0 {
-                self.terminal.ask_key(QUESTION);
-                let key = tokio::task::spawn_blocking(keys::read_key).await;
-                self.terminal.forget_question(QUESTION);
-                left = match key {
-                    Ok(Ok(Answer::Given(' '))) => page,
-                    Ok(Ok(Answer::Given('q' | 'Q') | Answer::End)) => return Ok(Vec::new()),
-                    Ok(Ok(Answer::Interrupted)) => return Err(Failure::Interrupted),
-                    _ => 1,
-                };
-            }
-            self.terminal.line(&line.display_text());
-            left -= 1;
-        }
-        Ok(Vec::new())
-    }
-
-    /// Fetches the views of all sessions.
-    async fn learn_views(&self) {
-        for link in self.links.all() {
-            let Some(session) = link.connection.current() else { continue };
-            tokio::select! {
-                () = link.catalogue.learn_views(&session, |record| self.terminal.progress.take(record)) => {}
-                () = self.interrupts.next() => {}
-            }
-            self.terminal.progress.clear();
-        }
-    }
-}
-
-/// Returns `Out-String -Stream` for a screen's width.
-fn as_lines(width: usize, at: usize) -> CommandLine {
-    let width = i64::try_from(width.saturating_sub(1).max(1)).unwrap_or(80);
-    CommandLine {
-        name: "Out-String".into(),
-        arguments: vec![
-            Arg::Parameter { name: "Stream".into(), value: None },
-            Arg::Parameter { name: "Width".into(), value: Some(Expr::Literal(Value::I64(width))) },
-        ],
-        at,
-        places: vec![at; 2],
-        is_dotted: false,
     }
 }
 

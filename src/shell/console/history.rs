@@ -1,7 +1,8 @@
 //! The console's history file. Lines that may hold a secret are not saved.
 
 use reedline::{
-    FileBackedHistory, History, HistoryItem, HistoryItemId, HistorySessionId, Result, SearchQuery,
+    CommandLineSearch, FileBackedHistory, History, HistoryItem, HistoryItemId, HistorySessionId, Result,
+    SearchQuery,
 };
 
 /// Maximum number of lines.
@@ -77,8 +78,24 @@ impl History for CarefulHistory {
         self.inner.count(query)
     }
 
-    fn search(&self, query: SearchQuery) -> Result<Vec<HistoryItem>> {
-        self.inner.search(query)
+    /// Ignores case, as in PowerShell.
+    fn search(&self, mut query: SearchQuery) -> Result<Vec<HistoryItem>> {
+        let (wanted, is_prefix) = match query.filter.command_line.take() {
+            Some(CommandLineSearch::Prefix(text)) => (text.to_lowercase(), true),
+            Some(CommandLineSearch::Substring(text)) => (text.to_lowercase(), false),
+            other => {
+                query.filter.command_line = other;
+                return self.inner.search(query);
+            }
+        };
+        let limit = query.limit.take().and_then(|limit| usize::try_from(limit).ok());
+        let mut found = self.inner.search(query)?;
+        found.retain(|item| {
+            let line = item.command_line.to_lowercase();
+            if is_prefix { line.starts_with(&wanted) } else { line.contains(&wanted) }
+        });
+        found.truncate(limit.unwrap_or(usize::MAX));
+        Ok(found)
     }
 
     fn update(&mut self, id: HistoryItemId, updater: &dyn Fn(HistoryItem) -> HistoryItem) -> Result<()> {
@@ -115,6 +132,22 @@ mod tests {
         }
         history.sync().unwrap();
         std::fs::read_to_string(file).unwrap()
+    }
+
+    #[test]
+    fn the_search_ignores_case() {
+        let mut history = CarefulHistory::open(None).unwrap();
+        for line in ["Get-CsTenant", "Get-CsUser", "get-cstenant | select Name"] {
+            history.save(HistoryItem::from_command_line(line)).unwrap();
+        }
+        let found = |query| -> Vec<String> {
+            history.search(query).unwrap().into_iter().map(|item| item.command_line).collect()
+        };
+        let both = ["get-cstenant | select Name", "Get-CsTenant"];
+        assert_eq!(found(SearchQuery::all_that_contain_rev("TENANT".to_owned())), both);
+        let prefix = || SearchQuery::last_with_prefix("GET-cst".to_owned(), None);
+        assert_eq!(found(SearchQuery { limit: Some(2), ..prefix() }), both);
+        assert_eq!(found(prefix()), both[..1]);
     }
 
     #[test]

@@ -32,6 +32,15 @@ fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String
     misspelt(name, candidates).map(str::to_owned)
 }
 
+/// Returns the most similar command of the endpoint (`there`) or of the console; an alias with its command.
+fn nearest(name: &str, there: Vec<String>) -> Option<String> {
+    let here =
+        line::local_cmdlets().chain(line::own_names()).chain(line::all_aliases().map(|(alias, _)| alias));
+    let near = similar(name, there.into_iter().chain(here.map(str::to_owned)))?;
+    let command = line::all_aliases().find(|(alias, _)| alias.eq_ignore_ascii_case(&near));
+    Some(command.map(|(alias, command)| format!("{alias} ({command})")).unwrap_or(near))
+}
+
 impl Executor {
     /// Returns the session of a connection and reopens it if it was lost. On `Err`, the line has ended and
     /// the reason has been shown.
@@ -160,8 +169,7 @@ impl Executor {
         }
         let quoted = record.message.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
         let Some((name, _)) = quoted else { return text };
-        let known = self.links.names().into_iter().chain(line::local_cmdlets().map(str::to_owned));
-        match similar(name, known) {
+        match nearest(name, self.links.names()) {
             Some(near) => format!("{text}\nDid you mean {near}?"),
             None => text,
         }
@@ -195,8 +203,18 @@ mod tests {
             ("Get-CsNothing", None),
             ("Get-CsUser", None),
             ("x", None),
+            ("selct", Some("select (Select-Object)")),
+            ("mesure", Some("measure (Measure-Object)")),
+            ("gmc", Some("gcm (Get-Command)")),
+            ("slecet", None),
+            ("sotr", Some("sort (Sort-Object)")),
+            ("hlep", Some("help (Get-Help)")),
+            ("exti", Some("exit")),
+            ("clera", Some("clear (Clear-Host)")),
+            ("Slect-Object", Some("Select-Object")),
+            ("zz", None),
         ] {
-            let found = similar(typed, known.map(str::to_owned));
+            let found = nearest(typed, known.map(str::to_owned).to_vec());
             assert_eq!(found.as_deref(), meant, "{typed}");
         }
     }

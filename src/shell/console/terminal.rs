@@ -167,6 +167,11 @@ impl Terminal {
         known.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(DEFAULT_SIZE)
     }
 
+    /// Returns the columns to which long texts are wrapped; `None` if output does not go to a terminal.
+    pub fn columns(&self) -> Option<usize> {
+        self.is_displayed.then(|| usize::from(self.size().0))
+    }
+
     /// Writes one line of output.
     pub fn line(&self, text: &str) {
         self.write(&format!("{text}\n"));

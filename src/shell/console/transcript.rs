@@ -84,10 +84,10 @@ impl Transcript {
         let now = chrono::Local::now().format("%Y-%m-%dT%H:%M:%S%:z");
         let mut text = format!("{LINE}\nlyncsh transcript start\nStart time: {now}\n");
         if !self.is_minimal {
-            let user = ["USER", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
             text.push_str(&format!(
-                "Profile: {profile}\nUsername: {}\nProcess ID: {}\nVersion: {}\n",
-                user.unwrap_or_default(),
+                "Profile: {profile}\nUsername: {}\nMachine: {}\nProcess ID: {}\nVersion: {}\n",
+                platform::own_name(),
+                platform::machine_name(),
                 std::process::id(),
                 env!("CARGO_PKG_VERSION")
             ));
@@ -389,7 +389,7 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
         for part in [
-            "Profile: work\n",
+            &format!("Profile: work\nUsername: {}\nMachine: ", platform::own_name()),
             "[work] PS> Get-CsTenant | select Name\nLitware\n[work] PS> Set-CsUserAcp (not recorded",
             "secret)\n(output not recorded)\n(message not recorded",
             "[work] PS> Write-Host $args\n(output not recorded)\n",

@@ -1,0 +1,243 @@
+//! Regular expressions of .NET for the regex crate: their syntax, substitutions and splitting
+//! (<https://learn.microsoft.com/dotnet/standard/base-types/regular-expression-language-quick-reference>).
+
+use regex::{Captures, Regex};
+
+/// Translates a pattern: a `{` that is no quantifier and a `[` in a class are letters in .NET.
+pub fn translated(pattern: &str) -> String {
+    let mut form = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    let mut class: Option<usize> = None;
+    while let Some(letter) = rest.chars().next() {
+        let after = &rest[letter.len_utf8()..];
+        let next = after.chars().next();
+        let mut taken = letter.len_utf8();
+        match (letter, class) {
+            ('\\', _) => match next {
+                Some(angle @ ('<' | '>')) => {
+                    form.push(angle);
+                    taken += 1;
+                }
+                Some('e') => {
+                    form.push_str("\\x1B");
+                    taken += 1;
+                }
+                Some('Z') if class.is_none() => {
+                    form.push_str("(?:\\n?\\z)");
+                    taken += 1;
+                }
+                Some(other) => {
+                    // `\p{L}`
+                    let name = after.strip_prefix(['p', 'P']).filter(|name| name.starts_with('{'));
+                    let length = name.and_then(|name| name.find('}')).map_or(other.len_utf8(), |end| end + 2);
+                    form.push('\\');
+                    form.push_str(&after[..length]);
+                    taken += length;
+                }
+                None => form.push('\\'),
+            },
+            ('{', None) if !is_quantifier(after) => form.push_str("\\{"),
+            ('[', None) => {
+                form.push('[');
+                // The first letter may be a closing bracket.
+                for first in ["^", "]"] {
+                    if rest[taken..].starts_with(first) {
+                        form.push_str(first);
+                        taken += 1;
+                    }
+                }
+                class = Some(0);
+            }
+            // `[a-z-[aeiou]]` is a subtraction.
+            ('-', Some(depth)) if next == Some('[') => {
+                form.push_str("--[");
+                taken += 1;
+                class = Some(depth + 1);
+            }
+            ('[', Some(_)) => form.push_str("\\["),
+            ('&' | '~', Some(_)) => {
+                form.push('\\');
+                form.push(letter);
+            }
+            (']', Some(depth)) => {
+                form.push(']');
+                class = depth.checked_sub(1);
+            }
+            _ => form.push(letter),
+        }
+        rest = &rest[taken..];
+    }
+    form
+}
+
+/// Returns whether the text after a `{` completes a quantifier.
+fn is_quantifier(after: &str) -> bool {
+    let Some((inner, _)) = after.split_once('}') else { return false };
+    let (least, most) = inner.split_once(',').unwrap_or((inner, ""));
+    let is_number = |text: &str| text.bytes().all(|one| one.is_ascii_digit());
+    !least.is_empty() && is_number(least) && is_number(most)
+}
+
+/// Returns the index of each group by its number in .NET, which numbers named groups after the others.
+pub fn order(pattern: &Regex) -> Vec<usize> {
+    let (named, others): (Vec<_>, Vec<_>) =
+        pattern.capture_names().enumerate().partition(|(_, name)| name.is_some());
+    others.into_iter().chain(named).map(|(at, _)| at).collect()
+}
+
+/// Returns the substitution of a match. `order`: that of the pattern's groups; `text`: the whole text.
+pub fn expanded(template: &str, found: &Captures<'_>, order: &[usize], text: &str) -> String {
+    let mut done = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('$') {
+        done.push_str(before);
+        match substituted(after, found, order, text) {
+            Some((part, length)) => {
+                done.push_str(part);
+                rest = &after[length..];
+            }
+            None => {
+                done.push('$');
+                rest = after;
+            }
+        }
+    }
+    done + rest
+}
+
+/// Returns the text of the substitution after a `$`, and the length of the substitution.
+fn substituted<'a>(
+    after: &str,
+    found: &Captures<'a>,
+    order: &[usize],
+    text: &'a str,
+) -> Option<(&'a str, usize)> {
+    let whole = found.get(0)?;
+    let group = |at: usize| order.get(at).map(|at| found.get(*at).map_or("", |group| group.as_str()));
+    Some(match after.chars().next()? {
+        '$' => ("$", 1),
+        '&' => (whole.as_str(), 1),
+        '`' => (&text[..whole.start()], 1),
+        '\'' => (&text[whole.end()..], 1),
+        '_' => (text, 1),
+        '+' => (group(order.len().checked_sub(1)?)?, 1),
+        '{' => {
+            let (name, _) = after[1..].split_once('}')?;
+            let named = found.name(name).map(|group| group.as_str());
+            (named.or_else(|| group(name.parse().ok()?))?, name.len() + 2)
+        }
+        '0'..='9' => {
+            let length = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
+            (group(after[..length].parse().ok()?)?, length)
+        }
+        _ => return None,
+    })
+}
+
+/// Splits a text at matches, with the captured groups between the parts. `most`: maximum number of parts, counted
+/// from the end if it is negative; 0 for all.
+pub fn split(pattern: &Regex, text: &str, most: i64) -> Vec<String> {
+    let mut found: Vec<Captures<'_>> = pattern.captures_iter(text).collect();
+    let limit = usize::try_from(most.unsigned_abs()).unwrap_or(usize::MAX);
+    if let Some(cuts) = limit.checked_sub(1) {
+        let over = found.len().saturating_sub(cuts);
+        if most < 0 {
+            found.drain(..over);
+        } else {
+            found.truncate(cuts);
+        }
+    }
+    let order = order(pattern);
+    let mut parts = Vec::new();
+    let mut at = 0;
+    for captures in &found {
+        let Some(whole) = captures.get(0) else { continue };
+        parts.push(text[at..whole.start()].to_owned());
+        let groups = order.iter().skip(1).filter_map(|at| captures.get(*at));
+        parts.extend(groups.map(|group| group.as_str().to_owned()));
+        at = whole.end();
+    }
+    parts.push(text[at..].to_owned());
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regex(pattern: &str) -> Regex {
+        Regex::new(&translated(pattern)).expect(pattern)
+    }
+
+    /// Seen in PowerShell 7.6.9.
+    #[test]
+    fn patterns_have_the_syntax_of_dotnet() {
+        for (pattern, text, is_match) in [
+            ("a{b", "a{b", true),
+            ("{", "{", true),
+            ("a{,2}", "a{,2}", true),
+            ("^a{2,3}$", "aaa", true),
+            ("^{id:\\d+}$", "{id:12}", true),
+            ("\\<b\\>", "<b>", true),
+            ("^[[]x[]]$", "[x]", true),
+            ("^[]a]+$", "]a", true),
+            ("^[^]]$", "]", false),
+            ("^[a&&b]+$", "a&b", true),
+            ("^[a-z-[aeiou]]+$", "bcd", true),
+            ("^[a-z-[aeiou]]+$", "bad", false),
+            ("^[\\w.-]+$", "a.b-c", true),
+            ("a\\Z", "a\n", true),
+            ("\\{\\[", "{[", true),
+            ("^\\p{Lu}[\\p{Ll}{]+$", "Ab{", true),
+            ("日{1}本", "日本", true),
+        ] {
+            assert_eq!(regex(pattern).is_match(text), is_match, "{pattern} {text}");
+        }
+    }
+
+    /// Seen in PowerShell 7.6.9.
+    #[test]
+    fn substitutions_are_those_of_dotnet() {
+        for (pattern, template, result) in [
+            ("(b)(c)?", "<$1>", "a<b>d"),
+            ("(b)", "$1x", "abxcd"),
+            ("b", "$1", "a$1cd"),
+            ("(b)", "$10", "a$10cd"),
+            ("b", "$$1", "a$1cd"),
+            ("b", "[$&]", "a[b]cd"),
+            ("b", "[$0]", "a[b]cd"),
+            ("b", "[$`|$']", "a[a|cd]cd"),
+            ("b", "$_", "aabcdcd"),
+            ("(?<n>b)", "${n}${n}", "abbcd"),
+            ("(b)", "${1}1${2}", "ab1${2}cd"),
+            ("b", "5$", "a5$cd"),
+            ("b", "$x", "a$xcd"),
+            ("(b)(c)", "$+", "acd"),
+            ("(?<n>b)(c)", "$1$2", "acbd"),
+        ] {
+            let regex = regex(pattern);
+            let order = order(&regex);
+            let expanded = |found: &Captures<'_>| expanded(template, found, &order, "abcd");
+            let replaced = regex.replace_all("abcd", expanded);
+            assert_eq!(replaced, result, "{pattern} {template}");
+        }
+    }
+
+    /// Seen in PowerShell 7.6.9.
+    #[test]
+    fn texts_are_split_as_in_dotnet() {
+        for (pattern, text, most, parts) in [
+            (",", "a,b,c", 0, &["a", "b", "c"][..]),
+            (",", "a,b,c", 2, &["a", "b,c"]),
+            (",", "a,b,c", 1, &["a,b,c"]),
+            (",", "a,b,c", -2, &["a,b", "c"]),
+            (",", "a,b,c", 9, &["a", "b", "c"]),
+            ("(,)", "a,b", 0, &["a", ",", "b"]),
+            ("(-)|,", "a,b-c", 0, &["a", "b", "-", "c"]),
+            (",", "", 0, &[""]),
+            ("", "ab", 0, &["", "a", "b", ""]),
+        ] {
+            assert_eq!(split(&regex(pattern), text, most), parts, "{pattern} {text} {most}");
+        }
+    }
+}
