@@ -104,17 +104,14 @@ fn listed(
     variables: &Variables,
 ) -> Vec<String> {
     let item = |name: String| Item { label: name.clone(), property: name };
-    let mut lines = match properties {
-        Some(properties) => {
-            let properties = resolved(properties, Some(value), variables);
-            let items: Vec<Item> = properties.iter().map(|one| item(one.title())).collect();
-            draw::list(&items, &[reduced(&properties, value, variables)], width)
-        }
-        None => {
-            let names = property_names(value).into_iter();
-            let items: Vec<Item> = names.map(|name| item(name.to_string())).collect();
-            draw::list(&items, std::slice::from_ref(value), width)
-        }
+    let mut lines = if let Some(properties) = properties {
+        let properties = resolved(properties, Some(value), variables);
+        let items: Vec<Item> = properties.iter().map(|one| item(one.title())).collect();
+        draw::list(&items, &[reduced(&properties, value, variables)], width)
+    } else {
+        let names = property_names(value).into_iter();
+        let items: Vec<Item> = names.map(|name| item(name.to_string())).collect();
+        draw::list(&items, std::slice::from_ref(value), width)
     };
     // The blank line before the first object.
     lines.remove(0);

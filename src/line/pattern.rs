@@ -91,15 +91,12 @@ pub fn expanded(template: &str, found: &Captures<'_>, order: &[usize], text: &st
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('$') {
         done.push_str(before);
-        match substituted(after, found, order, text) {
-            Some((part, length)) => {
-                done.push_str(part);
-                rest = &after[length..];
-            }
-            None => {
-                done.push('$');
-                rest = after;
-            }
+        if let Some((part, length)) = substituted(after, found, order, text) {
+            done.push_str(part);
+            rest = &after[length..];
+        } else {
+            done.push('$');
+            rest = after;
         }
     }
     done + rest
