@@ -34,7 +34,7 @@ pub enum ControlRequest {
     /// Keeps the watch, which no longer keeps the agent running: the agent waits for the announced shell, which
     /// is this process.
     Guard { process: u32 },
-    /// Answers [`ControlEvent::Refused`]: removes these sessions and connects again.
+    /// Answers [`ControlEvent::LimitReached`]: removes these sessions and connects again.
     Retry { remove: Vec<Uuid> },
     /// Marks the watcher as a console at a terminal: while it watches, the agent reconnects a lost session
     /// without a time limit.
@@ -70,7 +70,7 @@ pub enum ControlEvent {
     Away(Failure),
     /// The endpoint's session limit is reached; lists the sessions that count. [`ControlRequest::Retry`]
     /// continues.
-    Refused {
+    LimitReached {
         failure: Failure,
         holders: Vec<Holder>,
     },

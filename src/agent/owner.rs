@@ -377,7 +377,7 @@ impl Owner {
         // Shells whose session was lost cannot choose, and no other client may come.
         self.shared.presence.stop_expecting();
         let failure: Failure = error.failure();
-        self.shared.news.publish(ControlEvent::Refused { failure, holders });
+        self.shared.news.publish(ControlEvent::LimitReached { failure, holders });
         let remove = tokio::select! {
             remove = self.retries.recv() => match remove {
                 Some(remove) => remove,

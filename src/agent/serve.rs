@@ -279,7 +279,7 @@ fn history(events: &[ControlEvent]) -> Vec<Option<ControlEvent>> {
             // Of the attempts since the loss, keep only the session that the last attempt may have created, and an
             // open question.
             Some(lost) if is_lost => {
-                let is_asked = at + 1 == events.len() && matches!(event, ControlEvent::Refused { .. });
+                let is_asked = at + 1 == events.len() && matches!(event, ControlEvent::LimitReached { .. });
                 at == lost || (at > lost && (is_asked || matches!(event, ControlEvent::Guarded(_))))
             }
             Some(lost) => at > lost && !matches!(event, ControlEvent::Away(_)),

@@ -80,7 +80,7 @@ pub struct Shared {
     pub opened: watch::Sender<Option<Opened>>,
     /// Time for which the session stays open without clients.
     pub keep: watch::Sender<Duration>,
-    /// Answers to [`ControlEvent::Refused`]: sessions to be removed before the next attempt.
+    /// Answers to [`ControlEvent::LimitReached`]: sessions to be removed before the next attempt.
     pub retry: mpsc::Sender<Vec<Uuid>>,
     /// Requests an immediate reconnection of a lost session.
     pub hurry: Arc<Notify>,

@@ -372,10 +372,10 @@ async fn opened(
             }
             Some(AgentEvent::Event(ControlEvent::Away(failure))) => return Err(failure.into()),
             Some(AgentEvent::Event(ControlEvent::Failed(failure))) => return Err(failure.into()),
-            Some(AgentEvent::Event(ControlEvent::Refused { failure, .. })) if drawn.is_quiet => {
+            Some(AgentEvent::Event(ControlEvent::LimitReached { failure, .. })) if drawn.is_quiet => {
                 return Err(failure.into());
             }
-            Some(AgentEvent::Event(ControlEvent::Refused { failure, holders })) => {
+            Some(AgentEvent::Event(ControlEvent::LimitReached { failure, holders })) => {
                 drawn.clear();
                 let folders = &launch.folders;
                 let chosen = one_at_a_time(choose(folders, &failure, &holders)).await?;

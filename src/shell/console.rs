@@ -224,7 +224,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
     if let Some(folder) = &console.transcript
         && let Err(problem) = terminal.recorder.start_session(folder, &console.title)
     {
-        terminal.toned(Tone::Warning, &problem);
+        terminal.toned(Tone::Warning, &problem.to_string());
     }
     let links = attached.iter().filter_map(|one| console.link(one)).collect();
     let links = Links::new(links).ok_or_else(|| miette::miette!("the console has no session"))?;

@@ -353,8 +353,8 @@ impl Executor {
                 LineError(text).into()
             }),
             HostCommand::StartTranscript(file) => {
-                let wrong = |text: String| LineError(format!("Start-Transcript: {text}"));
-                let path = self.terminal.recorder.start(&file, &self.title).map_err(wrong)?;
+                let path = self.terminal.recorder.start(&file, &self.title);
+                let path = path.map_err(|error| LineError(format!("Start-Transcript: {error}")))?;
                 Ok(vec![format!("Transcript started, output file is {}", path.display()).into()])
             }
             HostCommand::StopTranscript => {

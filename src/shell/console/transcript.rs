@@ -125,16 +125,29 @@ impl Mask {
     }
 }
 
+/// Error of starting or writing a transcript.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriptError {
+    /// Another transcript of this console has this file.
+    #[error("'{0}' is already written by a transcript.")]
+    Busy(PathBuf),
+    /// `-NoClobber`: the file must not be overwritten.
+    #[error("The file '{0}' already exists.")]
+    Exists(PathBuf),
+    #[error("cannot write to '{0}': {1}")]
+    Write(PathBuf, io::Error),
+    /// The transcript of a session, with its folder or file, cannot be started or continued.
+    #[error("cannot write the transcript in '{0}': {1}; the session continues without it")]
+    Lost(PathBuf, io::Error),
+}
+
 impl Recorder {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the transcript of a session in a profile's folder, and removes old files of the profile.
-    ///
-    /// # Errors
-    /// The file cannot be written. The text is for the user.
-    pub fn start_session(&self, folder: &Path, profile: &str) -> Result<(), String> {
+    pub fn start_session(&self, folder: &Path, profile: &str) -> Result<(), TranscriptError> {
         let start = || {
             // An existing folder keeps its mode: others may have to read it.
             if !folder.is_dir() {
@@ -151,16 +164,13 @@ impl Recorder {
             Ok(transcript)
         };
         let started: io::Result<Transcript> = start();
-        let transcript = started.map_err(|error| lost(folder, &error))?;
+        let transcript = started.map_err(|error| TranscriptError::Lost(folder.to_owned(), error))?;
         self.open().files.push(transcript);
         Ok(())
     }
 
     /// Starts a transcript for Start-Transcript and returns its path.
-    ///
-    /// # Errors
-    /// The file cannot be written, or exists and must not be overwritten.
-    pub fn start(&self, given: &TranscriptFile, profile: &str) -> Result<PathBuf, String> {
+    pub fn start(&self, given: &TranscriptFile, profile: &str) -> Result<PathBuf, TranscriptError> {
         let name = || {
             let now = chrono::Local::now().format("%Y%m%d%H%M%S");
             format!("lyncsh_transcript.{profile}.{}.{now}.txt", std::process::id())
@@ -173,7 +183,7 @@ impl Recorder {
         };
         let path = line::path::absolute(&path);
         if self.open().files.iter().any(|one| one.path == path) {
-            return Err(format!("'{}' is already written by a transcript.", path.display()));
+            return Err(TranscriptError::Busy(path));
         }
         let mut options = platform::private_file();
         match (given.append, given.no_clobber) {
@@ -192,12 +202,12 @@ impl Recorder {
         };
         let opened: io::Result<File> = open();
         let file = opened.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => format!("The file '{}' already exists.", path.display()),
-            _ => format!("cannot write to '{}': {error}", path.display()),
+            io::ErrorKind::AlreadyExists => TranscriptError::Exists(path.clone()),
+            _ => TranscriptError::Write(path.clone(), error),
         })?;
         let mut transcript = Transcript { file, path, written: 0, series: None, is_minimal: given.minimal };
-        transcript.header(profile).map_err(|error| error.to_string())?;
         let path = transcript.path.clone();
+        transcript.header(profile).map_err(|error| TranscriptError::Write(path.clone(), error))?;
         self.open().files.push(transcript);
         Ok(path)
     }
@@ -283,16 +293,12 @@ impl Recorder {
         open.files.retain_mut(|transcript| match transcript.write(shown.as_str()) {
             Ok(()) => true,
             Err(error) => {
-                problem = Some(lost(&transcript.path, &error));
+                problem = Some(TranscriptError::Lost(transcript.path.clone(), error).to_string());
                 false
             }
         });
         problem
     }
-}
-
-fn lost(path: &Path, error: &io::Error) -> String {
-    format!("cannot write the transcript in '{}': {error}; the session continues without it", path.display())
 }
 
 /// Returns the names of a text's commands. A name that may be a value, such as a pasted token, is left out.
@@ -422,7 +428,7 @@ mod tests {
         };
         for append in [false, true] {
             let recorder = Recorder::default();
-            assert_eq!(recorder.start(&file(append), "work"), Ok(path.clone()));
+            assert_eq!(recorder.start(&file(append), "work").unwrap(), path);
             drop(recorder);
             #[cfg(unix)]
             {
@@ -474,7 +480,7 @@ mod tests {
     fn a_failed_transcript_is_reported_once() {
         let recorder = Recorder::default();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let not_a_folder = recorder.start_session(file.path(), "work").unwrap_err();
+        let not_a_folder = recorder.start_session(file.path(), "work").unwrap_err().to_string();
         assert!(not_a_folder.contains("the session continues without it"), "{not_a_folder}");
         // A file that is open for reading only cannot be written.
         recorder.open().files.push(Transcript {
