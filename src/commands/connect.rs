@@ -211,10 +211,16 @@ pub async fn connect_until(
                 ending = &mut over => {
                     // Without a client, a started agent would connect, and keep the session until its client is
                     // overdue.
-                    if has_started.load(Ordering::Relaxed)
-                        && let Ok(Ok(agent)) = tokio::time::timeout(GIVE_UP_TIMEOUT, starting).await
-                    {
-                        give_up(&name, agent).await;
+                    if has_started.load(Ordering::Relaxed) {
+                        match tokio::time::timeout(GIVE_UP_TIMEOUT, starting).await {
+                            Ok(Ok(agent)) => give_up(&name, agent).await,
+                            Ok(Err(_)) => {}
+                            Err(_) => drawing().suspend(|| {
+                                crate::errln!(
+                                    "the agent of '{name}' is still starting; it removes its session within 30 seconds"
+                                );
+                            }),
+                        }
                     }
                     return Err(ConnectError::Ended(ending));
                 }

@@ -94,7 +94,11 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
     };
     let case = if sensitive { Case::Sensitive } else { Case::Ignored };
     let like = || wildcard::matches(&b.display_text(), &a.display_text(), case);
-    let found = || Ok::<_, LineError>(pattern(&b.display_text(), sensitive)?.is_match(&a.display_text()));
+    let found = || {
+        let wanted = b.display_text();
+        let pattern = pattern(&wanted, sensitive)?;
+        Ok::<_, LineError>(super::pattern::is_match(&pattern, &wanted, &a.display_text()))
+    };
     let compared_to = || {
         let kind =
             || a.type_names().first().map_or("Int32", |name| name.trim_start_matches("System.")).to_owned();
@@ -151,6 +155,9 @@ fn is_a(value: &Value, name: &str) -> bool {
 
 /// Builds a regular expression.
 pub fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
+    if super::pattern::needs_dotnet(text) {
+        return Err(LineError::script("A lookaround or backreference in a pattern"));
+    }
     let form = super::pattern::translated(text);
     regex::RegexBuilder::new(&form).case_insensitive(!sensitive).build().map_err(|_| {
         LineError(format!("Invalid pattern '{text}': expected a regular expression (-like takes wildcards)."))
@@ -177,9 +184,17 @@ fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
         None => (with.display_text(), String::new()),
     };
     let pattern = pattern(&wanted, word.sensitive)?;
-    let order = super::pattern::order(&pattern);
-    let expanded = |found: &regex::Captures<'_>| super::pattern::expanded(&instead, found, &order, text);
-    Ok(pattern.replace_all(text, expanded).into_owned())
+    check_end(&wanted, text)?;
+    Ok(super::pattern::replaced(&pattern, text, &instead))
+}
+
+/// Refuses an end in the pattern, which would also match before the line feed at the text's end.
+fn check_end(pattern: &str, text: &str) -> Result<(), LineError> {
+    // With `(?m)`, `$` matches before each line feed here too.
+    if text.ends_with('\n') && super::pattern::has_end(pattern) && !pattern.contains("(?m") {
+        return Err(LineError::script("The pattern '$' or '\\Z' on a text that ends with a line feed"));
+    }
+    Ok(())
 }
 
 /// Splits texts: `-split PATTERN, MAXIMUM, OPTIONS`. A negative maximum counts from the end.
@@ -208,6 +223,7 @@ fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
     let wanted = if is_simple { regex::escape(&wanted) } else { wanted };
     let pattern = pattern(&wanted, word.sensitive)?;
     let all = texts(a);
+    all.iter().try_for_each(|text| check_end(&wanted, text))?;
     let parts = all.iter().flat_map(|text| super::pattern::split(&pattern, text, most));
     Ok(Value::array(parts.map(Value::from)))
 }

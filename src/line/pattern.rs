@@ -22,8 +22,9 @@ pub fn translated(pattern: &str) -> String {
                     form.push_str("\\x1B");
                     taken += 1;
                 }
+                // The caller handles the line feed at the end of a text.
                 Some('Z') if class.is_none() => {
-                    form.push_str("(?:\\n?\\z)");
+                    form.push_str("\\z");
                     taken += 1;
                 }
                 Some(other) => {
@@ -54,6 +55,15 @@ pub fn translated(pattern: &str) -> String {
                 taken += 1;
                 class = Some(depth + 1);
             }
+            // A range to `-`, or a `-` at the beginning; the regex crate reads `--` as a difference.
+            ('-', Some(_)) if next == Some('-') => {
+                if form.ends_with('[') || form.ends_with("[^") {
+                    form.push_str("\\-");
+                } else {
+                    form.push_str("-\\-");
+                    taken += 1;
+                }
+            }
             ('[', Some(_)) => form.push_str("\\["),
             ('&' | '~', Some(_)) => {
                 form.push('\\');
@@ -68,6 +78,72 @@ pub fn translated(pattern: &str) -> String {
         rest = &rest[taken..];
     }
     form
+}
+
+/// Returns whether a pattern has constructs of .NET that the regex crate does not have: lookaround, atomic groups and
+/// backreferences.
+pub fn needs_dotnet(pattern: &str) -> bool {
+    let has_group =
+        ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?'", "(?("].iter().any(|one| pattern.contains(one));
+    has_group || escapes(pattern).any(|one| matches!(one, '1'..='9' | 'k' | 'G'))
+}
+
+/// Returns whether a pattern can match at the end of a text, and in .NET also before a line feed there: `$`, `\Z`.
+pub fn has_end(pattern: &str) -> bool {
+    let mut letters = pattern.chars();
+    let mut is_class = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if letters.next() == Some('Z') => return true,
+            '[' => is_class = true,
+            ']' => is_class = false,
+            '$' if !is_class => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Returns the letters after the backslashes of a pattern.
+fn escapes(pattern: &str) -> impl Iterator<Item = char> {
+    let mut letters = pattern.chars();
+    std::iter::from_fn(move || {
+        letters.by_ref().find(|letter| *letter == '\\')?;
+        letters.next()
+    })
+}
+
+/// Returns whether a text matches, as in .NET: `$` and `\Z` also match before a line feed at its end.
+pub fn is_match(pattern: &Regex, source: &str, text: &str) -> bool {
+    let without_end = text.strip_suffix('\n').filter(|_| has_end(source));
+    pattern.is_match(text) || without_end.is_some_and(|text| pattern.is_match(text))
+}
+
+/// Returns the matches as .NET finds them: an empty match may follow another match directly.
+pub fn matches<'a>(pattern: &Regex, text: &'a str) -> Vec<Captures<'a>> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at <= text.len()
+        && let Some(captures) = pattern.captures_at(text, at)
+    {
+        let Some(whole) = captures.get(0) else { break };
+        let after = text[whole.end()..].chars().next().map_or(1, char::len_utf8);
+        at = whole.end() + if whole.is_empty() { after } else { 0 };
+        found.push(captures);
+    }
+    found
+}
+
+/// Replaces the matches.
+pub fn replaced(pattern: &Regex, text: &str, template: &str) -> String {
+    let order = order(pattern);
+    let (mut done, mut at) = (String::new(), 0);
+    for captures in &matches(pattern, text) {
+        let Some(whole) = captures.get(0) else { continue };
+        done.push_str(&text[at..whole.start()]);
+        done.push_str(&expanded(template, captures, pattern, &order, text));
+        at = whole.end();
+    }
+    done + &text[at..]
 }
 
 /// Returns whether the text after a `{` completes a quantifier.
@@ -86,12 +162,12 @@ pub fn order(pattern: &Regex) -> Vec<usize> {
 }
 
 /// Returns the substitution of a match. `order`: that of the pattern's groups; `text`: the whole text.
-pub fn expanded(template: &str, found: &Captures<'_>, order: &[usize], text: &str) -> String {
+fn expanded(template: &str, found: &Captures<'_>, pattern: &Regex, order: &[usize], text: &str) -> String {
     let mut done = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('$') {
         done.push_str(before);
-        if let Some((part, length)) = substituted(after, found, order, text) {
+        if let Some((part, length)) = substituted(after, found, pattern, order, text) {
             done.push_str(part);
             rest = &after[length..];
         } else {
@@ -106,6 +182,7 @@ pub fn expanded(template: &str, found: &Captures<'_>, order: &[usize], text: &st
 fn substituted<'a>(
     after: &str,
     found: &Captures<'a>,
+    pattern: &Regex,
     order: &[usize],
     text: &'a str,
 ) -> Option<(&'a str, usize)> {
@@ -120,7 +197,8 @@ fn substituted<'a>(
         '+' => (group(order.len().checked_sub(1)?)?, 1),
         '{' => {
             let (name, _) = after[1..].split_once('}')?;
-            let named = found.name(name).map(|group| group.as_str());
+            let is_named = pattern.capture_names().flatten().any(|one| one == name);
+            let named = is_named.then(|| found.name(name).map_or("", |group| group.as_str()));
             (named.or_else(|| group(name.parse().ok()?))?, name.len() + 2)
         }
         '0'..='9' => {
@@ -134,7 +212,7 @@ fn substituted<'a>(
 /// Splits a text at matches, with the captured groups between the parts. `most`: maximum number of parts, counted
 /// from the end if it is negative; 0 for all.
 pub fn split(pattern: &Regex, text: &str, most: i64) -> Vec<String> {
-    let mut found: Vec<Captures<'_>> = pattern.captures_iter(text).collect();
+    let mut found = matches(pattern, text);
     let limit = usize::try_from(most.unsigned_abs()).unwrap_or(usize::MAX);
     if let Some(cuts) = limit.checked_sub(1) {
         let over = found.len().saturating_sub(cuts);
@@ -184,11 +262,17 @@ mod tests {
             ("^[a-z-[aeiou]]+$", "bad", false),
             ("^[\\w.-]+$", "a.b-c", true),
             ("a\\Z", "a\n", true),
+            ("a$", "a\n", true),
+            ("a$", "a\nb", false),
+            ("a\\z", "a\n", false),
+            ("^[+--]+$", "+,-", true),
+            ("^[--/]+$", "-./", true),
+            ("^[^--/]+$", "-", false),
             ("\\{\\[", "{[", true),
             ("^\\p{Lu}[\\p{Ll}{]+$", "Ab{", true),
             ("日{1}本", "日本", true),
         ] {
-            assert_eq!(regex(pattern).is_match(text), is_match, "{pattern} {text}");
+            assert_eq!(super::is_match(&regex(pattern), pattern, text), is_match, "{pattern} {text}");
         }
     }
 
@@ -212,11 +296,17 @@ mod tests {
             ("(b)(c)", "$+", "acd"),
             ("(?<n>b)(c)", "$1$2", "acbd"),
         ] {
-            let regex = regex(pattern);
-            let order = order(&regex);
-            let expanded = |found: &Captures<'_>| expanded(template, found, &order, "abcd");
-            let replaced = regex.replace_all("abcd", expanded);
-            assert_eq!(replaced, result, "{pattern} {template}");
+            assert_eq!(replaced(&regex(pattern), "abcd", template), result, "{pattern} {template}");
+        }
+        for (text, pattern, template, result) in [
+            ("abc", "(?<x>z)?b", "[${x}]", "a[]c"),
+            ("x", "(?<n>y)|x", "<${n}>", "<>"),
+            ("abc", ".*", "x", "xx"),
+            ("baac", "a*", "x", "xbxxcx"),
+            ("a+b,c", "[+--]", "X", "aXbXc"),
+            ("aß", "", "-", "-a-ß-"),
+        ] {
+            assert_eq!(replaced(&regex(pattern), text, template), result, "{text} {pattern} {template}");
         }
     }
 
@@ -233,6 +323,7 @@ mod tests {
             ("(-)|,", "a,b-c", 0, &["a", "b", "-", "c"]),
             (",", "", 0, &[""]),
             ("", "ab", 0, &["", "a", "b", ""]),
+            ("b*", "abc", 0, &["", "a", "", "c", ""]),
         ] {
             assert_eq!(split(&regex(pattern), text, most), parts, "{pattern} {text} {most}");
         }

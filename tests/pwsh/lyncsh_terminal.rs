@@ -17,6 +17,7 @@ impl Terminal {
         command.args(arguments);
         // Keeps a prompt with the folder short.
         command.cwd("/");
+        command.env("TERM", "xterm-256color");
         command.env("NO_COLOR", "1");
         // English, and UTF-8 for input and output.
         command.env("LC_ALL", "C.UTF-8");

@@ -60,6 +60,7 @@ impl Terminal {
     ) -> Self {
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
+        command.env("TERM", "xterm-256color");
         command.env("PATH", path_without_powershell());
         for (name, value) in environment {
             command.env(name, value);

@@ -30,8 +30,7 @@ fn size((cols, rows): (u16, u16)) -> PtySize {
 
 impl Terminal {
     /// Starts a program in a terminal of this many columns and rows.
-    pub fn start((columns, rows): (u16, u16), mut command: CommandBuilder) -> Self {
-        command.env("TERM", "xterm-256color");
+    pub fn start((columns, rows): (u16, u16), command: CommandBuilder) -> Self {
         let pair = native_pty_system().openpty(size((columns, rows))).unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);

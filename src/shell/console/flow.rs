@@ -321,7 +321,8 @@ impl Executor {
                 }
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
-                    if let PipelineEvent::Error(record) | PipelineEvent::State(_, Some(record)) = &event
+                    // While the pipeline runs, it has the runspace, and another one would wait for it.
+                    if let PipelineEvent::State(_, Some(record)) = &event
                         && plan.error_action(record.command.as_deref()).shows()
                     {
                         self.learn_similar(record).await;
