@@ -153,17 +153,15 @@ fn short_folder(runtime: &Path) -> PathBuf {
     ))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     fn folders(runtime: &Path) -> Folders {
         let [config, cache, state, runtime] = ["c", "k", "s", "r"].map(|part| runtime.join(part));
         Folders { config, cache, state, runtime }
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_deep_runtime_folder_gets_a_short_socket_path() {
         let deep = Path::new("/home").join("x".repeat(150));
@@ -173,7 +171,6 @@ mod tests {
         assert_ne!(paths.socket, AgentPaths::of(&folders(&deep.join("y")), "work").socket);
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_folder_open_to_others_is_made_private() {
         use std::os::unix::fs::PermissionsExt as _;
