@@ -61,7 +61,10 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
     let (code, _, err) = demo("Get-CsTenat\nGet-Chilitem\nGet-CsNothing\n");
     assert_eq!(code, 1);
     assert_eq!(err.matches("Did you mean").count(), 2, "{err}");
-    assert!(err.contains("Did you mean Get-CsTenant?") && err.contains("Did you mean Get-ChildItem?"), "{err}");
+    assert!(
+        err.contains("Did you mean Get-CsTenant?") && err.contains("Did you mean Get-ChildItem?"),
+        "{err}"
+    );
     let (_, _, err) = demo("1, 2 | selct -First 1\n");
     assert!(err.contains("Did you mean select (Select-Object)?"), "{err}");
     let (code, out, err) = demo(&format!("Set-Location '{root}'\n./x.ps1\n"));
