@@ -106,7 +106,12 @@ fn one() -> Result<(), Failure> {
     let mut shell = Command::new(LYNCSH);
     shell.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", folder.path());
     let mut shell = common::Ended(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-    run(folder.path(), "work")?;
+    // Until then, a command opens a session of its own.
+    let is_attached = || {
+        let status = Command::new(LYNCSH).arg("status").env("LYNCSH_CONFIG_DIR", folder.path()).output();
+        status.is_ok_and(|status| String::from_utf8_lossy(&status.stdout).contains("attached"))
+    };
+    common::program::wait(common::program::PATIENCE, "the shell", is_attached);
     let warm = median(|| run(folder.path(), "work"))?;
     drop(shell.0.stdin.take());
     shell.0.wait()?;
