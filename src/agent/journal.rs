@@ -31,7 +31,7 @@ const MAX_LIFETIME_UNCREATED: Duration = Duration::from_hours(3);
 const ENTRY: &str = "json";
 /// Extension of an incomplete entry's file, and the number of attempts to create it.
 const INCOMPLETE: &str = "new";
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 20;
 /// Extension of an entry's file that this version cannot read; the user or another version of lyncsh may.
 const UNREAD: &str = "unread";
 
@@ -131,12 +131,12 @@ impl Journal {
             refused: false,
         };
         let path = self.path(entry.session.shell);
-        let beside = path.with_extension(INCOMPLETE);
         let notes = self.notes(entry.session.shell);
-        // Another process's cleanup may run between creation and locking.
+        // Another process's cleanup may run between creation and locking. It may still have the file of the last attempt.
         let mut attempts = 0;
         loop {
             attempts += 1;
+            let beside = path.with_extension(format!("{attempts}.{INCOMPLETE}"));
             match Self::begin(&beside, &path, &notes, &entry) {
                 Ok(kept) => {
                     sync_folder(&self.folder)?;
@@ -407,6 +407,29 @@ mod tests {
         assert_eq!(orphans[0].entry, entry);
         assert!(journal.orphans().is_empty(), "the entry is locked already");
         orphans.into_iter().for_each(JournalEntry::removed);
+        assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_cleanup_does_not_prevent_writing() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                        journal.tidy();
+                    }
+                });
+            }
+            let written: Vec<_> =
+                (0..200).map(|_| journal.write("work", None, session()).map(JournalEntry::removed)).collect();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let failed = written.iter().find_map(|one| one.as_ref().err());
+            assert!(failed.is_none(), "{failed:?}");
+        });
+        journal.tidy();
         assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
     }
 
