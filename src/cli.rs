@@ -408,7 +408,7 @@ pub struct Exec {
     /// Run in these profiles, separated by commas
     #[arg(long, group = "selection", value_name = "NAMES", value_delimiter = ',')]
     pub profiles: Vec<String>,
-    /// Run in at most N profiles at the same time
+    /// Run in N profiles at the same time; profiles slower than 5 seconds do not count
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallel: u16,
     /// Print the results in the order of the profiles, not as they come

@@ -61,10 +61,11 @@ impl Drop for Raw {
     }
 }
 
-/// How often a wait for a key checks its stop flag.
+/// Interval at which a wait for a key checks its stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits for a key with a letter, or Enter as a newline; Escape is the end, and `stop` an interrupt. Blocks.
+/// Waits for a letter key, or Enter, which is returned as a newline. Escape returns [`Answer::End`]; a set `stop` flag
+/// ends the wait with [`Answer::Interrupted`]. Blocks.
 pub fn read_key(stop: &AtomicBool) -> std::io::Result<Answer<char>> {
     let _raw = Raw::on()?;
     loop {

@@ -8,7 +8,7 @@ const MIN_LENGTH: usize = 3;
 pub fn misspelt<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let length = word.chars().count();
-    // One edit makes any word of one or two letters another one.
+    // A word of one or two letters is one edit away from many unrelated words.
     if length < MIN_LENGTH {
         return None;
     }
@@ -17,7 +17,7 @@ pub fn misspelt<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .into_iter()
         .map(|one| (strsim::damerau_levenshtein(&word, &one.to_lowercase()), one))
         .filter(|(distance, _)| *distance <= most)
-        // Transposed letters are likelier than a missing one.
+        // Transposed letters are likelier than a missing letter.
         .min_by_key(|(distance, one)| (*distance, one.chars().count().abs_diff(length), *one))
         .map(|(_, one)| one)
 }

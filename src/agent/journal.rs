@@ -76,8 +76,8 @@ impl Entry {
         self.tried.and_then(|tried| tried.elapsed().ok()).is_none_or(|ago| ago >= pause)
     }
 
-    /// Returns whether the endpoint must have removed the session by itself: nothing uses it since its removal was
-    /// tried. Its agent may have used it for days before.
+    /// Returns whether the endpoint must have removed the session by itself. The time counts from the first failed
+    /// removal, because the agent may have used the session for days before.
     pub fn is_expired(&self) -> bool {
         let age = if self.created { MAX_LIFETIME } else { MAX_LIFETIME_UNCREATED };
         let unused = self.first_tried.and_then(|first| first.elapsed().ok());
@@ -132,7 +132,8 @@ impl Journal {
         };
         let path = self.path(entry.session.shell);
         let notes = self.notes(entry.session.shell);
-        // Another process's cleanup may run between creation and locking. It may still have the file of the last attempt.
+        // Another process's cleanup may run between creation and locking, and may still hold the file of the previous
+        // attempt: each attempt has its own file.
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -11,6 +11,7 @@ use super::resolver::EndpointResolver;
 use crate::folders::Folders;
 use crate::net::ProxyError;
 use crate::profile;
+use crate::quote::desktop;
 
 /// Maximum delay of a start of lyncsh because of orphaned sessions.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -146,7 +147,8 @@ fn not_removed(profile: &str, opened: &str, reason: &str) -> String {
 
 /// Returns the instruction for an orphaned session that cannot be removed, because its server is gone.
 pub fn advice(profile: &str) -> String {
-    format!("if its server is gone, run `lyncsh stop {profile} --forget`")
+    let command = desktop::windows(&["lyncsh", "stop", profile, "--forget"].map(str::to_owned));
+    format!("if its server is gone, run `{command}`")
 }
 
 fn age(kept: &JournalEntry) -> String {

@@ -282,9 +282,14 @@ pub async fn connect_until(
     }
 }
 
-/// Releases the agent of a connection that was stopped, and reports a session that may still exist.
+/// Releases the agent of a connection that was stopped.
 pub async fn give_up(name: &str, agent: Agent) {
-    if let Some(left) = agent.release(GIVE_UP_TIMEOUT).await {
+    release(name, agent, GIVE_UP_TIMEOUT).await;
+}
+
+/// Releases an agent, and reports a session that may still exist.
+pub async fn release(name: &str, agent: Agent, limit: Duration) {
+    if let Some(left) = agent.release(limit).await {
         drawing().suspend(|| crate::errln!("the session of '{name}' may still be on the server: {left}"));
     }
 }

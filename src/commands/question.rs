@@ -40,7 +40,7 @@ pub fn asked(question: &str, before: Option<&str>) -> miette::Result<String> {
     }
 }
 
-/// Asks for a confirmation, which Enter gives.
+/// Asks for a confirmation. Enter confirms.
 pub fn is_agreed(question: &str) -> miette::Result<bool> {
     Ok(!answer(question)?.to_lowercase().starts_with('n'))
 }
@@ -66,7 +66,7 @@ pub fn absolute(file: &Path) -> miette::Result<PathBuf> {
     std::path::absolute(file).into_diagnostic()
 }
 
-/// Returns the report of a file from which the password cannot be read. The profile is not written yet.
+/// Returns the report of a file from which the password cannot be read, without the help for the key of a profile.
 pub fn wrong_file(error: CredentialError) -> miette::Report {
     match error {
         CredentialError::File { .. } => usage!("{error}"),

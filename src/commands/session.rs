@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, Context, connect_until, none, report_failures};
+use super::connect::{Among, Context, connect_until, none, release, report_failures};
 use super::keeper::{ConnectionOptions, Keeper, KeptAgent};
 use crate::exit::Exit;
 use crate::platform::{Ending, ShutdownSignals};
@@ -38,7 +38,7 @@ pub struct TimedOut {
     pub has_begun: bool,
 }
 
-/// The command was stopped before it began: another profile failed, or the output was closed.
+/// The command was stopped before it began: another profile failed, the output was closed, or the user pressed Ctrl-C.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("stopped while connecting; the command was not run")]
 pub struct StoppedEarly;
@@ -189,15 +189,10 @@ pub async fn run_until(
     };
     let released = keepers.into_iter().map(async |keeper| {
         let name = keeper.name().to_owned();
-        match keeper.close().await {
-            Some(agent) => (name, agent.release(REMOVAL_TIMEOUT).await),
-            None => (name, None),
+        if let Some(agent) = keeper.close().await {
+            release(&name, agent, REMOVAL_TIMEOUT).await;
         }
     });
-    for (name, left) in join_all(released).await {
-        if let Some(left) = left {
-            crate::errln!("the session of '{name}' may still be on the server: {left}");
-        }
-    }
+    join_all(released).await;
     result
 }

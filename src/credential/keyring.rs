@@ -18,7 +18,7 @@ const MAX_ENTRY: usize = 1280;
 /// Maximum number of parts of a secret.
 const MAX_PARTS: usize = 64;
 
-/// Reads the secret of an account, if there is one. An empty secret, such as an entry of another program, is none.
+/// Reads the secret of an account, if there is one. An empty secret, such as that of another program's entry, counts as missing.
 pub async fn find(account: &str) -> Result<Option<SecretString>, CredentialError> {
     let account = account.to_owned();
     let secret = on_keyring(move || joined(&account)).await?;

@@ -137,7 +137,7 @@ pub enum DataError {
     Line { reason: String, line: usize, column: usize },
     #[error(transparent)]
     Csv(#[from] ::csv::Error),
-    /// A row of CSV begins in this line, and ends with the text.
+    /// A quote in the CSV row that begins in this line is not closed.
     #[error("line {0}: a quote is not closed")]
     Unclosed(usize),
     /// A row of CSV has another number of fields than the first row.

@@ -3,6 +3,7 @@
 use super::compare::{compare, equal};
 use super::error::LineError;
 use super::number::{Impossible, Number};
+use super::pattern::{Pattern, Translated};
 use super::repeat::repeated;
 use super::syntax::{Binary, Operator, Unary, Word};
 use super::value::truth;
@@ -97,7 +98,7 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
     let found = || {
         let wanted = b.display_text();
         let pattern = pattern(&wanted, sensitive)?;
-        Ok::<_, LineError>(super::pattern::is_match(&pattern, &wanted, &a.display_text()))
+        Ok::<_, LineError>(super::pattern::is_match(&pattern, &a.display_text()))
     };
     let compared_to = || {
         let kind =
@@ -154,14 +155,15 @@ fn is_a(value: &Value, name: &str) -> bool {
 }
 
 /// Builds a regular expression.
-pub fn pattern(text: &str, sensitive: bool) -> Result<regex::Regex, LineError> {
+pub fn pattern(text: &str, sensitive: bool) -> Result<Pattern, LineError> {
     if super::pattern::needs_dotnet(text) {
-        return Err(LineError::script("A lookaround or backreference in a pattern"));
+        return Err(LineError::script("A lookaround, backreference or other .NET construct in a pattern"));
     }
-    let form = super::pattern::translated(text);
-    regex::RegexBuilder::new(&form).case_insensitive(!sensitive).build().map_err(|_| {
+    let Translated { form, has_end, has_absolute_end } = super::pattern::translated(text);
+    let regex = regex::RegexBuilder::new(&form).case_insensitive(!sensitive).build().map_err(|_| {
         LineError(format!("Invalid pattern '{text}': expected a regular expression (-like takes wildcards)."))
-    })
+    })?;
+    Ok(Pattern { regex, has_end, has_absolute_end })
 }
 
 /// Applies a function to a text, or to each text of a list.
@@ -184,14 +186,13 @@ fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
         None => (with.display_text(), String::new()),
     };
     let pattern = pattern(&wanted, word.sensitive)?;
-    check_end(&wanted, text)?;
-    Ok(super::pattern::replaced(&pattern, text, &instead))
+    check_end(&pattern, text)?;
+    Ok(super::pattern::replaced(&pattern.regex, text, &instead))
 }
 
 /// Refuses an end in the pattern, which would also match before the line feed at the text's end.
-fn check_end(pattern: &str, text: &str) -> Result<(), LineError> {
-    // With `(?m)`, `$` matches before each line feed here too.
-    if text.ends_with('\n') && super::pattern::has_end(pattern) && !pattern.contains("(?m") {
+fn check_end(pattern: &Pattern, text: &str) -> Result<(), LineError> {
+    if text.ends_with('\n') && pattern.has_end {
         return Err(LineError::script("The pattern '$' or '\\Z' on a text that ends with a line feed"));
     }
     Ok(())
@@ -223,8 +224,8 @@ fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
     let wanted = if is_simple { regex::escape(&wanted) } else { wanted };
     let pattern = pattern(&wanted, word.sensitive)?;
     let all = texts(a);
-    all.iter().try_for_each(|text| check_end(&wanted, text))?;
-    let parts = all.iter().flat_map(|text| super::pattern::split(&pattern, text, most));
+    all.iter().try_for_each(|text| check_end(&pattern, text))?;
+    let parts = all.iter().flat_map(|text| super::pattern::split(&pattern.regex, text, most));
     Ok(Value::array(parts.map(Value::from)))
 }
 

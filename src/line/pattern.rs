@@ -3,9 +3,26 @@
 
 use regex::{Captures, Regex};
 
-/// Translates a pattern: a `{` that is no quantifier and a `[` in a class are letters in .NET.
-pub fn translated(pattern: &str) -> String {
-    let mut form = String::with_capacity(pattern.len());
+/// A regular expression that was translated from .NET's syntax.
+pub struct Pattern {
+    pub regex: Regex,
+    /// Whether it has an end that .NET also finds before a line feed at the end of a text: `$`, `\Z`.
+    pub has_end: bool,
+    /// Whether it has an end that is only the end of the text: `\z`.
+    pub has_absolute_end: bool,
+}
+
+/// A pattern in the syntax of the regex crate, and its ends as in [`Pattern`].
+#[derive(Debug, Default)]
+pub struct Translated {
+    pub form: String,
+    pub has_end: bool,
+    pub has_absolute_end: bool,
+}
+
+/// Translates a pattern: a `{` that does not begin a quantifier and a `[` in a class are literals in .NET.
+pub fn translated(pattern: &str) -> Translated {
+    let Translated { mut form, mut has_end, mut has_absolute_end } = Translated::default();
     let mut rest = pattern;
     let mut class: Option<usize> = None;
     while let Some(letter) = rest.chars().next() {
@@ -24,10 +41,12 @@ pub fn translated(pattern: &str) -> String {
                 }
                 // The caller handles the line feed at the end of a text.
                 Some('Z') if class.is_none() => {
+                    has_end = true;
                     form.push_str("\\z");
                     taken += 1;
                 }
                 Some(other) => {
+                    has_absolute_end |= other == 'z';
                     // `\p{L}`
                     let name = after.strip_prefix(['p', 'P']).filter(|name| name.starts_with('{'));
                     let length = name.and_then(|name| name.find('}')).map_or(other.len_utf8(), |end| end + 2);
@@ -73,35 +92,25 @@ pub fn translated(pattern: &str) -> String {
                 form.push(']');
                 class = depth.checked_sub(1);
             }
+            ('$', None) => {
+                has_end = true;
+                form.push('$');
+            }
             _ => form.push(letter),
         }
         rest = &rest[taken..];
     }
-    form
+    // With `(?m)`, `$` matches before each line feed in the regex crate too.
+    let has_end = has_end && !pattern.contains("(?m");
+    Translated { form, has_end, has_absolute_end }
 }
 
-/// Returns whether a pattern has constructs of .NET that the regex crate does not have: lookaround, atomic groups and
-/// backreferences.
+/// Returns whether a pattern has .NET constructs that the regex crate does not support: lookarounds, atomic groups,
+/// conditionals, `(?'name'…)`, backreferences and `\G`.
 pub fn needs_dotnet(pattern: &str) -> bool {
     let has_group =
         ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?'", "(?("].iter().any(|one| pattern.contains(one));
     has_group || escapes(pattern).any(|one| matches!(one, '1'..='9' | 'k' | 'G'))
-}
-
-/// Returns whether a pattern can match at the end of a text, and in .NET also before a line feed there: `$`, `\Z`.
-pub fn has_end(pattern: &str) -> bool {
-    let mut letters = pattern.chars();
-    let mut is_class = false;
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' if letters.next() == Some('Z') => return true,
-            '[' => is_class = true,
-            ']' => is_class = false,
-            '$' if !is_class => return true,
-            _ => {}
-        }
-    }
-    false
 }
 
 /// Returns the letters after the backslashes of a pattern.
@@ -113,10 +122,12 @@ fn escapes(pattern: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// Returns whether a text matches, as in .NET: `$` and `\Z` also match before a line feed at its end.
-pub fn is_match(pattern: &Regex, source: &str, text: &str) -> bool {
-    let without_end = text.strip_suffix('\n').filter(|_| has_end(source));
-    pattern.is_match(text) || without_end.is_some_and(|text| pattern.is_match(text))
+/// Returns whether a text matches, as in .NET: `$` and `\Z` also match before a line feed at its end. With `\z` in the
+/// pattern, they do not.
+pub fn is_match(pattern: &Pattern, text: &str) -> bool {
+    let is_tried = pattern.has_end && !pattern.has_absolute_end;
+    let without_end = text.strip_suffix('\n').filter(|_| is_tried);
+    pattern.regex.is_match(text) || without_end.is_some_and(|text| pattern.regex.is_match(text))
 }
 
 /// Returns the matches as .NET finds them: an empty match may follow another match directly.
@@ -161,7 +172,7 @@ pub fn order(pattern: &Regex) -> Vec<usize> {
     others.into_iter().chain(named).map(|(at, _)| at).collect()
 }
 
-/// Returns the substitution of a match. `order`: that of the pattern's groups; `text`: the whole text.
+/// Returns the replacement of a match. `order`: result of [`order`]; `text`: the whole text.
 fn expanded(template: &str, found: &Captures<'_>, pattern: &Regex, order: &[usize], text: &str) -> String {
     let mut done = String::new();
     let mut rest = template;
@@ -241,7 +252,7 @@ mod tests {
     use super::*;
 
     fn regex(pattern: &str) -> Regex {
-        Regex::new(&translated(pattern)).expect(pattern)
+        Regex::new(&translated(pattern).form).expect(pattern)
     }
 
     /// Seen in PowerShell 7.6.9.
@@ -265,6 +276,7 @@ mod tests {
             ("a$", "a\n", true),
             ("a$", "a\nb", false),
             ("a\\z", "a\n", false),
+            ("a\\z|c$", "a\n", false),
             ("^[+--]+$", "+,-", true),
             ("^[--/]+$", "-./", true),
             ("^[^--/]+$", "-", false),
@@ -272,7 +284,9 @@ mod tests {
             ("^\\p{Lu}[\\p{Ll}{]+$", "Ab{", true),
             ("日{1}本", "日本", true),
         ] {
-            assert_eq!(super::is_match(&regex(pattern), pattern, text), is_match, "{pattern} {text}");
+            let Translated { has_end, has_absolute_end, .. } = translated(pattern);
+            let built = Pattern { regex: regex(pattern), has_end, has_absolute_end };
+            assert_eq!(super::is_match(&built, text), is_match, "{pattern} {text}");
         }
     }
 

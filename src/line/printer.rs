@@ -80,7 +80,7 @@ impl Printer {
             return lines;
         }
         if self.is_text(value) {
-            // As in PowerShell, a text does not end the table around it.
+            // As in PowerShell, a text does not end the table around it (tried).
             lines = self.draw();
             match value.items() {
                 Some(items) => items.iter().for_each(|item| lines.extend(self.push(item))),

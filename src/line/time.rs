@@ -11,7 +11,7 @@ pub fn date(text: &str) -> Option<NaiveDateTime> {
     parsed(text.trim()).filter(|date| is_date(*date))
 }
 
-/// Returns whether .NET has a date: in the years 1 to 9999, and not in a leap second.
+/// Returns whether .NET's DateTime can represent a date: in the years 1 to 9999, and not in a leap second.
 pub fn is_date(date: NaiveDateTime) -> bool {
     (1..=9999).contains(&date.year()) && date.nanosecond() < 1_000_000_000
 }

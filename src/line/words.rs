@@ -12,7 +12,7 @@ pub struct Pipeline {
 /// Error of building a pipeline from words.
 #[derive(Debug, thiserror::Error)]
 pub enum WordsError {
-    /// `|` is first, last, or follows another one.
+    /// `|` is the first or last word, or follows another `|`.
     #[error("An empty pipe element is not allowed.")]
     EmptyCommand,
     /// A local command would get the names of several properties as one text.

@@ -218,7 +218,7 @@ impl InputSender {
     }
 }
 
-/// Waits until the peer has an input object.
+/// Waits until the peer has acknowledged an input object.
 async fn arrival(arrives: oneshot::Receiver<()>) {
     // Dropped without an answer if the pipeline ended first.
     let _ = arrives.await;

@@ -20,7 +20,9 @@ fn fails_on_request(world: &World) -> std::path::PathBuf {
     let file = world.root().join("fail");
     let path = world.folders.profile("t1");
     let text = std::fs::read_to_string(&path).unwrap();
-    let waiting = format!("while [ ! -e '{}' ]; do sleep 0.05; done; false", file.display());
+    // Ends with the test's folder too: a failed test kills lyncsh, which then cannot end its command.
+    let (root, end) = (world.root().display(), file.display());
+    let waiting = format!("while [ -d '{root}' ] && [ ! -e '{end}' ]; do sleep 0.05; done; false");
     std::fs::write(path, text.replace("echo T3nant!", &waiting)).unwrap();
     file
 }

@@ -201,7 +201,7 @@ impl Core {
             let actions = self.scheduler.create(id, start, stream, message, ack, Instant::now());
             self.act(actions);
         } else {
-            let reason = ErrorRecord::not_run(format!("{}; the command was not run", self.end_reason()));
+            let reason = ErrorRecord::not_run(&self.end_reason());
             self.send_to(id, |client| {
                 client.server.pipeline_state(pipeline, PipelineState::Failed, Some(&reason));
             });

@@ -82,19 +82,17 @@ impl Core {
     fn pipeline_message(&mut self, message: Message) {
         let id = message.pipeline;
         let Some(pipeline) = self.scheduler.pipeline(id) else { return };
-        let is_state = message.kind == MessageType::PipelineState;
-        let state = if is_state { rewrite::number_property(&message.body, "PipelineState") } else { None };
-        let is = |wanted: PipelineState| state == Some(wanted as i64);
-        let is_final =
-            [PipelineState::Stopped, PipelineState::Completed, PipelineState::Failed].map(is).contains(&true);
+        let body = if message.kind == MessageType::PipelineState { read(&message.body).ok() } else { None };
+        let (state, record) = body.and_then(|body| PipelineState::read(&body).ok()).unzip();
+        let is_final = state.is_some_and(PipelineState::is_final);
         // The error that ends a pipeline is in its state.
-        let is_error = message.kind == MessageType::ErrorRecord || is(PipelineState::Failed);
+        let is_error = message.kind == MessageType::ErrorRecord || state == Some(PipelineState::Failed);
         if is_error && !pipeline.internal {
             self.counters.errors += 1;
         }
         let answer = self.options.prompt.as_ref().filter(|_| pipeline.asks_prompt && is_final);
         if let (Some(prompt), Some(client)) = (answer, pipeline.client)
-            && lacks_command(&message.body)
+            && record.flatten().is_some_and(|record| record.fully_qualified_id.starts_with(NO_COMMAND))
         {
             let prompt = Value::from(prompt.as_str());
             self.send_to(client, |client| {
@@ -125,11 +123,8 @@ impl Core {
         self.counters.errors += u64::from(is_lost);
         // PowerShell writes the reason to the terminal unfiltered.
         let reason = clean(reason, Colour::Drop).into_string();
-        let failure = if may_have_run {
-            ErrorRecord::session_failed(reason)
-        } else {
-            ErrorRecord::not_run(format!("{reason}; the command was not run"))
-        };
+        let failure =
+            if may_have_run { ErrorRecord::session_failed(reason) } else { ErrorRecord::not_run(&reason) };
         let actions = self.scheduler.lost(id, failure, Instant::now());
         self.act(actions);
     }
@@ -209,11 +204,4 @@ impl Core {
             }
         }
     }
-}
-
-/// Returns whether a pipeline failed because its command does not exist.
-fn lacks_command(pipeline_state: &str) -> bool {
-    let Ok(value) = read(pipeline_state) else { return false };
-    let record = value.property("ExceptionAsErrorRecord").map(ErrorRecord::read);
-    record.is_some_and(|record| record.fully_qualified_id.starts_with(NO_COMMAND))
 }

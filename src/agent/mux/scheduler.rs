@@ -394,7 +394,7 @@ impl<A> Scheduler<A> {
                     client,
                     id,
                     if is_unsent {
-                        ErrorRecord::not_run(format!("{reason}; the command was not run"))
+                        ErrorRecord::not_run(reason)
                     } else {
                         ErrorRecord::session_failed(format!("{reason}; the command may have run"))
                     },

@@ -4,7 +4,7 @@ use miette::IntoDiagnostic as _;
 
 use super::options::{self, written};
 use crate::cli::Add;
-use crate::commands::connect::{Context, connect, is_ending};
+use crate::commands::connect::{Context, connect, is_ending, release};
 use crate::commands::question::{answer, asked, is_agreed, password_file};
 use crate::commands::session::REMOVAL_TIMEOUT;
 use crate::commands::usage::usage;
@@ -229,9 +229,7 @@ pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
     let error = match connect(context, profile.clone(), None, &mut endings).await {
         Ok(agent) => {
             crate::outln!("The connection works.");
-            if let Some(left) = agent.release(REMOVAL_TIMEOUT).await {
-                crate::errln!("the session of '{name}' may still be on the server: {left}");
-            }
+            release(&name, agent, REMOVAL_TIMEOUT).await;
             return Ok(());
         }
         Err(error) => miette::Report::from(error),

@@ -1,5 +1,6 @@
 //! Checks of the secret, the Kerberos ticket, the sign-in, and the sessions of the account.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,22 +47,22 @@ pub enum Secret {
     /// Empty if none is needed.
     Known(SecretString),
     /// The reason continues "because".
-    Unknown(&'static str),
+    Unknown(Cow<'static, str>),
 }
 
 /// Checks that the secret is present. It is not shown, and the user is not asked. `withheld`: the reason why it is not
 /// fetched.
 pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: Budget) -> (Finding, Secret) {
-    const UNAVAILABLE: Secret = Secret::Unknown("the secret is not available");
+    const UNAVAILABLE: Secret = Secret::Unknown(Cow::Borrowed("the secret is not available"));
     if let Some(reason) = withheld {
-        return (Finding::skipped(SECRET, reason), Secret::Unknown(reason));
+        return (Finding::skipped(SECRET, reason), Secret::Unknown(reason.into()));
     }
     if profile.credential == CredentialSource::System {
         let found = "none: the system's ticket or logon is used";
         return (Finding::ok(SECRET, found), Secret::Known(SecretString::default()));
     }
     if profile.token_flow.needs_user() && profile.authentication == Authentication::Token {
-        let secret = Secret::Unknown("a sign-in would replace the refresh token");
+        let secret = Secret::Unknown("a sign-in would replace the refresh token".into());
         return (refresh_token(profile, budget).await, secret);
     }
     if !credential::is_needed(profile) {
@@ -69,7 +70,10 @@ pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: B
     }
     if credential::needs_terminal(profile) {
         let reason = "it is asked for at each start";
-        return (Finding::skipped(SECRET, reason), Secret::Unknown("the secret is asked for at each start"));
+        return (
+            Finding::skipped(SECRET, reason),
+            Secret::Unknown("the secret is asked for at each start".into()),
+        );
     }
     let source = credential::source(profile);
     match budget.limited(SECRET_TIMEOUT, credential::fetch(profile)).await {
@@ -109,17 +113,11 @@ async fn refresh_token(profile: &Profile, budget: Budget) -> Finding {
     }
 }
 
-/// The secret after the check of the ticket.
-enum PreparedSecret {
-    Usable(SecretString),
-    /// The reason continues "because".
-    Unusable(String),
-}
-
 /// What the account's checks need from each other.
 pub struct Prepared {
     pub findings: Vec<Finding>,
-    secret: PreparedSecret,
+    /// After the check of the ticket.
+    secret: Secret,
     /// The endpoint of a profile whose credential needs no request to a token service.
     pub endpoint: Option<Endpoint>,
 }
@@ -134,12 +132,10 @@ pub async fn prepare(
     has_session: bool,
     budget: Budget,
 ) -> Prepared {
-    let mut prepared =
-        Prepared { findings: vec![finding], secret: PreparedSecret::Unusable(String::new()), endpoint: None };
-    let secret = match secret {
-        Secret::Known(secret) => secret,
+    let mut prepared = Prepared { findings: vec![finding], secret, endpoint: None };
+    let secret = match &prepared.secret {
+        Secret::Known(secret) => secret.clone(),
         Secret::Unknown(reason) => {
-            prepared.secret = PreparedSecret::Unusable(reason.to_owned());
             if uses_kerberos(profile) {
                 prepared.findings.push(Finding::skipped(KERBEROS, reason));
             }
@@ -157,20 +153,19 @@ pub async fn prepare(
             format!("correct the source of the password, and run `lyncsh {}`", profile.name)
         };
         prepared.findings.push(Finding::failed(SIGN_IN, reason, Some(advice)));
-        prepared.secret = PreparedSecret::Unusable("the password is wrong".to_owned());
+        prepared.secret = Secret::Unknown("the password is wrong".into());
         if uses_kerberos(profile) {
             prepared.findings.push(Finding::skipped(KERBEROS, reason));
         }
         return prepared;
     }
-    prepared.secret = PreparedSecret::Usable(secret.clone());
     let is_local =
         profile.authentication.has_context() || profile.authentication == Authentication::Certificate;
     let Some(uri) = profile.uri.clone().filter(|_| is_local) else { return prepared };
     match resolved(folders, profile, secret, uri.clone(), budget).await {
         Ok(endpoint) => prepared.endpoint = Some(endpoint),
         Err(finding) => {
-            prepared.secret = PreparedSecret::Unusable("the credential cannot be used".to_owned());
+            prepared.secret = Secret::Unknown("the credential cannot be used".into());
             prepared.findings.push(finding);
             return prepared;
         }
@@ -184,13 +179,13 @@ pub async fn prepare(
         }
         if budget.is_over() {
             prepared.findings.push(Finding::skipped(KERBEROS, OVER));
-            prepared.secret = PreparedSecret::Unusable(OVER.to_owned());
+            prepared.secret = Secret::Unknown(OVER.into());
             return prepared;
         }
         let (finding, obstacle) = ticket(negotiation, &uri, budget).await;
         prepared.findings.push(finding);
         if let Some(obstacle) = obstacle {
-            prepared.secret = PreparedSecret::Unusable(obstacle);
+            prepared.secret = Secret::Unknown(obstacle.into());
         }
     }
     prepared
@@ -298,9 +293,9 @@ pub async fn sessions(
     };
     let secret = match (&path.obstacle, prepared.secret) {
         (Some(obstacle), _) => return skipped(obstacle),
-        (None, PreparedSecret::Unusable(reason)) => return skipped(&reason),
-        (None, PreparedSecret::Usable(_)) if budget.is_over() => return skipped(OVER),
-        (None, PreparedSecret::Usable(secret)) => secret,
+        (None, Secret::Unknown(reason)) => return skipped(&reason),
+        (None, Secret::Known(_)) if budget.is_over() => return skipped(OVER),
+        (None, Secret::Known(secret)) => secret,
     };
     let endpoint = match (prepared.endpoint, &path.uri) {
         (Some(endpoint), _) => endpoint,

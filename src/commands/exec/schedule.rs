@@ -68,7 +68,7 @@ impl Schedule {
         }
     }
 
-    /// Notes the end of a profile: it has no session.
+    /// Records the end of a profile, whose session is removed.
     pub fn end(&mut self, one: usize) {
         self.running.remove(&one);
         for limit in &self.limits[one] {

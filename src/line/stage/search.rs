@@ -10,7 +10,7 @@ use super::kinds::{MATCH, is_local_file};
 use super::path;
 use crate::line::error::LineError;
 use crate::line::operate::pattern;
-use crate::line::pattern::order;
+use crate::line::pattern::{matches, order};
 use crate::psrp::clixml::{Name, Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
@@ -43,9 +43,10 @@ impl Search {
         let read = |text: String| {
             let form = if is_simple { regex::escape(&text) } else { text.clone() };
             let built = pattern(&form, case_sensitive);
+            let wrong = || bound.wrong(&format!("The string {text} is not a valid regular expression."));
             built
-                .map(|regex| (text.clone(), regex))
-                .map_err(|_| bound.wrong(&format!("The string {text} is not a valid regular expression.")))
+                .map(|built| (text.clone(), built.regex))
+                .map_err(|error| if error.needs_engine() { error } else { wrong() })
         };
         Ok(Self {
             patterns: bound.names("Pattern").into_iter().map(read).collect::<Result<_, _>>()?,
@@ -63,8 +64,11 @@ impl Search {
             (Some((text, regex)), false) => {
                 let most = if self.every { usize::MAX } else { 1 };
                 let order = order(regex);
-                let found = regex.captures_iter(line).take(most);
-                (text.as_str(), found.map(|found| part(line, regex, &order, &found)).collect())
+                let found = matches(regex, line);
+                (
+                    text.as_str(),
+                    found.iter().take(most).map(|found| part(line, regex, &order, found)).collect(),
+                )
             }
             (None, true) => (self.patterns.first().map_or("", |(text, _)| text.as_str()), Vec::new()),
             _ => return None,

@@ -39,8 +39,8 @@ const CATEGORIES: [&str; 32] = [
     "NotEnabled",
 ];
 
-/// Error ids of an agent's pipeline whose session, or the connection to it, has failed: the second one of a pipeline
-/// that was not sent to the endpoint, or that the endpoint refused.
+/// Error ids of an agent's pipeline whose session, or the connection to it, has failed. `NOT_RUN`: the pipeline was not
+/// sent to the endpoint, or the endpoint refused the pipeline.
 const SESSION_FAILED: &str = "LyncshSessionFailed";
 const NOT_RUN: &str = "LyncshNotRun";
 
@@ -51,8 +51,8 @@ impl ErrorRecord {
     }
 
     /// Returns the error of a pipeline that was not run, because its session, or the connection to it, has failed.
-    pub fn not_run(message: impl Into<String>) -> Self {
-        Self::of_session(message.into(), NOT_RUN)
+    pub fn not_run(reason: &str) -> Self {
+        Self::of_session(format!("{reason}; the command was not run"), NOT_RUN)
     }
 
     fn of_session(message: String, id: &str) -> Self {

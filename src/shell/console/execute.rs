@@ -357,7 +357,7 @@ impl Executor {
             Ended::Exit(0) => Exit::Success,
             Ended::Exit(code) => Exit::Given(code),
             Ended::Interrupted => Exit::Interrupted,
-            Ended::Lost(_) => Exit::Lost,
+            Ended::Lost(loss) => self.lost_session(loss).exit(),
             _ if self.troubles.any() => Exit::Failed,
             _ => Exit::Success,
         }

@@ -18,7 +18,8 @@ use crate::psrp::record::{ErrorRecord, PipelineState};
 use crate::transport::Error;
 use crate::transport::session::{InputSender, Running, Session};
 
-/// How long objects are buffered to fit column widths before they are drawn on a terminal. PowerShell waits as long.
+/// Time for which objects are buffered to fit column widths before they are drawn on a terminal. PowerShell also
+/// buffers for 300 ms (tried).
 const DRAWING_DELAY: Duration = Duration::from_millis(300);
 
 /// Lines of streams redirected to files, in order of arrival.

@@ -78,7 +78,7 @@ impl History for CarefulHistory {
         self.inner.count(query)
     }
 
-    /// Ignores case, as in PowerShell.
+    /// Ignores case, as PSReadLine does (HistorySearchCaseSensitive is False by default, tried).
     fn search(&self, mut query: SearchQuery) -> Result<Vec<HistoryItem>> {
         let (wanted, is_prefix) = match query.filter.command_line.take() {
             Some(CommandLineSearch::Prefix(text)) => (text.to_lowercase(), true),

@@ -6,7 +6,7 @@ use super::terminal::Terminal;
 use crate::line::{Printer, Views};
 use crate::psrp::clixml::Value;
 
-/// How the user has ended an output.
+/// User action that ended an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turned {
     Quit,

@@ -70,7 +70,7 @@ impl Executor {
         pager.turned
     }
 
-    /// Asks for the next page; also a signal or the loss of the terminal interrupts it.
+    /// Asks for the next page. A signal or the loss of the terminal also interrupts the question.
     async fn ask_for_page(&self) -> Answer<char> {
         let stop = Arc::new(AtomicBool::new(false));
         let question = screen::cut(QUESTION, usize::from(self.terminal.size().0).saturating_sub(1)).0;

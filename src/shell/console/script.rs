@@ -7,6 +7,7 @@ use super::history::may_hold_secret;
 use crate::files::text;
 use crate::line::{self, CommandLine, Element, Statement};
 use crate::psrp::clixml::Value;
+use crate::quote::desktop;
 use crate::shell::pwsh::find::Choice;
 
 /// Maximum length of a script in bytes.
@@ -302,10 +303,11 @@ pub fn instead(title: &str, is_recorded: bool) -> String {
         return "PowerShell can run it, but lyncsh does not open PowerShell for a profile with transcript."
             .to_owned();
     }
-    let command = powershell_command(title);
-    match Choice::of(None) {
-        Ok(Choice::PowerShell(_)) => format!("PowerShell can run it: {command}"),
-        _ => format!(
+    let found = installed();
+    let command = command(title, found.as_deref());
+    match found {
+        Some(_) => format!("PowerShell can run it: {command}"),
+        None => format!(
             "PowerShell can run it, but is not installed. Install it (https://aka.ms/powershell), then run: {command}"
         ),
     }
@@ -313,14 +315,17 @@ pub fn instead(title: &str, is_recorded: bool) -> String {
 
 /// Returns the command that opens the installed PowerShell, or PowerShell 7 if none is installed.
 pub fn powershell_command(title: &str) -> String {
-    let found = match Choice::of(None) {
-        Ok(Choice::PowerShell(shell)) => {
-            shell.path.file_stem().map(|name| name.to_string_lossy().into_owned())
-        }
-        _ => None,
-    };
-    let quote = if title.contains(' ') { "\"" } else { "" };
-    format!("lyncsh {quote}{title}{quote} --shell {}", found.as_deref().unwrap_or("pwsh"))
+    command(title, installed().as_deref())
+}
+
+/// Returns the name of the installed PowerShell.
+fn installed() -> Option<String> {
+    let Ok(Choice::PowerShell(shell)) = Choice::of(None) else { return None };
+    shell.path.file_stem().map(|name| name.to_string_lossy().into_owned())
+}
+
+fn command(title: &str, shell: Option<&str>) -> String {
+    desktop::windows(&["lyncsh", title, "--shell", shell.unwrap_or("pwsh")].map(str::to_owned))
 }
 
 /// Returns the line and column of a byte, from 1.

@@ -1,4 +1,4 @@
-//! Whether the first request of a pipeline may have left this process.
+//! State of a pipeline's first request: unsent, sent or cancelled.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -131,7 +131,7 @@ impl Shell {
         }
     }
 
-    /// Starts a pipeline with its first fragments. Waits without end if `departure` is cancelled.
+    /// Starts a pipeline with its first fragments. Never returns if `departure` is cancelled.
     pub async fn command(
         &self,
         id: Uuid,

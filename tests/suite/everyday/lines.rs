@@ -273,6 +273,7 @@ pub const LOCAL: &[Case] = &[
     same(r"Get-ChildItem *.csv | Select-String two"),
     same(r"'abc' | Select-String b -Quiet"),
     same(r"'abab' | Select-String b -AllMatches | ForEach-Object { $_.Matches.Count }"),
+    same(r"'baac' | Select-String 'a*' -AllMatches | ForEach-Object { $_.Matches.Count }"),
     same(r"'abc' | Select-String b -Raw"),
     same(r"Select-String x nothere.txt"),
     differs(r"'abc' | Select-String '['", REGEX),
