@@ -38,6 +38,11 @@ pub fn expanded(path: &Path) -> PathBuf {
     }
 }
 
+/// Returns the path that a text in a file of `folder` names: a relative path starts at `folder`.
+pub fn beside(folder: &Path, text: &str) -> PathBuf {
+    folder.join(expanded(Path::new(text)))
+}
+
 /// Returns a path with [`expanded`], if it is Unicode.
 pub fn expanded_text(path: &str) -> String {
     expanded(Path::new(path)).into_os_string().into_string().unwrap_or_else(|_| path.to_owned())

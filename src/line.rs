@@ -1,6 +1,7 @@
 //! Command lines without PowerShell: parsed into statements, whose leading commands run on the endpoint and
 //! the rest locally on the objects as they arrive, with output as table, list, JSON or CSV.
 
+mod accelerators;
 mod bits;
 mod block;
 mod builtin;

@@ -1,5 +1,6 @@
 //! Operators. The left operand's type decides, as in PowerShell (about_Comparison_Operators).
 
+use super::accelerators::full_name;
 use super::compare::{compare, equal};
 use super::error::LineError;
 use super::number::{Impossible, Number};
@@ -128,29 +129,14 @@ fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
 
 /// Evaluates `-is [type]`, by the type's name or accelerator.
 fn is_a(value: &Value, name: &str) -> bool {
-    let whole = match name.to_lowercase().as_str() {
-        "string" => "System.String",
-        "int" | "int32" => "System.Int32",
-        "long" | "int64" => "System.Int64",
-        "double" => "System.Double",
-        "bool" | "boolean" => "System.Boolean",
-        "datetime" => "System.DateTime",
-        "timespan" => "System.TimeSpan",
-        "guid" => "System.Guid",
-        "hashtable" => "System.Collections.Hashtable",
-        "float" => "System.Single",
-        "short" => "System.Int16",
-        "ushort" => "System.UInt16",
-        "uint" => "System.UInt32",
-        "ulong" => "System.UInt64",
-        "bigint" => "System.Numerics.BigInteger",
-        "scriptblock" => "System.Management.Automation.ScriptBlock",
-        "securestring" => "System.Security.SecureString",
-        "pscustomobject" | "psobject" | "pscustom" => "System.Management.Automation.PSCustomObject",
-        "array" | "object[]" => return value.items().is_some(),
-        "object" => return *value != Value::Null,
-        _ => name,
-    };
+    let is = |short: &str| name.eq_ignore_ascii_case(short);
+    if is("array") || is("object[]") {
+        return value.items().is_some();
+    }
+    if is("object") {
+        return *value != Value::Null;
+    }
+    let whole = full_name(name).unwrap_or(name);
     value.is_type(whole) || value.is_type(&format!("System.{whole}"))
 }
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::files::text;
-use crate::folders::{Folders, expanded};
+use crate::folders::{Folders, beside};
 use crate::nearest::nearest;
 
 /// Key of the configuration file.
@@ -47,7 +47,7 @@ pub fn team_folders(folders: &Folders) -> Result<Vec<PathBuf>, ConfigError> {
     let expected = |at: usize| mistake(at, "expected a list of folders in quotes".to_owned());
     let array = value.get_ref().as_array().ok_or_else(|| expected(value.span().start))?;
     let folder = |one: &Spanned<toml::de::DeValue<'_>>| match one.get_ref().as_str() {
-        Some(folder) if !folder.trim().is_empty() => Ok(folders.config.join(expanded(Path::new(folder)))),
+        Some(folder) if !folder.trim().is_empty() => Ok(beside(&folders.config, folder)),
         _ => Err(expected(one.span().start)),
     };
     array.iter().map(folder).collect()

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
 use super::types::CredentialSource;
-use crate::folders::expanded;
+use crate::folders::beside;
 
 /// Settings to write; `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ impl Renamed<'_> {
         }
         if let Some(Item::Value(file)) = document.get_mut("include")
             && let Some(included) = file.as_str()
-            && is_same(&path.parent().unwrap_or(path).join(expanded(Path::new(included))), self.file)
+            && is_same(&beside(path.parent().unwrap_or(path), included), self.file)
             && let Some(name) = Path::new(included).file_name().and_then(|name| name.to_str())
             // The separators stay as they are.
             && let Some(folder) = included.strip_suffix(name)

@@ -26,6 +26,18 @@ pub enum ConnectionRequest {
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
+impl ConnectionRequest {
+    /// Returns the pipeline that this request starts.
+    pub fn started(&self) -> Option<Uuid> {
+        match self {
+            Self::Send { outgoing: Outgoing { message, .. }, .. } => {
+                message.kind.starts_pipeline().then_some(message.pipeline)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Event of a connection.
 #[derive(Debug)]
 pub enum ConnectionEvent {
@@ -35,10 +47,12 @@ pub enum ConnectionEvent {
     /// A pipeline could not be started, or ended without a final state; other pipelines are not affected. It may have
     /// run if the error is [`Error::Unsettled`].
     PipelineFailed(Uuid, Error),
-    /// These pipelines were not sent and will not be: [`ConnectionEvent::Broken`] follows.
-    Unsent(Vec<Uuid>),
-    /// The server or the connection is permanently lost. The last event.
-    Broken(Error),
+    /// The server or the connection is permanently lost. The last event. `unsent`: pipelines that were requested and
+    /// certainly not sent; the others may have run.
+    Broken {
+        error: Error,
+        unsent: Vec<Uuid>,
+    },
     /// Closed on request. The last event.
     Closed,
 }

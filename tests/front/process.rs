@@ -134,12 +134,8 @@ async fn live(
         };
         let message = match event {
             Some(ConnectionEvent::Message(message)) => message,
-            Some(ConnectionEvent::Broken(_) | ConnectionEvent::Closed) | None => break,
-            Some(
-                ConnectionEvent::StopAcknowledged(_)
-                | ConnectionEvent::PipelineClosed(_)
-                | ConnectionEvent::Unsent(_),
-            ) => continue,
+            Some(ConnectionEvent::Broken { .. } | ConnectionEvent::Closed) | None => break,
+            Some(ConnectionEvent::StopAcknowledged(_) | ConnectionEvent::PipelineClosed(_)) => continue,
             Some(ConnectionEvent::PipelineFailed(pipeline, _)) => {
                 shared.state().running.remove(&pipeline);
                 shared.changed.notify_waiters();

@@ -158,7 +158,7 @@ async fn an_unacknowledged_command_fails_alone() {
 async fn the_end_of_the_stream_is_a_broken_session() {
     let (peer, mut connection) = Peer::new();
     drop(peer);
-    assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Ended(_))));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken { error: Error::Ended(_), .. }));
     assert!(connection.events.recv().await.is_none());
 }
 
@@ -167,14 +167,17 @@ async fn invalid_framing_breaks_the_session() {
     for line in ["hello\n".to_owned(), "<Signal PSGuid='00000000-0000-0000-0000-000000000007' />\n".into()] {
         let (mut peer, mut connection) = Peer::new();
         peer.writer.write_all(line.as_bytes()).await.unwrap();
-        assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Protocol(_))));
+        assert!(matches!(
+            next(&mut connection).await,
+            ConnectionEvent::Broken { error: Error::Protocol(_), .. }
+        ));
     }
     let (mut peer, mut connection) = Peer::new();
     tokio::spawn(async move {
         // The reader stops before all of it is written.
         let _ = peer.writer.write_all("x".repeat(1 << 20).as_bytes()).await;
     });
-    assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken(Error::Protocol(_))));
+    assert!(matches!(next(&mut connection).await, ConnectionEvent::Broken { error: Error::Protocol(_), .. }));
 }
 
 #[tokio::test]

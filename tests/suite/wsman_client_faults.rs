@@ -132,7 +132,7 @@ async fn a_pool_that_never_opens_is_removed() {
     endpoint.limits.open = Duration::from_secs(1);
     let (mut connection, _) = open(endpoint).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(ConnectionEvent::Broken(error)) => {
+        Some(ConnectionEvent::Broken { error, .. }) => {
             assert_eq!(error.to_string(), "opening the session took longer than 1s");
         }
         other => panic!("{other:?}"),

@@ -182,7 +182,7 @@ async fn permanently_failing_receives_break_the_session() {
     let server = Server::start(None, |asked| async move { plain(&asked).or_else(cut) }).await;
     let (mut connection, _) = open(local(&server)).await.unwrap();
     match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
-        Some(ConnectionEvent::Broken(error)) => {
+        Some(ConnectionEvent::Broken { error, .. }) => {
             assert!(error.to_string().contains("retries failed"), "{error}");
         }
         other => panic!("{other:?}"),

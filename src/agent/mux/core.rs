@@ -40,8 +40,6 @@ pub struct Core {
     ended: bool,
     /// Requests that the connection has not accepted yet.
     outbox: VecDeque<ConnectionRequest>,
-    /// Pipelines that the connection, which is about to end, has not sent.
-    pub(super) unsent: Vec<Uuid>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) scheduler: Scheduler<Ack>,
     pub(super) key: KeyExchange<Ack>,
@@ -83,7 +81,6 @@ pub fn spawn(
         connection: remote.connection,
         ended: false,
         outbox: VecDeque::new(),
-        unsent: Vec::new(),
         clients: BTreeMap::new(),
         scheduler: Scheduler::new(options.max_runspaces, options.quiet, now),
         key: KeyExchange::default(),
@@ -136,7 +133,7 @@ impl Core {
             CoreInput::Remote(Some(event)) => self.remote(event),
             CoreInput::Remote(None) => {
                 self.ended = true;
-                self.broken("the connection to the endpoint was lost");
+                self.broken("the connection to the endpoint was lost", Vec::new());
             }
             CoreInput::Client(client, next) => self.incoming(client, next),
             CoreInput::Control(Some(control)) => self.control(control),
@@ -174,7 +171,7 @@ impl Core {
             Control::Status(reply) => drop(reply.send(self.status())),
             Control::Close(reply) => {
                 if self.is_open() {
-                    self.end(State::Closed);
+                    self.end(State::Closed, Vec::new());
                 }
                 self.outbox.push_back(ConnectionRequest::Close(reply));
             }
@@ -344,26 +341,21 @@ impl Core {
         }
     }
 
-    /// Ends all clients' pipelines and pools: the remote pool is gone.
-    pub fn broken(&mut self, reason: &str) {
+    /// Ends all clients' pipelines and pools: the remote pool is gone. `unsent`: pipelines that the connection has
+    /// certainly not sent.
+    pub fn broken(&mut self, reason: &str, unsent: Vec<Uuid>) {
         if self.is_open() {
             tracing::warn!(reason, "the session is broken");
             // Shells write the reason to their terminals unfiltered.
-            self.end(State::Broken(clean(reason, Colour::Drop).into_string()));
+            self.end(State::Broken(clean(reason, Colour::Drop).into_string()), unsent);
         }
     }
 
-    fn end(&mut self, state: State) {
+    fn end(&mut self, state: State, mut unsent: Vec<Uuid>) {
         self.state.send_replace(state);
-        let unsent = self.outbox.drain(..).filter_map(|request| match request {
-            ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
-                message.kind.starts_pipeline().then_some(message.pipeline)
-            }
-            _ => None,
-        });
-        self.unsent.extend(unsent);
+        unsent.extend(self.outbox.drain(..).filter_map(|request| request.started()));
         let reason = self.end_reason();
-        let actions = self.scheduler.end(&reason, &std::mem::take(&mut self.unsent));
+        let actions = self.scheduler.end(&reason, &unsent);
         self.act(actions);
         let ids: Vec<_> = self.clients.keys().copied().collect();
         for id in ids {

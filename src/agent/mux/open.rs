@@ -40,7 +40,7 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
         }
         let message = match connection.events.recv().await {
             Some(ConnectionEvent::Message(message)) => message,
-            Some(ConnectionEvent::Broken(error)) => return Err(error),
+            Some(ConnectionEvent::Broken { error, .. }) => return Err(error),
             Some(ConnectionEvent::Closed) | None => return Err(Error::Closed),
             Some(_) => continue,
         };

@@ -43,13 +43,12 @@ impl Core {
             ConnectionEvent::PipelineFailed(id, error) => {
                 self.pipeline_lost(id, &error.to_string(), error.may_have_run());
             }
-            ConnectionEvent::Unsent(pipelines) => self.unsent = pipelines,
             // The server's fault text fills the screen.
-            ConnectionEvent::Broken(Error::Fault(fault)) if fault.is_gone() => {
-                self.broken("the shell no longer exists on the server");
+            ConnectionEvent::Broken { error: Error::Fault(fault), unsent } if fault.is_gone() => {
+                self.broken("the shell no longer exists on the server", unsent);
             }
-            ConnectionEvent::Broken(error) => self.broken(&error.to_string()),
-            ConnectionEvent::Closed => self.broken("the endpoint closed the session"),
+            ConnectionEvent::Broken { error, unsent } => self.broken(&error.to_string(), unsent),
+            ConnectionEvent::Closed => self.broken("the endpoint closed the session", Vec::new()),
         }
     }
 
@@ -189,13 +188,15 @@ impl Core {
     fn pool_news(&mut self, message: &Message) {
         let events = match self.pool.receive(message) {
             Ok(events) => events,
-            Err(error) => return self.broken(&format!("the endpoint violated the protocol: {error}")),
+            Err(error) => {
+                return self.broken(&format!("the endpoint violated the protocol: {error}"), Vec::new());
+            }
         };
         for event in events {
             match event {
                 client::ClientEvent::PoolState(PoolState::Broken | PoolState::Closed, record) => {
                     let reason = record.map(|record| record.message.clone());
-                    self.broken(&reason.unwrap_or("the endpoint ended the session".into()));
+                    self.broken(&reason.unwrap_or("the endpoint ended the session".into()), Vec::new());
                 }
                 client::ClientEvent::ApplicationPrivateData(value) => {
                     self.private_data = rewrite::without_debugger(&value);

@@ -2,6 +2,7 @@
 
 use super::bind::Bound;
 use super::each::{Stage, all};
+use crate::line::accelerators::short_name;
 use crate::line::error::LineError;
 use crate::line::members::properties;
 use crate::line::value::typed_object;
@@ -116,34 +117,11 @@ fn type_or_object(value: &Value) -> String {
 /// Returns a type's name as PowerShell shortens it.
 fn short(value: &Value) -> String {
     let name = type_name(value);
-    let known = match name.as_str() {
-        "" => "object",
-        "System.String" => "string",
-        "System.Int32" => "int",
-        "System.Int64" => "long",
-        "System.UInt32" => "uint",
-        "System.UInt64" => "ulong",
-        "System.Int16" => "short",
-        "System.UInt16" => "ushort",
-        "System.Byte" => "byte",
-        "System.SByte" => "sbyte",
-        "System.Boolean" => "bool",
-        "System.Double" => "double",
-        "System.Single" => "float",
-        "System.Decimal" => "decimal",
-        "System.Char" => "char",
-        "System.DateTime" => "datetime",
-        "System.TimeSpan" => "timespan",
-        "System.Guid" => "guid",
-        "System.Uri" => "uri",
-        "System.Version" => "version",
-        "System.Byte[]" => "byte[]",
-        "System.Xml.XmlDocument" => "xml",
-        "System.Management.Automation.ScriptBlock" => "scriptblock",
-        "System.Security.SecureString" => "securestring",
-        other => other,
-    };
-    known.to_owned()
+    match short_name(&name) {
+        Some(short) => short.to_owned(),
+        None if name.is_empty() => "object".to_owned(),
+        None => name,
+    }
 }
 
 fn definition(type_name: &str, member: Member) -> Value {

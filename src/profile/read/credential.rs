@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
-use crate::folders::expanded;
+use crate::folders::beside;
 use crate::profile::keys::{self, SOURCES};
 use crate::profile::name::wrong_name;
 use crate::profile::types::{CREDENTIALS_DIRECTORY, CredentialSource};
@@ -47,7 +47,7 @@ impl Reader<'_> {
         if let Some(file) = text("file") {
             let is_systemd = Path::new(&file).starts_with(CREDENTIALS_DIRECTORY);
             let folder = if is_systemd { PathBuf::new() } else { self.folder(key) };
-            return CredentialSource::File(folder.join(expanded(Path::new(&file))));
+            return CredentialSource::File(beside(&folder, &file));
         }
         if let Some(entry) = text("keyring") {
             if let Some(reason) = wrong_name(&entry) {

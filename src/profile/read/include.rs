@@ -10,7 +10,7 @@ use super::mistake::{Mistake, ProfileError};
 use super::secret::masked;
 use super::source::{Source, start_of};
 use crate::files::text;
-use crate::folders::expanded;
+use crate::folders::beside;
 
 /// Returns the text of a file.
 pub type ReadText<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;
@@ -37,7 +37,7 @@ pub(super) fn sources_with(
         let failed = |mistake| ProfileError::of(&sources, vec![mistake]);
         let table = table(&sources, sources.len() - 1)?;
         let Some((file, span)) = included(&table) else { break };
-        let file = last.path.parent().unwrap_or(&last.path).join(expanded(Path::new(&file)));
+        let file = beside(last.path.parent().unwrap_or(&last.path), &file);
         let start = start_of(&sources, sources.len() - 1);
         let mistake = |message| failed(Mistake { span: start + span.start..start + span.end, message });
         if sources.iter().any(|source| is_same(&source.path, &file)) {

@@ -1,6 +1,6 @@
 //! Parses the keys of a profile and collects the mistakes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::mistake::Mistake;
 use super::source::Source;
-use crate::folders::expanded;
+use crate::folders::beside;
 use crate::net::{Fingerprint, HostPattern, NotProxy, ProxySetting, TlsLibrary, is_loopback};
 use crate::profile::authentication::{Authentication, TokenFlow};
 use crate::profile::import::{self, Attach, Import};
@@ -255,7 +255,7 @@ impl Reader<'_> {
 
     /// Parses a path. A relative path starts at the folder of the file with the key; `~` is the home directory.
     fn beside(&mut self, key: &str) -> Option<PathBuf> {
-        self.text(key).map(|file| self.folder(key).join(expanded(Path::new(&file))))
+        self.text(key).map(|file| beside(&self.folder(key), &file))
     }
 
     fn redirects(&mut self) -> Vec<HostPattern> {

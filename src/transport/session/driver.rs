@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::psrp::client::{ClientEvent, ClientPool, Outgoing, PipelineEvent};
+use crate::psrp::client::{ClientEvent, ClientPool, PipelineEvent};
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostResponse;
 use crate::psrp::message::{Message, MessageType};
@@ -90,8 +90,6 @@ struct Driver {
     pool: ClientPool,
     connection: Connection,
     outbox: VecDeque<ConnectionRequest>,
-    /// Pipelines that the connection, which is about to end, has not sent.
-    unsent: Vec<Uuid>,
     pipelines: HashMap<Uuid, Entry>,
     events: mpsc::Sender<ClientEvent>,
     /// Reason why the session has ended.
@@ -113,15 +111,8 @@ pub async fn open(
     commands: mpsc::UnboundedReceiver<DriverCommand>,
 ) -> Result<mpsc::Receiver<ClientEvent>, Error> {
     let (events, taken) = mpsc::channel(POOL_EVENTS);
-    let mut driver = Driver {
-        pool,
-        connection,
-        outbox: VecDeque::new(),
-        unsent: Vec::new(),
-        pipelines: HashMap::new(),
-        events,
-        ended: None,
-    };
+    let mut driver =
+        Driver { pool, connection, outbox: VecDeque::new(), pipelines: HashMap::new(), events, ended: None };
     driver.collect();
     while driver.pool.state() != PoolState::Opened {
         if let Some(error) = driver.ended.take() {
@@ -166,7 +157,7 @@ impl Driver {
             // The connection's last event contains the reason.
             DriverInput::Writable(None) => self.outbox.clear(),
             DriverInput::Events(1..) => events.into_iter().for_each(|event| self.event(event)),
-            DriverInput::Events(0) => self.end(Error::Ended("the peer has disconnected".into())),
+            DriverInput::Events(0) => self.end(Error::Ended("the peer has disconnected".into()), &[]),
             DriverInput::Command(Some(command)) => self.command(command),
             DriverInput::Command(None) => return false,
         }
@@ -270,9 +261,8 @@ impl Driver {
                 self.fail(id, error.unsettled());
             }
             connection::ConnectionEvent::PipelineFailed(id, error) => self.fail(id, error),
-            connection::ConnectionEvent::Unsent(pipelines) => self.unsent = pipelines,
-            connection::ConnectionEvent::Broken(error) => self.end(error),
-            connection::ConnectionEvent::Closed => self.end(Error::Closed),
+            connection::ConnectionEvent::Broken { error, unsent } => self.end(error, &unsent),
+            connection::ConnectionEvent::Closed => self.end(Error::Closed, &[]),
         }
     }
 
@@ -283,7 +273,7 @@ impl Driver {
                 self.outbox.push_back(ConnectionRequest::ClosePipeline(message.pipeline));
                 return self.fail(message.pipeline, Error::Protocol(error.to_string()).unsettled());
             }
-            Err(error) => return self.end(Error::Protocol(error.to_string())),
+            Err(error) => return self.end(Error::Protocol(error.to_string()), &[]),
         };
         for event in events {
             match event {
@@ -333,7 +323,7 @@ impl Driver {
         };
         let _ = self.events.try_send(event);
         if let Some(error) = end {
-            self.end(error);
+            self.end(error, &[]);
         }
     }
 
@@ -344,26 +334,16 @@ impl Driver {
         }
     }
 
-    /// Ends every pipeline with the reason.
-    fn end(&mut self, error: Error) {
+    /// Ends every pipeline with the reason. `unsent`: pipelines that the connection has certainly not sent.
+    fn end(&mut self, error: Error, unsent: &[Uuid]) {
         for id in self.pipelines.keys().copied().collect::<Vec<_>>() {
-            let ended = if self.is_unsent(id) { error.clone() } else { error.clone().unsettled() };
-            self.fail(id, ended);
+            let waits = self.outbox.iter().any(|request| request.started() == Some(id));
+            let is_unsent = waits || unsent.contains(&id);
+            self.fail(id, if is_unsent { error.clone() } else { error.clone().unsettled() });
         }
         self.ended.get_or_insert(error);
         // Closing the channel informs an idle owner.
         self.events = mpsc::channel(1).0;
-    }
-
-    /// Returns whether a pipeline's first message has not been sent.
-    fn is_unsent(&self, id: Uuid) -> bool {
-        self.unsent.contains(&id)
-            || self.outbox.iter().any(|request| match request {
-                ConnectionRequest::Send { outgoing: Outgoing { message, .. }, .. } => {
-                    message.pipeline == id && message.kind.starts_pipeline()
-                }
-                _ => false,
-            })
     }
 
     /// Takes the state machine's outgoing messages.

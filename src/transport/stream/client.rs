@@ -71,9 +71,9 @@ impl<S: AsyncRead> Reader<S> {
         let last = tokio::select! {
             result = self.read() => match result {
                 Ok(()) => ConnectionEvent::Closed,
-                Err(error) => ConnectionEvent::Broken(error),
+                Err(error) => ConnectionEvent::Broken { error, unsent: Vec::new() },
             },
-            error = writer_failed(failed) => ConnectionEvent::Broken(error),
+            error = writer_failed(failed) => ConnectionEvent::Broken { error, unsent: Vec::new() },
         };
         self.deliver(last).await;
     }

@@ -216,26 +216,32 @@ impl Actor {
     }
 
     /// Reports the broken connection to the owner, and removes the shell when the owner is dropped: the end
-    /// of a connection does not mean the end of the shell. `unsent`: pipelines whose Command was not sent.
-    async fn broken(self, error: Error, unsent: Vec<Uuid>, mut requests: mpsc::Receiver<ConnectionRequest>) {
+    /// of a connection does not mean the end of the shell. `unsent`: pipelines whose Command was not sent; those
+    /// that are still in `requests` are added.
+    async fn broken(
+        self,
+        error: Error,
+        mut unsent: Vec<Uuid>,
+        mut requests: mpsc::Receiver<ConnectionRequest>,
+    ) {
         let gone = error.is_gone();
         let commands: Vec<_> = self.pipelines.keys().copied().collect();
-        let events = self.events.clone();
-        let mut emitting = pin!(async {
-            if !unsent.is_empty() {
-                events.emit(ConnectionEvent::Unsent(unsent)).await;
-            }
-            events.emit(ConnectionEvent::Broken(error)).await;
-        });
-        let mut emitted = false;
+        let mut last = Some(error);
         let reply = loop {
             tokio::select! {
-                () = &mut emitting, if !emitted => emitted = true,
+                // The event includes every request that has arrived.
+                biased;
                 request = requests.recv() => match request {
                     None => break None,
                     Some(ConnectionRequest::Close(reply)) => break Some(reply),
-                    Some(_) => {}
+                    Some(request) => unsent.extend(request.started()),
                 },
+                // An error means that the owner does not read events any more.
+                permit = self.events.sender.reserve(), if last.is_some() => {
+                    if let (Ok(permit), Some(error)) = (permit, last.take()) {
+                        permit.send(ConnectionEvent::Broken { error, unsent: std::mem::take(&mut unsent) });
+                    }
+                }
             }
         };
         let result = if gone {
