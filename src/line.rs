@@ -1,5 +1,6 @@
-//! Command lines without PowerShell: parsed into statements, whose leading commands run on the endpoint and
-//! the rest locally on the objects as they arrive, with output as table, list, JSON or CSV.
+//! Command lines that run without PowerShell. A text is parsed into statements. The leading commands of a statement
+//! run on the endpoint, and the other commands run locally on the objects as they arrive. The output is a table, a
+//! list, JSON or CSV.
 
 mod accelerators;
 mod bits;
@@ -57,7 +58,7 @@ pub use views::{HISTORY_INFO, Views};
 pub use walk::reads;
 pub use words::{boolean, parameter, pipeline, with_input};
 
-/// Returns whether a statement is incomplete: an open quote or bracket, or a pipe at the end.
+/// Returns whether a statement is incomplete: an open quote or bracket, or a pipe or backtick at the end.
 pub fn is_incomplete(text: &str) -> bool {
     let continued = text.trim_end_matches([' ', '\t']).ends_with('`');
     continued || parse(text).is_err_and(|error| error.incomplete)

@@ -1,10 +1,11 @@
 //! Suggestions for misspelt words.
 
-/// Minimum length of a word with a suggestion, and of the beginning that two words must share.
+/// Minimum length of a word that gets a suggestion, and of the prefix that two words must share.
 const MIN_LENGTH: usize = 3;
 
-/// Returns the word of `known` with the fewest different letters, if they are few; case is ignored. Names may share
-/// their beginning, so a measure that favours equal beginnings would return unrelated ones.
+/// Returns the word of `known` with the smallest edit distance from `word`, if the distance is small enough; case is
+/// ignored. A measure that favours a common prefix (Jaro-Winkler) would return unrelated names, because many names
+/// begin with the same letters.
 pub fn misspelt<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let length = word.chars().count();
@@ -17,13 +18,13 @@ pub fn misspelt<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .into_iter()
         .map(|one| (strsim::damerau_levenshtein(&word, &one.to_lowercase()), one))
         .filter(|(distance, _)| *distance <= most)
-        // Transposed letters are likelier than a missing letter.
+        // Transposed letters are likelier than a missing letter, so a word of the same length is preferred.
         .min_by_key(|(distance, one)| (*distance, one.chars().count().abs_diff(length), *one))
         .map(|(_, one)| one)
 }
 
-/// Returns the word of `known` that [`misspelt`] returns, or else the only one that begins with `word`, or else the
-/// longest one with which `word` begins.
+/// Returns the result of [`misspelt`], else the only word of `known` that begins with `word`, else the longest word of
+/// `known` that is a prefix of `word`.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(found) = misspelt(word, known.iter().copied()) {

@@ -1,4 +1,5 @@
-//! PowerShell's wildcards (about_Wildcards): `*`, `?`, `[abc]`, `[a-c]`, and `` ` `` before one of them.
+//! PowerShell's wildcards (about_Wildcards): `*`, `?`, `[abc]` and `[a-c]`. A backtick outside of
+//! brackets escapes the next character.
 
 /// Returns whether a pattern matches a whole text, without regard to case.
 pub fn like(pattern: &str, text: &str) -> bool {
@@ -16,7 +17,7 @@ pub enum Case {
 pub fn matches(pattern: &str, text: &str, case: Case) -> bool {
     let parts = parts(pattern, case);
     let text: Vec<char> = fold(text, case);
-    // Position of the last star, and the length of the text that it matches.
+    // `star`: position of the last `*` in the pattern, and the end of its match in the text.
     let (mut at, mut taken, mut star) = (0, 0, None);
     while let Some(letter) = text.get(taken) {
         match parts.get(at) {

@@ -418,7 +418,7 @@ pub fn is_builtin(name: &str) -> bool {
 }
 
 impl CommandLine {
-    /// `exit`'s code.
+    /// Returns the exit code of an `exit` command with a literal number.
     pub fn exit_code(&self) -> Option<u8> {
         match self.arguments.first() {
             Some(Arg::Value(Expr::Literal(code))) => {

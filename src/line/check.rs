@@ -1,4 +1,4 @@
-//! Check for everything in a text that the console cannot run, before its first line runs.
+//! Checks of a text for everything that the console cannot run, before its first line runs.
 
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,7 @@ pub fn statement(statement: &Statement, end: usize) -> Result<(), Vec<SyntaxErro
 
 fn checked(statements: &[Statement], mut check: Check) -> Result<(), Vec<SyntaxError>> {
     for statement in statements {
-        check.statement(statement, Where::Top);
+        check.statement(statement, Context::Top);
     }
     if check.errors.is_empty() {
         return Ok(());
@@ -71,11 +71,11 @@ const MOST_ERRORS: usize = 50;
 
 /// Context of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Where {
+enum Context {
     Top,
     /// In the body of a loop.
     Loop,
-    /// Within a value, which uses its output.
+    /// Within a value, which uses the output of the statement.
     Value,
 }
 
@@ -99,21 +99,21 @@ impl Check {
         self.errors.push(SyntaxError { needs_engine, ..SyntaxError::wrong(error.0, at..self.end.max(at)) });
     }
 
-    fn statement(&mut self, statement: &Statement, place: Where) {
+    fn statement(&mut self, statement: &Statement, context: Context) {
         let alone = statement.pipeline.len() == 1
             && statement.assign.is_none()
             && statement.redirections.is_empty()
-            && place != Where::Value;
+            && context != Context::Value;
         let is_preference =
             statement.assign.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(ERROR_ACTION));
-        // A cmdlet before, whose objects describe this machine.
+        // An earlier cmdlet whose objects describe files of this machine.
         let mut local_items: Option<&'static str> = None;
         for (index, element) in statement.pipeline.iter().enumerate() {
             if let Element::Command(command) = element {
                 let name = stage::local_name(&command.name);
                 match (name, local_items) {
                     (Some(name @ ("Get-ChildItem" | "Get-Location")), _) => local_items = Some(name),
-                    // These give other values.
+                    // These cmdlets output other values.
                     (Some("ForEach-Object" | "Get-Content" | "Select-String"), _) => local_items = None,
                     (None, Some(local)) => self.wrong(
                         command.at,
@@ -135,17 +135,17 @@ impl Check {
                     }
                 }
                 Element::Expression(expr) => self.expression(expr),
-                Element::Repeat(Repeat { body, .. }) => self.body(body, place),
+                Element::Repeat(Repeat { body, .. }) => self.body(body, context),
                 Element::Command(command) if is_own(command) => self.own(command, alone),
                 Element::Command(command) if is_script_call(command) => {
-                    if !alone || place != Where::Top {
+                    if !alone || context != Context::Top {
                         self.script(command.at, "A script call with redirected output or in a loop");
                     }
                     self.arguments(command);
                 }
                 Element::Command(command) if alone && help::is_question(command) => {}
                 Element::Command(command) => match stage::local_name(&command.name) {
-                    Some(name) => self.local(name, command, index, place),
+                    Some(name) => self.local(name, command, index, context),
                     None => self.remote(command),
                 },
             }
@@ -161,9 +161,9 @@ impl Check {
         self.line(statement.at, Action::unknown(ERROR_ACTION, value));
     }
 
-    fn body(&mut self, body: &[Statement], place: Where) {
-        let place = if place == Where::Value { Where::Value } else { Where::Loop };
-        body.iter().for_each(|one| self.statement(one, place));
+    fn body(&mut self, body: &[Statement], context: Context) {
+        let context = if context == Context::Value { Context::Value } else { Context::Loop };
+        body.iter().for_each(|one| self.statement(one, context));
     }
 
     fn own(&mut self, command: &CommandLine, alone: bool) {
@@ -195,7 +195,7 @@ impl Check {
         match expr {
             Expr::Literal(_) | Expr::Variable(_) | Expr::Type(_) | Expr::Block(_) => {}
             Expr::Nested(statements) => {
-                statements.iter().for_each(|one| self.statement(one, Where::Value));
+                statements.iter().for_each(|one| self.statement(one, Context::Value));
             }
             Expr::Parts(parts) | Expr::Array(parts) => parts.iter().for_each(|one| self.expression(one)),
             Expr::List(of) | Expr::Unary(_, of) => self.expression(of),
@@ -238,7 +238,7 @@ impl Check {
         }
     }
 
-    fn local(&mut self, name: &'static str, command: &CommandLine, index: usize, place: Where) {
+    fn local(&mut self, name: &'static str, command: &CommandLine, index: usize, context: Context) {
         let parameters = stage::parameters(name);
         let own: Vec<&str> = parameters.iter().flatten().map(|(name, _)| *name).collect();
         let (command, given) = common::taken(command, &own);
@@ -248,7 +248,7 @@ impl Check {
             return self.wrong(command.at, format!("Cannot pipe into '{name}': put it first."));
         }
         let before = self.errors.len();
-        let repeats = self.blocks(&command, place);
+        let repeats = self.blocks(&command, context);
         if repeats || self.errors.len() > before {
             if repeats && given.iter().any(Given::is_a_variable) {
                 self.script(command.at, "A variable for the output of a loop");
@@ -269,23 +269,23 @@ impl Check {
         if is_constant && is_stage {
             let (variables, views) = (Variables::default(), Views::default());
             let stop = CancellationToken::new();
-            let place = PlanContext {
+            let plan_context = PlanContext {
                 variables: &variables,
                 views: &views,
                 width: SOME_WIDTH,
                 to_screen: false,
                 stop: &stop,
             };
-            if let Err(error) = stage::build(name, &command, place) {
+            if let Err(error) = stage::build(name, &command, plan_context) {
                 self.line(command.at, error);
             }
         }
     }
 
     /// Checks the blocks that a stage runs for each object; returns whether they contain commands.
-    fn blocks(&mut self, command: &CommandLine, place: Where) -> bool {
+    fn blocks(&mut self, command: &CommandLine, context: Context) -> bool {
         if let Some(repeat) = super::nested::for_each(command) {
-            self.body(&repeat.body, place);
+            self.body(&repeat.body, context);
             return true;
         }
         for argument in &command.arguments {
@@ -301,7 +301,7 @@ impl Check {
         match expr {
             Expr::Block(Block { body: Err(errors), .. }) => self.errors.extend(errors.iter().cloned()),
             Expr::Block(Block { body: Ok(body), .. }) => {
-                body.iter().for_each(|one| self.statement(one, Where::Value));
+                body.iter().for_each(|one| self.statement(one, Context::Value));
                 match expressions(body.clone(), 0..self.end) {
                     Err(error) => self.errors.push(error),
                     Ok(all) if all.iter().any(has_commands) => {

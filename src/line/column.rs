@@ -1,5 +1,5 @@
-//! Supported scripts of a view's columns: an expression, a conversion of it, or a choice between two
-//! (`[long]($_.NPM / 1024)`, `if ($_.Used) { … } else { … }`).
+//! Supported scripts of a view's columns: an expression, its conversion to an integer (`[long]($_.NPM / 1024)`), or
+//! `if ($_.Used) { … } else { … }`.
 
 use super::block::{block, computed};
 use super::error::LineError;
@@ -9,9 +9,10 @@ use super::syntax::Expr;
 use super::value::truth;
 use crate::psrp::clixml::Value;
 
-/// Maximum nesting of choices.
+/// Maximum nesting of `if`.
 const MAX_DEPTH: usize = 8;
 
+/// Script of a column.
 #[derive(Clone, Debug)]
 pub enum Script {
     Plain(Vec<Expr>),
@@ -71,7 +72,8 @@ impl Script {
     }
 }
 
-/// Parses expressions; drops a conversion to a float before a format.
+/// Parses expressions. Conversions to a float are dropped: the parser does not support them, and the text of the
+/// formatted number does not need them.
 fn expressions(text: &str) -> Option<Vec<Expr>> {
     let mut text = text.to_owned();
     for kind in ["[float]", "[double]", "[single]"] {
@@ -87,7 +89,7 @@ fn word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     rest.starts_with(|next: char| next.is_whitespace() || matches!(next, '(' | '{')).then_some(rest)
 }
 
-/// Splits a text after its leading pair of brackets: the content and the rest.
+/// Splits a text into the content of its leading pair of brackets and the rest.
 fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
     let text = text.trim_start();
     let inner = text.strip_prefix(open)?;

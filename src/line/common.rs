@@ -50,8 +50,8 @@ const PARAMETERS: [(&str, &str, Kind); 12] = [
     ("PipelineVariable", "pv", Kind::PipelineVariable),
 ];
 
-/// Minimum letters of an abbreviation that distinguish a common parameter from the command's own.
-const ENOUGH: usize = 6;
+/// Minimum length of an abbreviated common parameter. A shorter abbreviation may mean the command's own parameter.
+const MIN_ABBREVIATION: usize = 6;
 
 /// A common parameter with its unevaluated value.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Action {
         all.iter().find(|(name, number, _)| is(name, number)).map(|(.., action)| *action)
     }
 
-    /// Returns the default action.
+    /// Returns the action of `$ErrorActionPreference`.
     pub fn preferred(variables: &Variables) -> Self {
         variables.get(ERROR_ACTION).and_then(Self::read).unwrap_or_default()
     }
@@ -127,7 +127,7 @@ fn kind(written: &str, own: &[&str]) -> Option<(&'static str, Kind)> {
     let near = || {
         let is_own = own.iter().any(|name| begins(name));
         let mut near = PARAMETERS.iter().filter(|(name, ..)| begins(name));
-        let one = near.next().filter(|_| written.len() >= ENOUGH && !is_own)?;
+        let one = near.next().filter(|_| written.len() >= MIN_ABBREVIATION && !is_own)?;
         near.all(|other| other.2 == one.2).then_some(one)
     };
     exact.or_else(near).map(|(name, _, kind)| (*name, *kind))

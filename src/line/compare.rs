@@ -74,7 +74,7 @@ impl Key {
     }
 }
 
-/// Parses `1.10.3`; missing parts are -1, as in .NET.
+/// Parses `1.10.3`. A missing part sorts before 0, as the -1 of .NET does.
 fn version(text: &str) -> Option<Vec<i64>> {
     let parts = text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<i64>>>()?;
     (2..=4).contains(&parts.len()).then_some(parts)
@@ -85,8 +85,8 @@ fn texts(a: &Value, b: &Value, sensitive: bool) -> Ordering {
     if sensitive { a.cmp(&b) } else { a.to_lowercase().cmp(&b.to_lowercase()) }
 }
 
-/// Total order of values of all types: null, Booleans, numbers, times, versions, then others as text.
-/// Integers and decimals are exact.
+/// Compares for sorting, in a total order of values of all types: null, Booleans, numbers, dates, time spans, versions,
+/// then other values as text. Integers and decimals are exact.
 pub fn order(a: &Value, b: &Value, sensitive: bool) -> Ordering {
     Key::of(a).cmp(&Key::of(b), || texts(a, b, sensitive))
 }
@@ -99,7 +99,7 @@ pub fn equal(a: &Value, b: &Value, sensitive: bool) -> bool {
     }
 }
 
-/// Returns the Boolean of the bare words `False` and `True`, as in `Enabled -eq True`.
+/// Converts a value to a Boolean. The text `False` is false, as in `Enabled -eq False`.
 fn truth_of_text(value: &Value) -> bool {
     match value {
         Value::String(text) if text.eq_ignore_ascii_case("false") => false,

@@ -41,16 +41,16 @@ pub enum What {
     Nothing,
 }
 
-/// The value of a command that is being typed.
+/// The argument at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument {
     pub command: String,
-    /// The parameter before it.
+    /// The parameter that takes the argument.
     pub parameter: Option<String>,
-    /// Number of values before it that may be positional.
+    /// Number of positional values before the argument.
     pub position: usize,
     pub word: Word,
-    /// The commands before it in the pipeline.
+    /// The commands before this command in the pipeline.
     pub pipeline: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct Word {
 pub enum Of {
     /// An expression of variables, such as `$x.Inner`.
     Expression(String),
-    /// The output of a pipeline: that of `$_`, or in parentheses.
+    /// The output of a pipeline: the objects of `$_`, or of a pipeline in parentheses.
     Pipeline(Vec<String>),
 }
 
@@ -170,14 +170,14 @@ impl<'a> Scan<'a> {
         self.frames.last().map_or(&[], |frame| &frame.stages)
     }
 
-    /// Returns whether the text of the stage is `$name`, before its `=`.
+    /// Returns whether an `=` at this offset assigns a variable: the text of the stage before it is `$name`.
     fn is_assignment(&self, at: usize) -> bool {
         let from = self.stages().last().copied().unwrap_or(0);
         let name = self.text.get(from..at).unwrap_or_default().trim();
         name.strip_prefix('$').is_some_and(|name| !name.is_empty() && name.chars().all(is_name))
     }
 
-    /// Returns the texts of a frame's stages, without the last one.
+    /// Returns the texts of a frame's stages, without the stage at the cursor.
     fn before(&self, frame: &Frame) -> Vec<String> {
         let part = |pair: &[usize]| self.text.get(pair[0]..pair[1] - 1).unwrap_or_default().trim().to_owned();
         frame.stages.windows(2).map(part).collect()
@@ -205,7 +205,7 @@ pub fn stages(text: &str) -> Vec<String> {
     stages
 }
 
-/// Analyses the text before the cursor (in bytes).
+/// Analyses the text before the cursor. `cursor`: byte offset.
 pub fn complete(text: &str, cursor: usize) -> Completion {
     let before = text.get(..cursor).unwrap_or(text);
     let scan = Scan::new(before);

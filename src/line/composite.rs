@@ -13,19 +13,19 @@ pub use date::format as date_text;
 use super::error::LineError;
 use crate::psrp::clixml::Value;
 
-/// Maximum width of an item (IndexLimit in StringBuilder.AppendFormat).
-const MAX_WIDTH: usize = 1_000_000;
+/// Exclusive limit of an item's index and width (IndexLimit and WidthLimit in StringBuilder.AppendFormat).
+const INDEX_LIMIT: usize = 1_000_000;
 
 /// Reason why a format is invalid for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Invalid {
     /// Invalid format of a number.
     Specifier,
-    /// Invalid format of a date or time.
+    /// Invalid format of a date, time span or GUID.
     Form,
 }
 
-/// Replaces the items of a text with the arguments.
+/// Replaces the format items of a text with the arguments.
 pub fn format(form: &Value, arguments: &Value) -> Result<Value, LineError> {
     let letters: Vec<char> = form.display_text().chars().collect();
     let one = [arguments.clone()];
@@ -126,7 +126,7 @@ fn number_at(letters: &[char], at: &mut usize) -> Result<usize, LineError> {
     let mut number = 0;
     while let Some(digit) = letters.get(*at).and_then(|letter| letter.to_digit(10)) {
         number = number * 10 + digit as usize;
-        if number >= MAX_WIDTH {
+        if number >= INDEX_LIMIT {
             return Err(unreadable(*at, "The number is too large."));
         }
         *at += 1;
@@ -138,7 +138,7 @@ fn number_at(letters: &[char], at: &mut usize) -> Result<usize, LineError> {
     Ok(number)
 }
 
-/// Formats a value; types without formats give their text.
+/// Formats a value. A value of a type without formats is shown as its text.
 fn shown(value: &Value, form: &str) -> Result<String, Invalid> {
     if value.items().is_some() {
         // A nested array is formatted as an object.

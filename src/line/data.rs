@@ -32,7 +32,7 @@ pub enum InputFormat {
     Lines,
 }
 
-/// Name of the property with the profile of an object.
+/// Name of the property that holds an object's profile.
 const SOURCE: &str = "Profile";
 
 /// Writer of one document with the objects of a command.
@@ -55,7 +55,8 @@ impl Encoder {
         Self { format, is_begun: false, head, rows: csv::Rows::default(), document: Document::default() }
     }
 
-    /// Adds the text of an object. `source`: the profile of an object among those of other profiles.
+    /// Adds the text of an object. `source`: profile to write with the object, if the document has the objects of
+    /// several profiles; JSON ignores it.
     pub fn object(&mut self, value: &Value, source: Option<&str>, out: &mut String) {
         let is_first = !std::mem::replace(&mut self.is_begun, true);
         match (self.format, source) {
@@ -92,7 +93,7 @@ impl Encoder {
         out.push('\n');
     }
 
-    /// Takes the text before the first object. Empty before the first object of CSV, and if it was taken.
+    /// Takes the text before the first object. It is empty after it was taken, and for CSV until the first object.
     pub fn take_head(&mut self) -> String {
         std::mem::take(&mut self.head)
     }
@@ -140,7 +141,7 @@ pub enum DataError {
     /// A quote in the CSV row that begins in this line is not closed.
     #[error("line {0}: a quote is not closed")]
     Unclosed(usize),
-    /// A row of CSV has another number of fields than the first row.
+    /// A CSV row and the first row have different numbers of fields.
     #[error("line {line}: expected {expected} fields, got {got}")]
     Fields { line: usize, expected: usize, got: usize },
 }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_what_clixml_has() {
+    fn json_has_all_values_of_clixml() {
         let text = "<Objs Version=\"1.1.0.1\" xmlns=\"http://schemas.microsoft.com/powershell/2004/04\">\
             <Obj RefId=\"0\"><MS><I32 N=\"Whole\">5</I32><Db N=\"Part\">1.5</Db><D N=\"Exact\">12345678901234567890.12</D>\
             <B N=\"Is\">true</B><DT N=\"When\">2021-05-03T10:20:30.1200000Z</DT><TS N=\"Long\">PT1H</TS>\
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_object_has_the_columns_of_csv() {
+    fn the_first_object_determines_the_columns_of_csv() {
         let one = Value::custom_object([("A", Value::from("x\"y")), ("B", 1.into())]);
         let two = Value::custom_object([("B", Value::from(2)), ("C", 3.into())]);
         assert_eq!(written(DataFormat::Csv, &[one, two]), "\"A\",\"B\"\n\"x\"\"y\",\"1\"\n,\"2\"\n");
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn input_is_read_whole_or_refused_with_its_place() {
+    fn input_is_parsed_or_refused_with_its_position() {
         let object = |name: &str, value: Value| Value::custom_object([(name, value)]);
         assert_eq!(
             read(InputFormat::Json, "[{\"A\": 1}, 2.5]").unwrap(),

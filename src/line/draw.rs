@@ -15,8 +15,8 @@ use crate::screen::width as columns_of;
 
 /// Maximum number of columns of a default table.
 pub const MOST_COLUMNS: usize = 10;
-/// Minimum width of values in a list, independent of its labels.
-const LEAST_VALUE: usize = 10;
+/// Minimum width of the values in a list, even if its labels are wide.
+const MIN_VALUE_WIDTH: usize = 10;
 
 /// One line of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub enum View {
         form: Form,
     },
     List(Vec<Item>),
-    /// One property per line (Format-Wide is not supported).
+    /// The text of each object.
     Text,
 }
 
@@ -87,7 +87,7 @@ fn property_cell(object: &Value, name: &str) -> String {
 /// Draws objects as lists, each with a blank line after it.
 pub fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
     let widest = items.iter().map(|item| columns_of(&item.label)).max().unwrap_or(0);
-    let label = widest.min(width.saturating_sub(LEAST_VALUE + 3)).max(1);
+    let label = widest.min(width.saturating_sub(MIN_VALUE_WIDTH + 3)).max(1);
     let mut lines = vec![String::new()];
     for object in objects {
         for item in items.iter().filter(|item| object.property(&item.property).is_some()) {

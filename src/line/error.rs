@@ -15,7 +15,7 @@ impl LineError {
         Self(format!("{what} {NEEDS_ENGINE}"))
     }
 
-    /// Returns whether PowerShell itself could run it.
+    /// Returns whether PowerShell itself could run the line.
     pub fn needs_engine(&self) -> bool {
         self.0.ends_with(NEEDS_ENGINE)
     }
@@ -40,7 +40,7 @@ pub fn unwrapped(record: &ErrorRecord) -> ErrorRecord {
     let mut record = record.clone();
     record.message = message;
     record.details = record.details.as_deref().map(|text| bare(text).unwrap_or_else(|| text.to_owned()));
-    // Serialize the changed fields instead of the original object.
+    // The original object has the old text. Without it, the changed fields are serialized.
     record.value = crate::psrp::clixml::Value::Null;
     record
 }

@@ -1,4 +1,4 @@
-//! The console's own help: what it can do, and its cmdlets.
+//! The console's own help: an overview, topics, and its cmdlets.
 
 use super::stage::{self, Takes};
 use super::syntax::{Arg, CommandLine, Expr};
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_the_consoles_for_its_own_cmdlets_and_topics() {
+    fn the_console_answers_help_for_its_cmdlets_and_topics() {
         for text in ["?", "help", "Get-Help", "man"] {
             assert_eq!(asked(text), Some(Topic::Overview), "{text}");
         }

@@ -8,7 +8,7 @@ use super::value::object;
 use super::views::Shape;
 use crate::psrp::clixml::Value;
 
-/// Resolves the requested properties, with wildcards by the first object.
+/// Resolves the requested properties. A wildcard matches the properties of the first object.
 fn resolved(properties: &[Property], first: Option<&Value>, variables: &Variables) -> Vec<Property> {
     let mut resolved: Vec<Property> = Vec::new();
     for property in properties {
@@ -22,7 +22,7 @@ fn resolved(properties: &[Property], first: Option<&Value>, variables: &Variable
     resolved
 }
 
-/// Reduces an object to properties.
+/// Reduces an object to the given properties.
 fn reduced(properties: &[Property], value: &Value, variables: &Variables) -> Value {
     let there = properties.iter().filter(|one| one.is_of(value));
     object(there.map(|one| (one.title().into(), one.of(value, variables).unwrap_or_default())).collect())
@@ -48,7 +48,7 @@ pub struct Form<'a> {
 
 /// A drawn table or list that further objects can continue.
 pub struct OpenView {
-    /// Properties of a row, or the requested ones of a list; `None` for those that the object has.
+    /// Columns of a table, or requested properties of a list. `None`: the object is drawn with its own properties.
     properties: Option<Vec<Property>>,
     group: Option<Property>,
     /// Title of the group.
@@ -83,7 +83,7 @@ impl OpenView {
         }
     }
 
-    /// Returns the line after the last object, if any.
+    /// Returns the blank line after the last row of a table. A list ends with the blank line of its last object.
     pub fn end(&self) -> Option<String> {
         (!self.is_list()).then(String::new)
     }
@@ -96,7 +96,7 @@ fn title(group: Option<&Property>, value: &Value, variables: &Variables) -> Opti
     Some(format!("{}: {}", group.title(), of.display_text()))
 }
 
-/// Draws an object as a list with a blank line after it. `properties`: the requested ones; `None` for its own.
+/// Draws an object as a list with a blank line after it. `properties`: requested properties; `None` for all.
 fn listed(
     properties: Option<&[Property]>,
     value: &Value,
@@ -113,12 +113,12 @@ fn listed(
         let items: Vec<Item> = names.map(|name| item(name.to_string())).collect();
         draw::list(&items, std::slice::from_ref(value), width)
     };
-    // The blank line before the first object.
+    // `list` begins with a blank line, which only the first object needs.
     lines.remove(0);
     lines
 }
 
-/// Draws objects of one group, without the line after the last one.
+/// Draws objects of one group, without the blank line after a table.
 fn open_group(shape: &Shape, run: &[Value], width: usize, form: Form) -> (Vec<String>, OpenView) {
     let (lines, body, properties) = if shape.is_list {
         let drawn = |value| listed(Some(&shape.properties), value, width, form.variables);
@@ -139,7 +139,7 @@ fn open_group(shape: &Shape, run: &[Value], width: usize, form: Form) -> (Vec<St
     (lines, OpenView { properties: Some(properties), group, title, body })
 }
 
-/// Draws objects by a view, with a title for each group, without the line after the last object.
+/// Draws objects by a view, with a title for each group, without the blank line after the last table.
 pub fn open_shape(
     shape: &Shape,
     values: &[Value],
@@ -172,8 +172,8 @@ pub fn shape_lines(shape: &Shape, values: &[Value], width: usize, form: Form) ->
     lines
 }
 
-/// Draws objects by a view that names their properties, without the line after the last object. `None` if the
-/// view is neither a table nor a list.
+/// Draws objects by a view that names their properties, without the blank line after a table. `None` if the view is
+/// neither a table nor a list.
 pub fn open_view(view: &View, values: &[Value], width: usize) -> Option<(Vec<String>, OpenView)> {
     let (lines, body) = match view {
         View::Table { columns, form } => {

@@ -51,7 +51,7 @@ fn count(number: usize) -> Value {
     Value::I32(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
-/// Returns an Int32; the values are in its range.
+/// Returns an Int32, or an Int64 if the number is out of the range of Int32.
 fn int(number: i128) -> Value {
     i32::try_from(number).map_or_else(|_| long(number), Value::I32)
 }
@@ -60,7 +60,7 @@ fn long(number: i128) -> Value {
     i64::try_from(number).map_or(Value::Double(number as f64), Value::I64)
 }
 
-/// Formats a date in the long form for a single value, in the invariant culture.
+/// Formats a date in the invariant culture in the long form, in which PowerShell shows a single date.
 fn long_date(date: NaiveDateTime) -> String {
     date.format("%A, %d %B %Y %H:%M:%S").to_string()
 }
@@ -147,7 +147,7 @@ fn of_version(text: &str) -> Members {
 fn of_uri(text: &str) -> Members {
     let original = ("OriginalString", Value::from(text));
     let Ok(uri) = url::Url::parse(text) else {
-        // A relative Uri has only these in .NET.
+        // A relative Uri has only these members in .NET.
         return vec![original, ("IsAbsoluteUri", Value::Bool(false)), ("UserEscaped", Value::Bool(false))];
     };
     let host = uri.host_str().unwrap_or_default();

@@ -59,8 +59,8 @@ pub fn for_each(command: &CommandLine) -> Option<Repeat> {
     has_commands.then(|| Repeat { variable: "_".into(), body: body.clone() })
 }
 
-/// Turns the first part of a pipeline into a nested value, which is sent on when complete: if remote commands
-/// follow local stages, or if a variable takes the output of one of several remote commands.
+/// Turns the leading part of a pipeline into a nested value, whose output is passed on when it is complete. This is
+/// needed if a remote command follows a local cmdlet, or a command with a parameter that sets a variable.
 pub fn fold(statement: &mut Statement) {
     let Some(at) = seam(&statement.pipeline) else { return };
     let rest = statement.pipeline.split_off(at);
@@ -71,13 +71,13 @@ pub fn fold(statement: &mut Statement) {
     fold(statement);
 }
 
-/// Returns the end of the first part of a pipeline that cannot run together with the rest.
+/// Returns the end of the leading part of a pipeline that cannot run together with the rest.
 fn seam(pipeline: &[Element]) -> Option<usize> {
     let runs_here = |element: &Element| match element {
         Element::Command(command) => local_name(&command.name).is_some(),
         Element::Expression(_) | Element::Repeat(_) => false,
     };
-    let fills = |element: &Element| match element {
+    let sets_variable = |element: &Element| match element {
         Element::Command(command) => common::taken(command, &[]).1.iter().any(common::Given::is_a_variable),
         Element::Expression(_) | Element::Repeat(_) => false,
     };
@@ -85,7 +85,7 @@ fn seam(pipeline: &[Element]) -> Option<usize> {
         .windows(2)
         .position(|pair| {
             let [first, second] = pair else { return false };
-            !runs_here(second) && (runs_here(first) || fills(first))
+            !runs_here(second) && (runs_here(first) || sets_variable(first))
         })
         .map(|at| at + 1)
 }

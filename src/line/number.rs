@@ -13,7 +13,7 @@ pub use read::read;
 use super::syntax::Binary;
 use crate::psrp::clixml::Value;
 
-/// A number of a result type of arithmetic; smaller integers become `Int32`.
+/// A number in a type that arithmetic can return. Smaller integers become `Int32`, and floats `Double`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
     Int32(i32),
@@ -89,7 +89,7 @@ impl Number {
         }
     }
 
-    /// Converts to a decimal, a double by its 15 digits. `None` if out of range.
+    /// Converts to a decimal; of a double, 15 significant digits count. `None` if out of range.
     pub fn as_decimal(self) -> Option<Decimal> {
         match self {
             Self::Decimal(n) => Some(n),
@@ -109,7 +109,7 @@ impl Number {
         }
     }
 
-    /// Compares by .NET's rules: integers exactly, with a decimal as decimals, with a double as doubles.
+    /// Compares by .NET's rules: integers exactly, as decimals if one number is a decimal, otherwise as doubles.
     pub fn compare(self, other: Self) -> Ordering {
         if let (Some(a), Some(b)) = (self.whole(), other.whole()) {
             return a.cmp(&b);
@@ -123,7 +123,7 @@ impl Number {
         a.partial_cmp(&b).unwrap_or_else(|| a.total_cmp(&b))
     }
 
-    /// Total order of numbers of all types for sorting: integers and decimals exactly.
+    /// Compares for sorting, in a total order of numbers of all types: integers and decimals exactly.
     pub fn rank(self, other: Self) -> Ordering {
         let bound = |number: Self| {
             number.as_decimal().unwrap_or(if number.as_f64() > 0.0 { Decimal::MAX } else { Decimal::MIN })
@@ -150,7 +150,7 @@ impl Number {
             Binary::Divide => (a % b == 0).then(|| a / b),
             _ => Some(a % b),
         };
-        let fits = exact.and_then(|exact| self.wider(other).holding(exact));
+        let fits = exact.and_then(|exact| self.result_type(other).holding(exact));
         Ok(fits.unwrap_or_else(|| Self::Double(double(operator, a as f64, b as f64))))
     }
 
@@ -169,8 +169,8 @@ impl Number {
         result.map(Self::Decimal).ok_or(Impossible::Overflow)
     }
 
-    /// Returns the operand with the wider integer type, which is the result's.
-    fn wider(self, other: Self) -> Self {
+    /// Returns a zero of the result type of two integers.
+    fn result_type(self, other: Self) -> Self {
         let is_negative = |number: Self| number.whole().is_some_and(|n| n < 0);
         match (self, other) {
             (Self::Int32(_), Self::Int32(_)) => Self::Int32(0),
@@ -194,8 +194,8 @@ impl Number {
         }
     }
 
-    /// Formats with `places` digits after the point (.NET's `F2`): halves of a decimal go away from zero, of
-    /// a double to even.
+    /// Formats with `places` digits after the decimal point (.NET's `F2`). Halves of a decimal are rounded away from
+    /// zero, halves of a double to even.
     pub fn fixed(self, places: usize) -> String {
         let text = match self {
             Self::Double(n) if !n.is_finite() => return Value::Double(n).display_text(),
@@ -217,7 +217,7 @@ fn double(operator: Binary, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Rounds the digits of a number's text to `places`.
+/// Rounds the digits of a number's text to `places` digits after the decimal point, halves away from zero.
 fn round_text(text: &str, places: usize) -> String {
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -1,4 +1,4 @@
-//! Operators. The left operand's type decides, as in PowerShell (about_Comparison_Operators).
+//! Operators. The type of the left operand determines the operation, as in PowerShell (about_Comparison_Operators).
 
 use super::accelerators::full_name;
 use super::compare::{compare, equal};
@@ -54,7 +54,7 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Compares two values; a list on the left gives its matching items.
+/// Evaluates a comparison or text operator. A comparison with a list on the left returns the matching items.
 pub fn compared(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
     let filters = !matches!(
         word.operator,
@@ -140,7 +140,7 @@ fn is_a(value: &Value, name: &str) -> bool {
     value.is_type(whole) || value.is_type(&format!("System.{whole}"))
 }
 
-/// Builds a regular expression.
+/// Builds a regular expression from a .NET pattern.
 pub fn pattern(text: &str, sensitive: bool) -> Result<Pattern, LineError> {
     if super::pattern::needs_dotnet(text) {
         return Err(LineError::script("A lookaround, backreference or other .NET construct in a pattern"));
@@ -176,7 +176,7 @@ fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
     Ok(super::pattern::replaced(&pattern.regex, text, &instead))
 }
 
-/// Refuses an end in the pattern, which would also match before the line feed at the text's end.
+/// Refuses `$` and `\Z` for a text that ends with a line feed: in .NET, they also match before the line feed.
 fn check_end(pattern: &Pattern, text: &str) -> Result<(), LineError> {
     if text.ends_with('\n') && pattern.has_end {
         return Err(LineError::script("The pattern '$' or '\\Z' on a text that ends with a line feed"));

@@ -148,33 +148,36 @@ impl Parser {
         self.letters.get(at).map_or(self.length, |(offset, _)| *offset)
     }
 
+    /// Returns an error for invalid text that begins here.
     fn wrong<T>(&self, message: impl Into<String>) -> Parsed<T> {
         self.wrong_at(self.at, message)
     }
 
-    /// The same for an error that begins at `at`.
+    /// Returns an error for invalid text that begins at `at`.
     fn wrong_at<T>(&self, at: usize, message: impl Into<String>) -> Parsed<T> {
         let from = self.offset_of(at);
         Err(SyntaxError::wrong(message, from..self.length.max(from)))
     }
 
+    /// Returns an error for a statement that more text may complete.
     fn unfinished<T>(&self, message: impl Into<String>) -> Parsed<T> {
         let at = self.length;
         Err(SyntaxError { incomplete: true, ..SyntaxError::wrong(message, at..at) })
     }
 
-    /// The same for an open construct, which is reported at its beginning.
+    /// Returns an error for an open construct that begins at `at`, and that more text may complete.
     fn unfinished_since<T>(&self, at: usize, message: impl Into<String>) -> Parsed<T> {
         let from = self.offset_of(at);
         let wrong = SyntaxError::wrong(message, from..self.length.max(from));
         Err(SyntaxError { incomplete: true, ..wrong })
     }
 
+    /// Returns an error for text that begins here and needs PowerShell's script engine.
     fn script<T>(&self, what: &str) -> Parsed<T> {
         self.script_at(self.at, what)
     }
 
-    /// The same for an error that begins at `at`.
+    /// Returns an error for text that begins at `at` and needs PowerShell's script engine.
     fn script_at<T>(&self, at: usize, what: &str) -> Parsed<T> {
         let from = self.offset_of(at);
         Err(SyntaxError::script(what, from..self.length.max(from)))

@@ -1,4 +1,4 @@
-//! Regular expressions of .NET for the regex crate: their syntax, substitutions and splitting
+//! .NET regular expressions on the regex crate: syntax, substitutions and splitting
 //! (<https://learn.microsoft.com/dotnet/standard/base-types/regular-expression-language-quick-reference>).
 
 use regex::{Captures, Regex};
@@ -6,13 +6,13 @@ use regex::{Captures, Regex};
 /// A regular expression that was translated from .NET's syntax.
 pub struct Pattern {
     pub regex: Regex,
-    /// Whether it has an end that .NET also finds before a line feed at the end of a text: `$`, `\Z`.
+    /// Whether the pattern has `$` or `\Z`, which in .NET also match before a line feed at the end of the text.
     pub has_end: bool,
-    /// Whether it has an end that is only the end of the text: `\z`.
+    /// Whether the pattern has `\z`, which matches only at the end of the text.
     pub has_absolute_end: bool,
 }
 
-/// A pattern in the syntax of the regex crate, and its ends as in [`Pattern`].
+/// A pattern in the syntax of the regex crate, with the flags of [`Pattern`].
 #[derive(Debug, Default)]
 pub struct Translated {
     pub form: String,
@@ -20,7 +20,8 @@ pub struct Translated {
     pub has_absolute_end: bool,
 }
 
-/// Translates a pattern: a `{` that does not begin a quantifier and a `[` in a class are literals in .NET.
+/// Translates a pattern to the syntax of the regex crate. In .NET, a `{` that does not begin a quantifier and a `[`
+/// in a class are literals.
 pub fn translated(pattern: &str) -> Translated {
     let Translated { mut form, mut has_end, mut has_absolute_end } = Translated::default();
     let mut rest = pattern;
@@ -39,7 +40,7 @@ pub fn translated(pattern: &str) -> Translated {
                     form.push_str("\\x1B");
                     taken += 1;
                 }
-                // The caller handles the line feed at the end of a text.
+                // `has_end` makes the caller handle a line feed at the end of the text.
                 Some('Z') if class.is_none() => {
                     has_end = true;
                     form.push_str("\\z");
@@ -165,14 +166,15 @@ fn is_quantifier(after: &str) -> bool {
     !least.is_empty() && is_number(least) && is_number(most)
 }
 
-/// Returns the index of each group by its number in .NET, which numbers named groups after the others.
+/// Returns the group indexes of the regex crate, ordered by .NET's group numbers. .NET numbers named groups after
+/// unnamed ones.
 pub fn order(pattern: &Regex) -> Vec<usize> {
     let (named, others): (Vec<_>, Vec<_>) =
         pattern.capture_names().enumerate().partition(|(_, name)| name.is_some());
     others.into_iter().chain(named).map(|(at, _)| at).collect()
 }
 
-/// Returns the replacement of a match. `order`: result of [`order`]; `text`: the whole text.
+/// Returns the replacement for a match. `order`: result of [`order`]; `text`: the whole text.
 fn expanded(template: &str, found: &Captures<'_>, pattern: &Regex, order: &[usize], text: &str) -> String {
     let mut done = String::new();
     let mut rest = template;

@@ -12,7 +12,8 @@ use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 
 /// Execution plan of a statement.
 pub struct Plan {
-    /// Values of `$x | …`, for the leading commands, or for the local stages if there are none.
+    /// Values of `$x | …` or of a source cmdlet: the input of the leading commands, or of the local stages without
+    /// leading commands.
     pub input: Vec<Value>,
     /// Leading commands, run on the endpoint.
     pub remote: Option<Pipeline>,
@@ -37,7 +38,7 @@ impl Plan {
         last.is_some_and(|command| command.name == OUT_DEFAULT)
     }
 
-    /// Returns the common parameters of the leading command that a record names, or of the only one.
+    /// Returns the common parameters of the leading command that a record names, or of the only leading command.
     pub fn common_of(&self, command: Option<&str>) -> Option<&Common> {
         match self.common.as_slice() {
             [(_, common)] => Some(common),
@@ -48,8 +49,8 @@ impl Plan {
         }
     }
 
-    /// Makes remote commands stop at their first error if that is preferred. `offers`: whether the endpoint
-    /// has a command that takes common parameters.
+    /// Makes remote commands stop at their first error if `$ErrorActionPreference` is Stop. `offers`: whether the
+    /// endpoint has a command that takes common parameters.
     pub fn stop_there(&mut self, offers: impl Fn(&str) -> bool) {
         if self.preferred != Action::Stop {
             return;
@@ -120,7 +121,7 @@ pub struct Local {
     /// Errors of single objects, which did not end the pipeline.
     missed: Vec<Missed>,
     preferred: Action,
-    /// Set if the last file gets a text line by line.
+    /// Set if a stage passes its text on line by line, to a file or the screen.
     is_split: bool,
 }
 
@@ -154,8 +155,8 @@ impl Placed {
 }
 
 impl Local {
-    /// Lets the last stage with a text pass its lines on one by one, if they are drawn the same way. `is_drawn`:
-    /// the output of the last stage goes to the screen.
+    /// Makes the last stage that outputs a text pass its lines on one by one, if a file or the screen gets the text.
+    /// `is_drawn`: whether the output of the last stage goes to the screen.
     fn split_lines(&mut self, is_drawn: bool) {
         let count = self.stages.len();
         let at = match self.stages.last() {
@@ -177,7 +178,7 @@ impl Local {
         self.through(0, vec![value], out)
     }
 
-    /// Notes the failure of the commands that feed the stages, so that no file is emptied.
+    /// Informs the stages that the commands before them failed, so that no file is emptied.
     pub fn fail(&mut self) {
         let fed = self.fed;
         self.stages.iter_mut().for_each(|placed| placed.stage.fail(fed));
@@ -200,7 +201,7 @@ impl Local {
 
     /// Ends a pipeline after an error: buffered output is dropped, files get the lines so far.
     pub fn close(&mut self) -> Result<(), LineError> {
-        // A file does not get a part of a text.
+        // After lines of an incomplete text, the last stage is not finished: a file gets a text only as a whole.
         let whole = self.stages.len() - usize::from(self.is_split && !self.stages.is_empty());
         self.stages[..whole].iter_mut().try_for_each(|placed| {
             placed.stage.finish(&mut Vec::new()).inspect_err(|_| self.failed = Some(placed.common.clone()))
@@ -277,7 +278,7 @@ impl Local {
 }
 
 /// Divides a statement between the endpoint and local stages.
-pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineError> {
+pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, LineError> {
     let mut input = Vec::new();
     let mut remote = Vec::new();
     let mut given = Vec::new();
@@ -285,7 +286,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
     for (at, element) in statement.pipeline.iter().enumerate() {
         match element {
             Element::Expression(expression) => {
-                let value = evaluate(expression, Scope::outer(place.variables))?;
+                let value = evaluate(expression, Scope::outer(context.variables))?;
                 match value.items() {
                     Some(items) => input.extend(items.iter().cloned()),
                     None if value == Value::Null => {}
@@ -296,14 +297,14 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
             Element::Repeat(_) => return Err(LineError::script("A loop here")),
             Element::Command(command) => match stage::local_name(&command.name) {
                 Some(name) => {
-                    let (command, common) = own(name, command, place)?;
-                    match stage::source(name, &command, place.variables, at == 0, place.stop) {
+                    let (command, common) = own(name, command, context)?;
+                    match stage::source(name, &command, context.variables, at == 0, context.stop) {
                         Some(_) if at > 0 => {
                             return Err(LineError(format!("Cannot pipe into '{name}': put it first.")));
                         }
                         Some(sourced) => {
                             let Sourced { values, mut errors } = sourced?;
-                            let action = common.error_action.unwrap_or(Action::preferred(place.variables));
+                            let action = common.error_action.unwrap_or(Action::preferred(context.variables));
                             if action == Action::Stop {
                                 errors.truncate(1);
                             }
@@ -314,7 +315,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
                             local.stages.push(Placed::new(stage::everything(), common));
                         }
                         None => {
-                            let stage = stage::build(name, &command, place)?;
+                            let stage = stage::build(name, &command, context)?;
                             local.stages.push(Placed::new(stage, common));
                         }
                     }
@@ -326,7 +327,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
                     )));
                 }
                 None => {
-                    let (command, common) = remote_command(command, place.variables)?;
+                    let (command, common) = remote_command(command, context.variables)?;
                     given.push((command.name.clone(), common));
                     remote.push(command);
                 }
@@ -346,11 +347,11 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
     let mut streams = Streams::default();
     let mut output: Option<File> = None;
     for redirection in &statement.redirections {
-        let (file, discards) = destination(&redirection.to, place.variables)?;
+        let (file, discards) = destination(&redirection.to, context.variables)?;
         if matches!(redirection.from, Stream::Output | Stream::All) {
             match (&file, discards) {
                 (Some(file), _) => {
-                    let stage = stage::drawn(file.clone(), place.width, place.views.clone());
+                    let stage = stage::drawn(file.clone(), context.width, context.views.clone());
                     local.stages.push(Placed::new(stage, Common::default()));
                     output = Some(file.clone());
                 }
@@ -371,13 +372,13 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
         };
         streams.set(redirection.from, &target);
     }
-    let ends_on_screen = place.to_screen && statement.assign.is_none();
+    let ends_on_screen = context.to_screen && statement.assign.is_none();
     local.split_lines(ends_on_screen);
     let is_fed = matches!(statement.pipeline.first(), Some(Element::Expression(_)));
     let draws_itself = !remote.is_empty()
         && local.stages.is_empty()
         && statement.assign.is_none()
-        && place.to_screen
+        && context.to_screen
         && statement.redirections.is_empty();
     if draws_itself {
         remote.push(out_default());
@@ -390,7 +391,7 @@ pub fn plan(statement: &Statement, place: PlanContext<'_>) -> Result<Plan, LineE
     // Check that files can be written before remote commands run.
     local.stages.iter().try_for_each(|placed| placed.stage.begin())?;
     streams.files().iter().try_for_each(File::ready)?;
-    let preferred = Action::preferred(place.variables);
+    let preferred = Action::preferred(context.variables);
     local.preferred = preferred;
     Ok(Plan { input, remote, local, streams, common: given, preferred, gathered, was_ended: false })
 }
@@ -468,26 +469,26 @@ fn out_default() -> PipelineCommand {
     }
 }
 
-/// Splits a stage's own arguments from the common ones.
+/// Splits a stage's own arguments from the common parameters.
 fn own(
     name: &'static str,
     command: &CommandLine,
-    place: PlanContext<'_>,
+    context: PlanContext<'_>,
 ) -> Result<(CommandLine, Common), LineError> {
     let parameters = stage::parameters(name).unwrap_or_default();
     let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
     let (command, given) = common::taken(command, &names);
-    let mut common = Common::read(&given, place.variables)?;
+    let mut common = Common::read(&given, context.variables)?;
     if name == "Tee-Object"
-        && let Some(variable) = stage::bound(name, &command, place.variables)?.text("Variable")
+        && let Some(variable) = stage::bound(name, &command, context.variables)?.text("Variable")
     {
         common.output = Some(common::Variable { name: variable, appends: false });
     }
     Ok((command, common))
 }
 
-/// Converts a command for the endpoint, without parameters for local variables. With an error variable, the
-/// endpoint must send errors whatever the action.
+/// Converts a command for the endpoint, without parameters for local variables. With an error variable, -ErrorAction
+/// SilentlyContinue is not sent either, because the endpoint would not return the errors.
 fn remote_command(
     command: &CommandLine,
     variables: &Variables,
@@ -545,8 +546,8 @@ pub fn words(command: &CommandLine, variables: &Variables) -> Result<Vec<Value>,
     Ok(words)
 }
 
-/// Returns the remote commands of a statement that runs in several parts. `None` if it runs as one, or has
-/// only one remote command.
+/// Returns the names of the remote commands of a statement that runs in several parts. `None` if the statement runs as
+/// one part, or has only one remote command.
 pub fn remote_commands(statement: &Statement) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut is_split = false;

@@ -10,16 +10,16 @@ use super::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 
-/// Number of objects buffered to fit column widths.
-const AT_ONCE: usize = 500;
+/// Maximum number of objects that are buffered to fit the column widths.
+const MAX_BUFFERED: usize = 500;
 
-/// Draws the output of a line. The first objects of a type determine the widths of its columns; further ones are
-/// drawn at once.
+/// Printer of the output of a line. The first objects of a type are buffered, because they determine the widths of the
+/// columns. Further objects are drawn as they arrive.
 pub struct Printer {
     width: usize,
     views: Views,
     held: Vec<Value>,
-    at_once: usize,
+    draw_after: usize,
     open: Option<Open>,
     /// Set if the buffered objects are another group of the table drawn last.
     is_next_group: bool,
@@ -36,12 +36,12 @@ struct Open {
 impl Printer {
     /// `width`: maximum width of a line.
     pub fn new(width: usize, views: Views) -> Self {
-        Self { width, views, held: Vec::new(), at_once: AT_ONCE, open: None, is_next_group: false }
+        Self { width, views, held: Vec::new(), draw_after: MAX_BUFFERED, open: None, is_next_group: false }
     }
 
-    /// Draws output after this number of objects.
+    /// Sets the number of buffered objects after which output is drawn.
     pub fn drawing_after(mut self, objects: usize) -> Self {
-        self.at_once = objects.clamp(1, AT_ONCE);
+        self.draw_after = objects.clamp(1, MAX_BUFFERED);
         self
     }
 
@@ -80,7 +80,7 @@ impl Printer {
             return lines;
         }
         if self.is_text(value) {
-            // As in PowerShell, a text does not end the table around it (tried).
+            // As in PowerShell, a text does not end the table around it (verified).
             lines = self.draw();
             match value.items() {
                 Some(items) => items.iter().for_each(|item| lines.extend(self.push(item))),
@@ -108,7 +108,7 @@ impl Printer {
             None => {}
         }
         self.held.push(value.clone());
-        if self.held.len() >= self.at_once {
+        if self.held.len() >= self.draw_after {
             lines.extend(self.draw());
         }
         lines
@@ -142,7 +142,7 @@ impl Printer {
         let is_next_group = std::mem::take(&mut self.is_next_group);
         let Some(first) = held.first() else { return Vec::new() };
         if first.is_type(MATCH) {
-            // Its lines have been drawn.
+            // The lines of the matches have been drawn.
             return vec![String::new()];
         }
         if matches!(first.primitive(), Value::DateTime(_)) {
@@ -170,14 +170,14 @@ impl Printer {
         let (mut lines, open) = open_shape(&shape, &held, self.width, form);
         self.open = open.map(|view| Open { sample: first.clone(), view: Some(view) });
         if is_next_group {
-            // The end of the group before it.
+            // The group before this one already ended with a blank line.
             lines.remove(0);
         }
         lines
     }
 }
 
-/// Returns the type names of a value, also of a primitive.
+/// Returns the type names of a value, which may be a primitive.
 fn kind(value: &Value) -> Vec<&str> {
     match value.type_names() {
         names if names.is_empty() => value.primitive().type_names(),

@@ -28,7 +28,8 @@ pub fn read(text: &str, delimiter: u8) -> Result<Rows, csv::Error> {
         Some(rest) => (rest.split_once('\n').map_or("", |(_, rest)| rest), 1),
         None => (text, 0),
     };
-    // The parser accepts a quote that is not closed. This line is then not a row of its own.
+    // The csv crate accepts an open quote without an error. This added line is a row of its own only if all quotes are
+    // closed.
     let last = if delimiter == b'.' { "\n," } else { "\n." };
     let records = csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -55,7 +56,7 @@ pub fn read(text: &str, delimiter: u8) -> Result<Rows, csv::Error> {
     Ok(read)
 }
 
-/// Counts the lines up to a record. The position that the parser gives is before empty lines.
+/// Counter of the lines up to a record. The csv crate reports a position before the empty lines above the record.
 struct LineCounter<'a> {
     text: &'a [u8],
     at: usize,
@@ -109,7 +110,7 @@ mod tests {
             let (rows, unclosed) = rows(text);
             assert_eq!((unclosed, rows.last()), (Some(line), Some(&(line, last.to_owned()))), "{text:?}");
         }
-        // A quote inside of a field is a letter.
+        // A quote inside a field is an ordinary character.
         assert_eq!(rows("5\" disk\n").1, None);
     }
 }

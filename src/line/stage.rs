@@ -64,15 +64,15 @@ pub fn check(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Res
 pub fn build(
     name: &'static str,
     command: &CommandLine,
-    place: PlanContext<'_>,
+    context: PlanContext<'_>,
 ) -> Result<Box<dyn Stage>, LineError> {
-    let bound = || bound(name, command, place.variables);
-    let PlanContext { width, views, .. } = place;
+    let bound = || bound(name, command, context.variables);
+    let PlanContext { width, views, .. } = context;
     // The last column stays free, so the terminal does not wrap.
     let screen = width.saturating_sub(1).max(1);
     Ok(match name {
         "Select-Object" => select::select(&bound()?)?,
-        "Where-Object" => filter::filter(command, place.variables)?,
+        "Where-Object" => filter::filter(command, context.variables)?,
         "Sort-Object" => gather::sort(&bound()?)?,
         "ForEach-Object" => select::for_each(&bound()?)?,
         "Measure-Object" => gather::measure(bound()?),

@@ -122,7 +122,7 @@ pub enum Binary {
     Word(Word),
 }
 
-/// Operators on the bits of whole numbers.
+/// Bitwise operators on integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
     And,
@@ -140,7 +140,7 @@ pub struct Word {
     pub sensitive: bool,
 }
 
-/// Word operators.
+/// Operators that are words after a dash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     Eq,

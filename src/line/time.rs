@@ -97,7 +97,7 @@ fn typed_ticks(text: &str) -> Option<i128> {
         .try_fold(seconds, |sum, (count, unit)| sum.checked_add(count.checked_mul(unit)?))
 }
 
-/// Returns a TimeSpan value of the given ticks.
+/// Formats ticks as the xs:duration of a TimeSpan in CLIXML.
 pub fn duration(ticks: i128) -> String {
     let (sign, rest) = if ticks < 0 { ("-", -ticks) } else { ("", ticks) };
     let (days, rest) = (rest / DAY, rest % DAY);

@@ -44,7 +44,8 @@ pub fn access(value: &Value, name: &str) -> Value {
     Value::Null
 }
 
-/// Returns an item of a list, counted from its end for a negative index; null out of range.
+/// Returns an item of a list, or a character of a text. A negative index counts from the end. Returns null if the
+/// index is out of range.
 pub fn item(value: &Value, index: i64) -> Value {
     if let Value::String(text) = value {
         let units: Vec<u16> = text.encode_utf16().collect();
@@ -73,7 +74,7 @@ pub fn typed_object(type_name: &str, properties: Vec<(Name, Value)>) -> Value {
     }))
 }
 
-/// Returns a number with its typed text, if that differs from the number's own.
+/// Returns a number together with the text that the user typed, if that differs from the number's display text.
 pub fn typed(text: &str, number: Value) -> Value {
     if number.display_text() == text {
         return number;

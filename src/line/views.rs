@@ -28,7 +28,7 @@ pub struct Views(Arc<Mutex<HashMap<String, Vec<Shape>>>>);
 struct Known {
     type_name: &'static str,
     is_list: bool,
-    /// Name, width or 0, right-aligned.
+    /// Name, width (0 for automatic), and whether the column is right-aligned.
     columns: &'static [(&'static str, usize, bool)],
     group: Option<&'static str>,
 }
@@ -92,7 +92,7 @@ const KNOWN: [Known; 10] = [
 /// Type of Get-Member's output.
 pub const MEMBER_DEFINITION: &str = "Microsoft.PowerShell.Commands.MemberDefinition";
 
-/// Returns a column with the value of a script.
+/// Returns a column whose value a script computes.
 fn column(label: &str, script: &str, width: usize, right: bool) -> Property {
     Property {
         label: Some(label.to_owned()),
@@ -221,7 +221,7 @@ impl Views {
         names
     }
 
-    /// Returns the type by which an object has a view.
+    /// Returns the type name by which the view of an object is found.
     pub fn key(&self, value: &Value) -> Option<String> {
         let known = self.0.lock().ok()?;
         value.type_names().into_iter().map(plain).find(|name| known.contains_key(name))

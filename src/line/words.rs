@@ -20,7 +20,7 @@ pub enum WordsError {
     List(String),
 }
 
-/// Builds the pipeline of some words. `|` separates commands, and the first word of a command is its name. A word
+/// Builds a pipeline from words. `|` separates commands, and the first word of a command is its name. A word
 /// that begins with a dash and a letter is a parameter; `-Name:$true` and `-Name:$false` are Booleans, as with
 /// `pwsh -File`. All other words are text.
 pub fn pipeline(words: &[String]) -> Result<Pipeline, WordsError> {
@@ -62,7 +62,7 @@ pub fn pipeline(words: &[String]) -> Result<Pipeline, WordsError> {
     Ok(Pipeline { statement: Statement { assign: None, pipeline, redirections: Vec::new(), at: 0 }, text })
 }
 
-/// Puts values before the commands of a statement. Returns `None` if it begins with a value.
+/// Puts values before the commands of a statement. Returns `None` if the statement already begins with a value.
 pub fn with_input(mut statement: Statement, values: Vec<Value>) -> Option<Statement> {
     if !matches!(statement.pipeline.first(), Some(Element::Command(_))) {
         return None;
@@ -101,7 +101,8 @@ pub fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-/// Returns whether a word is several names with commas, which only a parsed line has as a list.
+/// Returns whether a word looks like a list of names (`Name,LineUri`). Here, the word would be one text; only a parsed
+/// line has lists.
 fn is_list(word: &str) -> bool {
     let is_name =
         |part: &str| !part.is_empty() && part.chars().all(|one| one.is_alphanumeric() || one == '_');

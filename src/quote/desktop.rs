@@ -59,8 +59,8 @@ pub fn posix_word(word: &str) -> String {
     escaped
 }
 
-/// Returns a word of a POSIX shell without its backslashes and quotes, the last of which may be missing. Variables and
-/// other expansions stay as they are.
+/// Removes the backslashes and quotes from a word of a POSIX shell. The closing quote may be missing. Variables and
+/// other expansions are not expanded.
 pub fn without_quotes(word: &str) -> String {
     let (mut plain, mut quote) = (String::with_capacity(word.len()), None);
     let mut letters = word.chars().peekable();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Quotes a value as a single-quoted literal.
 ///
 /// PowerShell treats four typographic quotes like `'` (`CharTraits.IsSingleQuote` in its tokenizer); two of
-/// them in a row stand for the second one. No other characters are special, including line breaks. A NUL may
+/// them in a row stand for the second one. Other characters, including line breaks, are not special. A NUL may
 /// end the script, so it is inserted with an expression.
 pub fn quote(value: &str) -> String {
     let literal = |part: &str| {
@@ -27,9 +27,9 @@ pub fn quote(value: &str) -> String {
     format!("({})", parts.join(" + [char]0 + "))
 }
 
-/// Returns an ASCII expression for `text`, because the encoding is not known: a startup script has any
+/// Returns an ASCII expression for `text`, because the encoding is not known: a startup script may have any
 /// encoding, and PowerShell decodes a line from lyncsh with `[Console]::OutputEncoding`, which is an OEM code
-/// page on Windows. Other characters are escaped for .NET's `Regex.Unescape` (tried in 7.6.9).
+/// page on Windows. Other characters are escaped for .NET's `Regex.Unescape` (verified in PowerShell 7.6.9).
 pub fn ascii(text: &str) -> String {
     if text.chars().all(|letter| (' '..='~').contains(&letter)) {
         return quote(text);

@@ -17,7 +17,7 @@ pub fn members_of(expression: &str, variables: &Variables) -> Vec<String> {
     evaluate(expression, Scope::outer(variables)).map(|value| members_of_value(&value)).unwrap_or_default()
 }
 
-/// Returns the names of a value's members; those of the first item of a list.
+/// Returns the names of a value's members; for a list, the members of its first item.
 pub fn members_of_value(value: &Value) -> Vec<String> {
     if let Some(entries) = value.entries() {
         let keys = entries.iter().map(|(key, _)| key.display_text());
@@ -30,7 +30,7 @@ pub fn members_of_value(value: &Value) -> Vec<String> {
     members::properties(value).into_iter().map(|(name, _)| name.to_string()).collect()
 }
 
-/// Properties of the objects of local cmdlets.
+/// Properties of the objects that local cmdlets output.
 const OUTPUTS: [(&str, &[&str]); 7] = [
     (
         "Get-ChildItem",
@@ -69,8 +69,8 @@ const OUTPUTS: [(&str, &[&str]); 7] = [
 /// Maximum size of a CSV file that completion reads.
 const MAX_CSV: u64 = 1024 * 1024;
 
-/// Returns the properties of the objects that a pipeline outputs. `remote` returns those of a command of the
-/// endpoint.
+/// Returns the properties of the objects that a pipeline outputs. `remote` returns the properties of the output of an
+/// endpoint's command.
 pub fn properties(
     pipeline: &[String],
     mut remote: impl FnMut(&str) -> Vec<String>,
@@ -101,7 +101,7 @@ pub fn properties(
     known
 }
 
-/// Changes the known properties as a local cmdlet does.
+/// Changes the known properties to the properties of a local cmdlet's output.
 fn through(name: &'static str, command: &CommandLine, variables: &Variables, known: &mut Vec<String>) {
     match name {
         "Where-Object" | "Sort-Object" | "Tee-Object" | "Write-Output" => {}

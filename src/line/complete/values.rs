@@ -1,9 +1,9 @@
-//! Kinds of the values of commands, parameters, and quoting of candidates.
+//! Kinds of command arguments, parameters of local cmdlets, and quoting of candidates.
 
 use super::Argument;
 use crate::line::stage::{self, Takes};
 
-/// Kind of a value of a local cmdlet.
+/// Kind of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Property,
@@ -20,7 +20,7 @@ pub enum Wanted {
 
 const ACTIONS: &[&str] = &["Continue", "Ignore", "SilentlyContinue", "Stop"];
 
-/// Returns the kind of a value by its command and parameter; `None` if the endpoint knows it.
+/// Returns the kind of an argument by its command and parameter; `None` if only the endpoint knows the values.
 pub fn wanted(argument: &Argument) -> Option<Wanted> {
     let begins = |name: &str, typed: &str| {
         name.get(..typed.len()).is_some_and(|start| !typed.is_empty() && start.eq_ignore_ascii_case(typed))
@@ -79,7 +79,7 @@ pub fn wanted(argument: &Argument) -> Option<Wanted> {
     })
 }
 
-/// Returns the parameters of a local cmdlet, its own and the common ones.
+/// Returns the parameters of a local cmdlet, followed by the common parameters.
 pub fn parameters(command: &str) -> Option<Vec<String>> {
     let name = stage::local_name(command)?;
     let own = stage::parameters(name).unwrap_or_default();

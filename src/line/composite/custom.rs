@@ -17,7 +17,7 @@ enum Part {
 #[derive(Clone, Debug, PartialEq)]
 struct Exponent {
     letter: char,
-    /// `+`: also of a positive exponent.
+    /// `+` also writes the sign of a positive exponent.
     sign: Option<char>,
     digits: usize,
 }
@@ -153,7 +153,7 @@ impl Section {
         }
     }
 
-    /// Returns the number rounded for this section, without exponent.
+    /// Returns the number scaled and rounded for this section. A section with an exponent rounds the mantissa later.
     fn rounded(&self, number: &Decimal) -> Decimal {
         if self.is_scientific {
             return number.clone();

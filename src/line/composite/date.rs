@@ -5,7 +5,7 @@ use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
 use super::letters::by_letters;
 
-/// A date in its transmitted form: wall time and zone.
+/// A date as CLIXML has it: wall time and zone.
 struct Date {
     at: NaiveDateTime,
     /// `Z`, `+02:00`, or empty.
@@ -21,7 +21,7 @@ impl Date {
         Some(Self { at, zone: text[end..].to_owned() })
     }
 
-    /// Returns the fraction in units of 100 ns.
+    /// Returns the fraction of the second in units of 100 ns.
     fn ticks(&self) -> u32 {
         self.at.nanosecond() / 100
     }
@@ -61,7 +61,7 @@ pub fn format(text: &str, form: &str) -> Option<String> {
     by_letters(whole, |letter, count, text| part(&date, letter, count, text))
 }
 
-/// Formats one letter that is repeated `count` times.
+/// Formats a letter of a custom format string that is repeated `count` times.
 fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()> {
     let number = |number: u32, wide: usize| format!("{number:0>wide$}");
     let at = &date.at;

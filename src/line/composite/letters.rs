@@ -1,7 +1,7 @@
-//! Custom forms of dates and times.
+//! Custom format strings of dates and time spans.
 
-/// Formats by a custom form: quoted and escaped letters are text, and `part` formats one
-/// letter that is repeated. Returns `None` for an invalid form.
+/// Formats by a custom format string. Quoted and escaped letters are text; `part` formats a letter and its number of
+/// repetitions. Returns `None` for an invalid format string.
 pub fn by_letters(
     form: &str,
     mut part: impl FnMut(char, usize, &mut String) -> Option<()>,

@@ -2,7 +2,7 @@
 
 use crate::psrp::clixml::Value;
 
-/// A number by the types that formats distinguish.
+/// A number in one of the kinds that formats distinguish.
 #[derive(Clone, Debug)]
 pub enum Number {
     /// An integer and its width in bits.
@@ -37,8 +37,8 @@ impl Number {
         })
     }
 
-    /// Rounds to `places` digits after the point. Floating-point halves go to even, exact ones away from
-    /// zero.
+    /// Rounds to `places` digits after the decimal point. Halves of a floating-point number are rounded to even, halves
+    /// of other numbers away from zero.
     pub fn fixed(&self, places: usize) -> Decimal {
         match self {
             Self::Whole(number, _) => Decimal::of(*number).at(places),
@@ -47,7 +47,7 @@ impl Number {
         }
     }
 
-    /// Returns one digit before the point, `places` after it, and the exponent.
+    /// Returns the mantissa, with one digit before the decimal point and `places` after it, and the exponent.
     pub fn scientific(&self, places: usize) -> (Decimal, i32) {
         let text = match self {
             Self::Floating(number) => format!("{number:.places$e}"),
@@ -58,7 +58,7 @@ impl Number {
         (Decimal::parse(mantissa).unwrap_or_default(), exponent.parse().unwrap_or(0))
     }
 
-    /// Returns all digits; of a floating-point number the 15 that custom formats use.
+    /// Returns all digits; of a floating-point number, the 15 significant digits that custom formats use.
     pub fn digits(&self) -> Decimal {
         match self {
             Self::Whole(number, _) => Decimal::of(*number),
@@ -161,7 +161,7 @@ impl Decimal {
         (mantissa, exponent)
     }
 
-    /// Returns the digits before the point, empty if all are zero, and those after it.
+    /// Returns the digits before the decimal point, empty if all are zero, and the digits after it.
     pub fn parts(&self) -> (String, String) {
         let mut digits = self.digits.clone();
         while digits.len() < self.scale {

@@ -9,7 +9,7 @@ const ENUMERATION_LIMIT: usize = 4;
 /// Alignment of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Alignment {
-    /// Numbers right, everything else left.
+    /// Right for numbers, Booleans and chars; left for other values.
     #[default]
     Undefined,
     Left,

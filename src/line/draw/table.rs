@@ -7,7 +7,7 @@ use crate::line::number::Number;
 use crate::psrp::clixml::Value;
 use crate::screen::width as columns_of;
 
-/// Digits after the point of a fraction in a column without a format.
+/// Digits after the decimal point of a fraction in a column without a format.
 const PLACES: usize = 2;
 
 /// Layout options of a table.
@@ -28,7 +28,7 @@ fn column_cell(object: &Value, name: &str) -> String {
     }
 }
 
-/// Columns of a table with their final widths: further rows fit to those drawn before.
+/// Columns of a table with fixed widths, so that further rows align with the rows already drawn.
 #[derive(Clone, Debug)]
 pub struct Grid {
     columns: Vec<Column>,

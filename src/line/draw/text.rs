@@ -13,8 +13,8 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// Fits a text to exactly `width` columns. Wider text is cut with an ellipsis, at its end, or at its
-/// beginning if `right` is set.
+/// Fits a text to exactly `width` columns. Wider text is cut at its end, with an ellipsis. `right`: align the text to
+/// the right, and cut it at its beginning.
 pub fn fit(text: &str, width: usize, right: bool) -> String {
     let mut shown = text.to_owned();
     let is_cut = columns(text) > width;

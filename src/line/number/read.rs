@@ -50,12 +50,12 @@ fn suffixed(digits: &str, allowed: impl Fn(&str) -> bool) -> (&str, &'static str
 /// A number of base 16 or 2.
 struct Bits {
     whole: i128,
-    /// Whether it is a negative Int64, whatever its suffix.
+    /// Whether the number is a negative Int64, which stays an Int64 if it has no suffix.
     is_long: bool,
 }
 
 impl Bits {
-    /// Parses digits, `bits` bits each. Full-width digits are the bits of their type: `0xFFFFFFFF` is -1.
+    /// Parses digits of `bits` bits each. Digits that fill an integer type are a two's complement: `0xFFFFFFFF` is -1.
     fn read(digits: &str, radix: u32, bits: usize) -> Option<Self> {
         if digits.is_empty() {
             return Some(Self { whole: 0, is_long: false });

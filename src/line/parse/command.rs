@@ -92,7 +92,7 @@ impl Parser {
             places.push(place);
         }
         if is_help {
-            // With -?, the command does not run, whatever else is given.
+            // With -?, the command does not run, and its other arguments have no effect.
             let about = Arg::Value(Expr::Literal(Value::String(name)));
             let (arguments, places) = (vec![about], vec![at]);
             return Ok(CommandLine { name: "Get-Help".to_owned(), arguments, at, places, is_dotted: false });

@@ -5,7 +5,7 @@ use super::{MAX_DEPTH, Parsed, Parser, is_dash, is_double_quote, is_name, is_sin
 use crate::line::syntax::{Binary, Bits, Element, Expr, Operator, Statement, Unary, Word};
 use crate::psrp::clixml::Value;
 
-/// Precedence of binary operators, lowest first. `-and` and `-or` have the same.
+/// Precedence of binary operators, lowest first. `-and` and `-or` have the same precedence.
 const LOGICAL: u8 = 0;
 const BITWISE: u8 = 1;
 const COMPARING: u8 = 2;
@@ -17,7 +17,7 @@ const RANGE: u8 = 6;
 /// A binary operator in the text.
 struct Infix {
     operator: Binary,
-    /// Letters that it takes.
+    /// Number of its characters in the text.
     length: usize,
     precedence: u8,
 }
@@ -415,7 +415,7 @@ impl Parser {
     }
 }
 
-/// Returns the only expression of statements without commands.
+/// Returns the expression if the statements are a single expression; otherwise the statements.
 fn computed(mut statements: Vec<Statement>) -> Result<Expr, Vec<Statement>> {
     let alone = matches!(
         statements.as_slice(),

@@ -9,8 +9,8 @@ pub fn number(word: &str) -> Option<Expr> {
     read(word).map(Expr::Literal)
 }
 
-/// Parses a number as an argument, which keeps its text for parameters of type string (`0049301234`, `1.10`);
-/// with a sign it is text (Compiler.GetCommandArgumentExpression).
+/// Parses a number as an argument, which keeps its text for parameters of type string (`0049301234`, `1.10`). A word
+/// with a sign is text (Compiler.GetCommandArgumentExpression).
 pub fn argument(word: &str) -> Option<Expr> {
     let is_plain = word.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.');
     is_plain.then(|| read(word)).flatten().map(|number| Expr::Literal(typed(word, number)))

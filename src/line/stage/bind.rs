@@ -33,7 +33,7 @@ pub struct Bound {
     given: Vec<(&'static str, Value)>,
 }
 
-/// The parameter of each argument, with the index of its value if it follows.
+/// The parameters in order, each with the index of the argument that holds its value; `None` for a switch without one.
 type Bindings = Vec<(Parameter, Option<usize>)>;
 
 /// Index of an argument that cannot be bound, and the error.
@@ -178,7 +178,7 @@ impl Bound {
         LineError(format!("{}: {message}", self.name))
     }
 
-    /// Returns a value that must be one of `known`.
+    /// Returns the value of a parameter that takes one of `known`; `otherwise` if the parameter is not given.
     pub fn one_of<T: Copy>(
         &self,
         parameter: &str,

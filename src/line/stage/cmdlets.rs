@@ -81,7 +81,7 @@ const NAMES: [(&str, &str); 71] = [
     ("more", "more"),
 ];
 
-/// Common aliases of commands that run on the endpoint.
+/// Common aliases of commands that are not local cmdlets.
 const ALIASES: [(&str, &str); 5] = [
     ("gcm", "Get-Command"),
     ("help", "Get-Help"),
@@ -238,7 +238,7 @@ pub enum Role {
     Source,
     /// Produces values as the first command, and processes objects otherwise.
     Either,
-    /// Uses the terminal or the state of the console, which runs it by itself.
+    /// Uses the terminal or the state of the console, and is run by the console, not as a stage.
     Host,
 }
 

@@ -114,7 +114,7 @@ fn content(bound: &Bound, file: &Path) -> Result<Vec<Value>, LineError> {
 pub fn of_items(bound: Bound) -> Box<dyn Stage> {
     Box::new(Each(move |value: Value, out: &mut Vec<Value>| {
         check_counts(&bound)?;
-        // A text is no path here, as in PowerShell.
+        // As in PowerShell, a text from the pipeline is not a path.
         let file = path::of_item(&value).ok_or_else(|| {
             bound.wrong(
                 "The input object cannot be bound to any parameters for the command either because the \
@@ -137,7 +137,7 @@ pub fn set(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
     Ok(if passes { Box::new(Passing { inner, given }) } else { inner })
 }
 
-/// Lines of values as text.
+/// Conversion of values to lines of text.
 struct Texts {
     /// -Value, which replaces the input.
     given: Option<Vec<Value>>,

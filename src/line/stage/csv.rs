@@ -73,7 +73,7 @@ impl Form {
         names.iter().map(cell).collect::<Vec<_>>().join(&self.delimiter)
     }
 
-    /// Returns the lines before the first row, with its columns.
+    /// Returns the lines before the first row: the type and the header, if requested.
     fn head(&self, names: &[String], first: &Value) -> Vec<String> {
         let mut lines = Vec::new();
         if self.typed {
@@ -104,15 +104,15 @@ impl Columns {
     }
 }
 
-/// Rows of the objects of a pipeline as ConvertTo-Csv writes them: the first object has the columns.
+/// Rows of the objects of a pipeline as ConvertTo-Csv writes them. The first object determines the columns.
 pub struct Rows {
     form: Form,
     names: Vec<String>,
-    /// Set if the first object is a string, a number or another primitive, which is the only column.
+    /// Set if the first object is a string, a number or another primitive: its value is the only column.
     is_plain: bool,
 }
 
-/// The column of primitives, in place of their .NET properties.
+/// Column of primitives, used instead of their .NET properties.
 const PLAIN: &str = "Value";
 
 impl Default for Rows {
@@ -164,7 +164,7 @@ fn field_text(value: &Value) -> String {
     }
 }
 
-/// Returns the columns: the first object's properties, Length for a string.
+/// Returns the names of the columns: the keys of a dictionary, or the properties of an object (Length of a string).
 fn columns(first: &Value) -> Vec<String> {
     match first.entries() {
         Some(entries) => entries.iter().map(|(key, _)| key.display_text()).collect(),

@@ -27,7 +27,7 @@ pub const PARAMETERS: [Parameter; 12] = [
     ("AsUTC", Takes::Switch),
 ];
 
-/// Forms of a date with a time, besides those of [`time::date`].
+/// Formats of a date with a time, in addition to those of [`time::date`].
 const WHOLE: [&str; 8] = [
     "%m/%d/%Y %I:%M:%S %p",
     "%m/%d/%Y %I:%M %p",
@@ -38,12 +38,12 @@ const WHOLE: [&str; 8] = [
     "%d %B %Y %H:%M:%S",
     "%d %B %Y %H:%M",
 ];
-/// Forms of a day.
+/// Formats of a date without a time.
 const DAYS: [&str; 6] = ["%Y/%m/%d", "%d %B %Y", "%B %d, %Y", "%B %d %Y", "%A, %d %B %Y", "%d-%b-%Y"];
-/// Forms of a time.
+/// Formats of a time.
 const TIMES: [&str; 4] = ["%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
 
-/// Wall time and zone: `Z`, `+02:00`, or empty.
+/// Wall time and its zone: `Z`, `+02:00`, or empty.
 struct Moment {
     at: NaiveDateTime,
     zone: String,
@@ -106,7 +106,7 @@ impl Moment {
     }
 }
 
-/// Returns the value of a time of the file system.
+/// Converts a time of the file system to a value.
 pub fn file_time(time: std::time::SystemTime) -> Value {
     Value::DateTime(Moment::local(DateTime::<Local>::from(time)).wire())
 }
@@ -157,7 +157,7 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
         moment.at = set(moment.at, given)
             .ok_or_else(|| bound.wrong(&format!("The date has no {} {given}.", name.to_lowercase())))?;
     }
-    // The offset in summer differs from that in winter.
+    // The new date may have another offset (daylight saving time).
     if is_local
         && moment.at != before
         && let Some(at) = Local.from_local_datetime(&moment.at).earliest()
@@ -175,8 +175,8 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
 
 type Set = fn(NaiveDateTime, i64) -> Option<NaiveDateTime>;
 
-/// Parameters for a part of the date, with their limits. A month without the day gets its last day, and a day
-/// after the last one is one of the next month, as in .NET.
+/// Parameters that set a part of the date, with their limits. As in .NET, a day that the new month lacks becomes the
+/// last day of that month, and a -Day after the end of the month is a day of the next month.
 const PARTS: [(&str, i64, i64, Set); 7] = [
     ("Year", 1, 9999, |at, year| months(at, 12 * (year - i64::from(at.year())))),
     ("Month", 1, 12, |at, month| months(at, month - i64::from(at.month()))),

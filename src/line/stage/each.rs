@@ -10,14 +10,16 @@ pub trait Stage: Send {
         Ok(())
     }
 
+    /// Processes an object, and adds its output to `out`.
     fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError>;
 
+    /// Ends the input, and adds the remaining output to `out`.
     fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
         let _ = out;
         Ok(())
     }
 
-    /// Notes that the commands before it have failed. `fed`: objects had arrived.
+    /// Informs the stage that the commands before it failed. `fed`: whether objects had arrived before.
     fn fail(&mut self, fed: bool) {
         let _ = fed;
     }
@@ -27,6 +29,7 @@ pub trait Stage: Send {
         None
     }
 
+    /// Returns whether further objects have no effect.
     fn is_done(&self) -> bool {
         false
     }
@@ -36,7 +39,7 @@ pub trait Stage: Send {
         false
     }
 
-    /// Asks for the output line by line instead of as one text, if the stage has a text.
+    /// Makes a stage that outputs one text of several lines output each line as a text.
     fn split_lines(&mut self) {}
 
     /// Returns whether an error of one object does not end the pipeline.
@@ -61,7 +64,7 @@ impl<F: FnMut(Value, &mut Vec<Value>) -> Result<(), LineError> + Send> Stage for
 /// A stage that processes all objects at the end.
 struct All<F> {
     held: Vec<Value>,
-    answer: Option<F>,
+    convert: Option<F>,
 }
 
 impl<F: FnOnce(Vec<Value>) -> Result<Vec<Value>, LineError> + Send> Stage for All<F> {
@@ -71,19 +74,19 @@ impl<F: FnOnce(Vec<Value>) -> Result<Vec<Value>, LineError> + Send> Stage for Al
     }
 
     fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
-        if let Some(answer) = self.answer.take() {
-            out.extend(answer(std::mem::take(&mut self.held))?);
+        if let Some(convert) = self.convert.take() {
+            out.extend(convert(std::mem::take(&mut self.held))?);
         }
         Ok(())
     }
 }
 
-/// Returns a stage that applies `answer` to all objects at the end.
-pub fn all<F>(answer: F) -> Box<dyn Stage>
+/// Returns a stage that applies `convert` to all objects at the end.
+pub fn all<F>(convert: F) -> Box<dyn Stage>
 where
     F: FnOnce(Vec<Value>) -> Result<Vec<Value>, LineError> + Send + 'static,
 {
-    Box::new(All { held: Vec::new(), answer: Some(answer) })
+    Box::new(All { held: Vec::new(), convert: Some(convert) })
 }
 
 /// Returns a stage that drops everything: Out-Null, `> $null`.

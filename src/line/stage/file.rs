@@ -15,7 +15,7 @@ use crate::line::printer::Printer;
 use crate::line::views::Views;
 use crate::psrp::clixml::Value;
 
-/// Parameters of every cmdlet that writes a file.
+/// Parameters that Export-Csv and Out-File share.
 pub const COMMON: [Parameter; 4] = [
     ("Append", Takes::Switch),
     ("Force", Takes::Switch),
@@ -268,7 +268,7 @@ struct Spooled {
     is_begun: bool,
 }
 
-/// Size of the content that is kept in memory.
+/// Maximum size of the content that is kept in memory.
 const IN_MEMORY: usize = 1024 * 1024;
 
 impl Default for Spooled {
@@ -340,7 +340,7 @@ pub fn written(file: File, lines: impl Lines + 'static) -> Box<dyn Stage> {
 struct Written<L> {
     file: File,
     content: Spooled,
-    /// Set if the pipeline failed, to whether objects had arrived.
+    /// Set if the pipeline failed: whether objects had arrived before.
     failed: Option<bool>,
     lines: L,
 }

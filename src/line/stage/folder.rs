@@ -41,7 +41,7 @@ pub fn location() -> Sourced {
 /// Selection of items.
 #[derive(Clone)]
 struct Choice {
-    /// Pattern for the names, from the path of a recursion.
+    /// Pattern for the names: the last part of a path with -Recurse.
     named: Option<String>,
     filter: Option<String>,
     include: Vec<String>,
@@ -73,7 +73,7 @@ impl Choice {
 struct Item {
     path: PathBuf,
     name: String,
-    /// Of the link itself.
+    /// Metadata of a link itself, not of its target.
     metadata: Metadata,
 }
 
@@ -113,7 +113,7 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
             continue;
         }
         let base = located(&text);
-        // The folder that names are relative to, and its items.
+        // Each folder to which the names of -Name are relative, with its items.
         let mut listed: Vec<(PathBuf, Vec<Item>)> = Vec::new();
         if !is_literal && recurses && !base.is_dir() {
             let (roots, named) = roots(&text, &base, choice.force);
@@ -194,7 +194,7 @@ fn roots(text: &str, base: &Path, force: bool) -> (Vec<PathBuf>, Option<String>)
     (roots, base.file_name().map(|name| name.to_string_lossy().into_owned()))
 }
 
-/// Adds the items of a folder: its own first, then those of its folders.
+/// Adds the items of a folder, then the items of its subfolders.
 fn walk(
     bound: &Bound,
     folder: &Path,

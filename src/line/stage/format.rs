@@ -85,12 +85,12 @@ fn everything(first: &Value, is_list: bool) -> Vec<Property> {
     names[..draw::MOST_COLUMNS].iter().map(|name| Property::everything().named(name)).collect()
 }
 
-/// Format-Table and Format-List.
+/// Returns the stage of Format-Table or Format-List.
 pub fn formatted(bound: Bound, is_list: bool, width: usize, views: Views) -> Box<dyn Stage> {
     all(move |values: Vec<Value>| drawn(&bound, &values, is_list, &views, width).map(texts))
 }
 
-/// Out-String: the screen output as one text, or one text per line.
+/// Returns the stage of Out-String: the screen output as one text, or one text per line.
 pub fn out_string(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
     let width = bound.count("Width")?.unwrap_or(width);
     let (stream, views) = (bound.switch("Stream"), views.clone());

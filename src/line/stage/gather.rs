@@ -28,7 +28,7 @@ fn keys(properties: &[Property], value: &Value, variables: &Variables) -> Vec<Ke
     properties.iter().map(key).collect()
 }
 
-/// Objects without the property are last in both directions.
+/// Compares the keys of two objects. Objects without the property are last in both directions.
 fn in_order(a: &[Key], b: &[Key], sensitive: bool, descending: impl Fn(usize) -> bool) -> Ordering {
     let orders = a.iter().zip(b).enumerate().map(|(index, (a, b))| match (a, b) {
         (Some(a), Some(b)) if descending(index) => order(b, a, sensitive),
@@ -60,9 +60,9 @@ pub fn sort(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
 
 /// The objects with the same keys.
 struct Group {
-    /// Position of the first one in the input.
+    /// Position of the first object in the input.
     first: usize,
-    /// A property that they do not have is null.
+    /// Values of the properties; null for a missing property.
     key: Vec<Key>,
     members: Vec<Value>,
 }
@@ -131,13 +131,13 @@ fn is_mixed(keyed: &[(usize, Vec<Key>, Value)]) -> bool {
 /// Measure-Object: a running measure of the objects, or of each property.
 struct Measures {
     bound: Bound,
-    wanted: Wanted,
+    wanted: Statistics,
     all: Vec<(Option<String>, Measure)>,
 }
 
-/// The wanted statistics.
+/// The requested statistics.
 #[derive(Clone, Copy)]
-struct Wanted {
+struct Statistics {
     sum: bool,
     average: bool,
     deviation: bool,
@@ -150,7 +150,7 @@ struct Wanted {
 struct Measure {
     count: usize,
     sum: Option<Number>,
-    /// Numbers for the standard deviation, if it is wanted.
+    /// Numbers for the standard deviation, if it is requested.
     numbers: Vec<f64>,
     numeric: usize,
     largest: Option<Value>,
@@ -159,7 +159,7 @@ struct Measure {
 
 pub fn measure(bound: Bound) -> Box<dyn Stage> {
     let wanted = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
-    let wanted = Wanted {
+    let wanted = Statistics {
         sum: wanted("Sum"),
         average: wanted("Average"),
         deviation: wanted("StandardDeviation"),
@@ -202,7 +202,7 @@ impl Stage for Measures {
     }
 
     fn finish(&mut self, out: &mut Vec<Value>) -> Result<(), LineError> {
-        // PowerShell outputs nothing about a property that no object has.
+        // PowerShell outputs nothing for a property that no object has.
         let all = std::mem::take(&mut self.all).into_iter();
         let found = all.filter(|(name, measure)| name.is_none() || measure.count > 0);
         out.extend(found.map(|(name, measure)| measure.result(self.wanted, name)));
@@ -215,9 +215,9 @@ impl Stage for Measures {
 }
 
 impl Measure {
-    /// Adds a value. Null and an empty text are zero. Returns `false` if a number is wanted and the value is
-    /// none.
-    fn add(&mut self, wanted: Wanted, value: &Value) -> bool {
+    /// Adds a value. Null and an empty text are zero. Returns `false` if the statistics need a number and the value is
+    /// not a number.
+    fn add(&mut self, wanted: Statistics, value: &Value) -> bool {
         self.count += 1;
         let needs_numbers = wanted.sum || wanted.average || wanted.deviation;
         if !(needs_numbers || wanted.maximum || wanted.minimum) {
@@ -245,7 +245,7 @@ impl Measure {
         number.is_some() || !needs_numbers
     }
 
-    fn result(self, wanted: Wanted, property: Option<String>) -> Value {
+    fn result(self, wanted: Statistics, property: Option<String>) -> Value {
         let sum = self.sum.unwrap_or(Number::Int32(0));
         let is_numeric = self.numeric == self.count;
         let count = self.numeric.max(1) as f64;
@@ -282,7 +282,7 @@ fn numeric(value: &Value) -> Option<Number> {
     }
 }
 
-/// Adds exactly as long as a decimal can hold the sum.
+/// Adds two numbers: exactly if a decimal can hold the sum, otherwise as doubles.
 fn plus(sum: Number, one: Number) -> Number {
     let exact = match (sum, one) {
         (Number::Double(_), _) | (_, Number::Double(_)) => None,
@@ -291,8 +291,8 @@ fn plus(sum: Number, one: Number) -> Number {
     exact.map_or_else(|| Number::Double(sum.as_f64() + one.as_f64()), Number::Decimal)
 }
 
-/// Converts to a double, as PowerShell's statistics are, or keeps the exact number if 15 digits lose
-/// precision.
+/// Converts a number to a double, the type of PowerShell's statistics. A number with more than 15 digits stays exact,
+/// because a double would lose digits.
 fn statistic(number: Number) -> Value {
     const LARGEST: u128 = 999_999_999_999_999;
     let exact = match number {

@@ -44,7 +44,7 @@ pub enum HostCommand {
     Page,
 }
 
-/// Text and form of a Write-Host.
+/// Text and format of a Write-Host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     /// `None` if the text comes from the pipeline.
@@ -147,8 +147,8 @@ pub fn split(statement: &Statement) -> Option<HostPart> {
     };
     let (messages, mut redirections): (Vec<_>, Vec<_>) =
         statement.redirections.iter().cloned().partition(is_message);
-    // The syntax tree does not tell which command a redirection follows: it applies to each part, and a part adds to
-    // the file of the part before it.
+    // The syntax tree does not record which command a redirection follows, so it applies to each part, and each part
+    // appends to the file of the part before it.
     let adding = |one: &Redirection| match &one.to {
         Target::File { path, .. } => {
             Redirection { to: Target::File { path: path.clone(), append: true }, ..one.clone() }
@@ -161,7 +161,7 @@ pub fn split(statement: &Statement) -> Option<HostPart> {
     let errors = match own {
         Some(own) if before.is_empty() => Some(own.clone()),
         Some(own) => Some(adding(own)),
-        // All streams go where the output goes.
+        // `*>` sends all streams to the target of the output.
         None => is_all.then(|| merged(Stream::Error)),
     };
     let is_host_stream = |one: &Redirection| matches!(one.from, Stream::Information | Stream::All);
@@ -283,7 +283,7 @@ fn shown(value: &Value, separator: &str) -> String {
     value.display_text()
 }
 
-/// Returns the time of a Start-Sleep.
+/// Returns the duration of a Start-Sleep.
 fn pause(bound: &Bound) -> Result<Duration, LineError> {
     let given = [("Seconds", 1.0), ("Milliseconds", 0.001), ("Duration", 1.0)]
         .into_iter()

@@ -32,7 +32,7 @@ impl Sourced {
     }
 }
 
-/// Reads a file, decoded by its byte order mark, -Encoding, or as UTF-8.
+/// Reads and decodes a file. Its encoding is that of its byte order mark, else -Encoding, else UTF-8.
 pub fn text_of(bound: &Bound, path: &Path) -> Result<String, LineError> {
     let encoding = bound.one_of("Encoding", &ENCODINGS, Encoding::Utf8)?;
     let wrong = |error: std::io::Error| {

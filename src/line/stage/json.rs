@@ -14,7 +14,7 @@ use crate::psrp::clixml::{Name, Value};
 const MAX_DEPTH: usize = 100;
 
 struct Json {
-    /// The first object: whether the text is an array is known after the second one.
+    /// The first object, kept until a second object makes the text an array.
     first: Option<Value>,
     /// Number of objects in the array.
     written: usize,
@@ -69,7 +69,7 @@ impl Json {
         self.pass_lines(out);
     }
 
-    /// Passes the complete lines on, if they are wanted.
+    /// Outputs the complete lines, if `by_line` is set.
     fn pass_lines(&mut self, out: &mut Vec<Value>) {
         let text = &mut self.writer.text;
         let Some(end) = text.rfind('\n').filter(|_| self.by_line) else { return };
@@ -125,11 +125,11 @@ impl Stage for Json {
 
 struct Writer {
     text: String,
-    /// Depth; deeper values are written as text.
+    /// Maximum depth; deeper values are written as text.
     deepest: usize,
     compress: bool,
     enums_as_text: bool,
-    /// Set for the text of CLIXML in place of a .NET object's members.
+    /// Set to write durations, versions and bytes as the text of CLIXML instead of their .NET members.
     is_data: bool,
     truncated: bool,
 }
@@ -248,7 +248,7 @@ impl Writer {
         }
     }
 
-    /// Writes a double. Whole numbers keep their point, so they are read as doubles again.
+    /// Writes a double. Whole numbers get a decimal point, so that they are read as doubles.
     fn floating(&mut self, number: f64, value: &Value) {
         let text = value.primitive().exact_text();
         if !number.is_finite() {

@@ -2,15 +2,15 @@
 
 use crate::psrp::clixml::Value;
 
-/// Type of a local file, after which the console finds its view. An endpoint's FileInfo has another.
+/// Type name of a local file, by which the console finds the view. An endpoint's FileInfo has a different type name.
 pub const FILE: &str = "System.IO.FileInfo#Local";
-/// Type of a local folder.
+/// Type name of a local folder.
 pub const FOLDER: &str = "System.IO.DirectoryInfo#Local";
 
-/// Types with the view of local items.
+/// Type names with the view of local files and folders.
 pub const ITEM_TYPES: [&str; 2] = [FILE, FOLDER];
 
-/// Type of a match of Select-String, which the console shows as its text.
+/// Type name of a match of Select-String. The console shows the text of a match.
 pub const MATCH: &str = "Microsoft.PowerShell.Commands.MatchInfo";
 
 /// Returns whether an object is a local file or folder.

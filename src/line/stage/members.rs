@@ -10,11 +10,13 @@ use crate::line::views::MEMBER_DEFINITION;
 use crate::psrp::clixml::Value;
 use crate::wildcard::like;
 
-/// Methods of every object, and additional methods of a custom object.
+/// Methods of a deserialized object.
 const METHODS: [(&str, &str); 2] = [
     ("GetType", "type GetType()"),
     ("ToString", "string ToString(), string ToString(string format, System.IFormatProvider formatProvider)"),
 ];
+
+/// Methods of a custom object.
 const CUSTOM_METHODS: [(&str, &str); 4] = [
     ("Equals", "bool Equals(System.Object obj)"),
     ("GetHashCode", "int GetHashCode()"),
@@ -90,7 +92,7 @@ fn members_of(value: &Value) -> Vec<Member> {
         let (kind, definition) = if is_extended {
             ("NoteProperty", format!("{} {name}={}", short(&of), noted(&of)))
         } else if own.is_some() {
-            ("Property", format!("{} {name} {{get;set;}}", type_or_object(&of)))
+            ("Property", format!("{} {name} {{get;set;}}", type_or_blank(&of)))
         } else {
             ("Property", format!("{} {name} {{get;}}", short(&of)))
         };
@@ -109,7 +111,7 @@ fn noted(value: &Value) -> String {
     }
 }
 
-fn type_or_object(value: &Value) -> String {
+fn type_or_blank(value: &Value) -> String {
     let name = type_name(value);
     if name.is_empty() { " ".to_owned() } else { name }
 }

@@ -14,7 +14,7 @@ use super::input::Sourced;
 use crate::line::error::LineError;
 use crate::psrp::clixml::Value;
 
-/// A text that Newtonsoft.Json reads as a date.
+/// Pattern of the texts that Newtonsoft.Json reads as dates.
 static DATE: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
     regex::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?$").ok()
 });
@@ -36,7 +36,7 @@ pub fn convert(bound: Bound) -> Result<Box<dyn Stage>, LineError> {
     }))
 }
 
-/// Converts lines: each by itself if the first one is a document, else all as one.
+/// Converts lines: each line by itself if the first line is a whole document, else all lines as one document.
 fn converted(bound: &Bound, lines: &[String]) -> Result<Vec<Value>, LineError> {
     let read = |text: &str| parse(text, bound.switch("AsHashtable"));
     let wrong = |error: serde_json::Error| {
@@ -85,7 +85,7 @@ pub fn parse(text: &str, as_hashtable: bool) -> Result<Value, serde_json::Error>
     Ok(value)
 }
 
-/// Begins the message about two keys that differ only in case.
+/// Beginning of the message about two keys that differ only in case.
 const CASING: &str = "keys with different casing: ";
 
 #[derive(Clone, Copy)]
@@ -165,7 +165,7 @@ impl<'de> Visitor<'de> for Reader {
                     if *known != key {
                         return Err(serde::de::Error::custom(format!("{CASING}'{known}' was '{key}'")));
                     }
-                    // The last one counts.
+                    // Of equal keys, the last one counts.
                     *old = value;
                 }
                 Entry::Vacant(place) => {

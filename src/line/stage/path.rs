@@ -11,10 +11,10 @@ use crate::wildcard::like;
 /// Name of PowerShell's provider for files.
 pub const PROVIDER: &str = "Microsoft.PowerShell.Core\\FileSystem";
 
-/// The folder of [`enter`]: as given, and as the system reports it.
+/// The folder of the last [`enter`]: as given, and as the system reports it.
 static ENTERED: Mutex<Option<(PathBuf, PathBuf)>> = Mutex::new(None);
 
-/// Changes the current folder. Its path keeps its links, as in PowerShell.
+/// Changes the current folder. Its path keeps its symbolic links, as in PowerShell.
 pub fn enter(folder: &Path) -> std::io::Result<()> {
     let given = absolute(folder);
     std::env::set_current_dir(&given)?;
@@ -25,7 +25,7 @@ pub fn enter(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns the current folder, with the links of its path.
+/// Returns the current folder, with the symbolic links of its path.
 pub fn folder() -> std::io::Result<PathBuf> {
     let real = std::env::current_dir()?;
     let entered = ENTERED.lock().ok().and_then(|entered| entered.clone());
@@ -95,8 +95,8 @@ pub fn check_drive(cmdlet: &str, path: &str) -> Result<(), LineError> {
     Ok(())
 }
 
-/// Returns the paths that a wildcard pattern matches, sorted by name. Names that begin with a dot match only
-/// a pattern that begins with one, or if `force` is set.
+/// Returns the paths that a wildcard pattern matches, sorted by name. A name that begins with a dot matches only if the
+/// pattern begins with a dot or `force` is set.
 pub fn matching(pattern: &str, force: bool) -> Vec<PathBuf> {
     let whole = located(pattern);
     let mut found = vec![PathBuf::new()];
@@ -129,7 +129,7 @@ pub fn matching(pattern: &str, force: bool) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the path in an object of Get-ChildItem, or in a text.
+/// Returns the path in the properties of an object, such as a file of Get-ChildItem.
 pub fn of_item(value: &Value) -> Option<PathBuf> {
     let path = ["PSPath", "LiteralPath", "FullName", "Path"].iter().find_map(|name| value.property(name))?;
     Some(located(&path.display_text()))

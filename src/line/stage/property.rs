@@ -125,7 +125,7 @@ impl Property {
         Self { source, ..self.clone() }
     }
 
-    /// Returns the property's label.
+    /// Returns the property's label, or its name if it has no label.
     pub fn title(&self) -> String {
         match (&self.label, &self.source) {
             (Some(label), _) | (None, Source::Named(label)) => label.clone(),
@@ -133,7 +133,7 @@ impl Property {
         }
     }
 
-    /// Returns whether an object has the property; every object has computed ones.
+    /// Returns whether an object has the property; every object has computed properties.
     pub fn is_of(&self, value: &Value) -> bool {
         match &self.source {
             Source::Named(name) => member(value, name).or_else(|| well_known(value, name)).is_some(),

@@ -111,7 +111,7 @@ impl Search {
     }
 }
 
-/// Returns a System.Text.RegularExpressions.Match with its groups. `order`: that of the pattern's groups.
+/// Returns a System.Text.RegularExpressions.Match with its groups. `order`: result of [`order`].
 fn part(line: &str, regex: &regex::Regex, order: &[usize], found: &regex::Captures<'_>) -> Value {
     let names: Vec<Option<&str>> = regex.capture_names().collect();
     let groups = order.iter().enumerate().map(|(number, at)| {
@@ -147,7 +147,7 @@ fn capture(
     .into()
 }
 
-/// Returns a path relative to the current folder, if it is below it.
+/// Returns a path relative to the current folder; the absolute path of a file outside of the current folder.
 fn relative(file: &Path) -> String {
     let whole = path::absolute(file);
     let below = path::folder().ok().and_then(|here| whole.strip_prefix(here).map(Path::to_owned).ok());
@@ -206,7 +206,7 @@ impl Stage for OfInput {
             let found =
                 if is_folder { Vec::new() } else { self.search.file(&self.bound, &file, quiet || list)? };
             if quiet {
-                // Each file has an answer, a text only if it matches.
+                // -Quiet outputs True or False for each file, but only True for texts.
                 let is_found = !found.is_empty();
                 out.extend((is_found || !list).then_some(Value::Bool(is_found)));
             } else {

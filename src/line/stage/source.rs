@@ -51,7 +51,7 @@ pub fn read(
     })
 }
 
-/// Write-Output: the arguments, and the items of a list.
+/// Returns the output of Write-Output: its argument, or the items of a list.
 fn written(bound: &Bound) -> Result<Sourced, LineError> {
     let value = bound.required("InputObject")?.clone();
     Ok(Sourced::of(match value.items() {
@@ -82,7 +82,7 @@ fn table(bound: &Bound, text: &str) -> Result<Vec<Value>, LineError> {
             "Invalid delimiter \"{delimiter}\": expected one character, such as ';' or \"`t\"."
         )));
     };
-    // As in PowerShell, a quote that is not closed ends with the text (tried).
+    // As in PowerShell, an open quote ends at the end of the text (verified).
     let mut rows =
         rows::read(text, delimiter).map_err(|error| bound.wrong(&error.to_string()))?.rows.into_iter();
     let mut names = bound.names("Header");
