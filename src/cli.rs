@@ -317,7 +317,7 @@ pub fn config_dir() -> Option<PathBuf> {
     Some(expanded(Path::new(&set)))
 }
 
-/// Returns the parser of a path. Shells leave the `~` of `--option=~/x` to the program, and `cmd` each one.
+/// Returns the parser of a path, which expands `~`: shells do not expand it in `--option=~/x`, and `cmd` never does.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(|path| expanded(&path))
 }

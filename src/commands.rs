@@ -60,7 +60,7 @@ use usage::meant;
 pub fn start_log(verbosity: u8) {
     use tracing_subscriber::EnvFilter;
     let level = match verbosity {
-        // A refused certificate is reported with its reason.
+        // The report of a refused certificate already has the reason.
         0 | 1 => "warn,rustls_platform_verifier=off",
         2 => "lyncsh=info",
         _ => "lyncsh=trace",
@@ -70,7 +70,8 @@ pub fn start_log(verbosity: u8) {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(|| screen::Log).init();
 }
 
-/// Returns the async runtime for a command. A segment of a prompt, which has a few milliseconds, starts no threads.
+/// Returns the async runtime for a command. `status --format` starts no threads, which would delay the prompt that runs
+/// it.
 pub fn runtime(cli: &Cli) -> std::io::Result<Runtime> {
     match cli.command {
         Command::Status(cli::StatusOptions { format: Some(_), .. }) => {
@@ -94,7 +95,7 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         return status::run_format(&folders, format).await;
     }
     names::report(&folders);
-    // Own profiles are usable without it.
+    // Without the configuration file, the user's own profiles are still usable.
     if let Err(error) = profile::team_folders(&folders) {
         screen::print_report(&error.into());
     }

@@ -48,7 +48,8 @@ async fn one(folders: &Folders, add: &Add, name: &str) -> miette::Result<Profile
         }
         let has_secret = credential::is_needed(&profile) || credential::keeps_refresh_token(&profile);
         if is_own && has_secret && before.is_none() {
-            // The secrets of an earlier profile. An unusable keyring is reported below, if it is needed.
+            // Deletes the secrets of an earlier profile of this name. An unusable keyring is reported below, if it is
+            // needed.
             let _ = credential::delete_all(folders, name).await;
         }
         if !needs_password(&profile, add, before.as_ref()).await {

@@ -67,7 +67,7 @@ fn declaration() -> clap::Command {
                 "name" => arg.value_hint(ValueHint::FilePath),
                 _ => with_words(arg),
             });
-            // The process ends with the answer.
+            // Leaking is harmless: the process ends with the answer.
             let name: &'static str = name.leak();
             command.subcommand(work.name(name).no_binary_name(false).about("Open a shell"))
         },
@@ -94,7 +94,7 @@ fn with_words(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// Commands and topics after `lyncsh help`, and the subcommands of a command.
+/// Completes the commands and topics after `lyncsh help`, and the subcommands of a command.
 fn help_words(current: &OsStr) -> Vec<CompletionCandidate> {
     let before = words_after("help");
     let topics = help::topics().filter(|_| before.is_empty());
@@ -102,7 +102,7 @@ fn help_words(current: &OsStr) -> Vec<CompletionCandidate> {
     matching(all, current)
 }
 
-/// Commands after `lyncsh man`, and the subcommands of a command.
+/// Completes the commands after `lyncsh man`, and the subcommands of a command.
 fn command_words(current: &OsStr) -> Vec<CompletionCandidate> {
     matching(help::subcommands(&words_after("man")), current)
 }
@@ -127,7 +127,7 @@ fn folders() -> Option<Folders> {
     Folders::find(names::config_dir_in(&words()).or_else(cli::config_dir).as_deref()).ok()
 }
 
-/// Names of profiles. For `exec`, also its script and the commands after `--`.
+/// Completes the names of profiles. For `exec`, also completes the script and the commands after `--`.
 fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = words();
     let Some(folders) = folders() else { return Vec::new() };
@@ -137,7 +137,7 @@ fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
         if let Some(end) = after.iter().position(|word| word == "--") {
             return matching(commands(&folders, &after[..end]), current);
         }
-        // An option with a value is not followed by the profile.
+        // After `--profiles`, the word is the value of the option.
         let is_value = after.last().is_some_and(|word| word == "--profiles");
         if !is_value && (is_many || named(after).is_some()) {
             return PathCompleter::file().complete(current);
@@ -193,7 +193,7 @@ fn commands(folders: &Folders, words: &[String]) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Tags of the profiles.
+/// Completes the tags of the profiles.
 fn tags(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(folders) = folders() else { return Vec::new() };
     let profiles = profile::select(&folders, &Selection::All).unwrap_or_default();

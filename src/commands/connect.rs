@@ -49,22 +49,22 @@ pub struct Among {
     /// Name of the connection in messages, if there are several.
     label: Option<String>,
     /// Set if other connections use the same account on the same endpoint.
-    account: Option<Arc<Shared>>,
-    /// The same for an account at a proxy.
-    proxy: Option<Arc<Shared>>,
-    /// Whether the user is not asked, and sees no progress.
+    account: Option<Arc<SharedAccount>>,
+    /// Set if other connections use the same account at the same proxy.
+    proxy: Option<Arc<SharedAccount>>,
+    /// Whether questions and progress are suppressed.
     is_quiet: bool,
 }
 
-/// An account of several connections. They connect one after the other until the account was accepted: a refused
-/// password is not sent again.
+/// An account of several connections. They connect one after the other until the account was accepted, so that a
+/// refused password is not sent again.
 #[derive(Debug, Default)]
-struct Shared {
+struct SharedAccount {
     turn: Arc<tokio::sync::Mutex<()>>,
     was_accepted: AtomicBool,
 }
 
-impl Shared {
+impl SharedAccount {
     /// Waits for this connection's turn; returns `None` if the account was accepted.
     async fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         if self.was_accepted.load(Ordering::Acquire) {
@@ -105,9 +105,13 @@ impl Among {
     }
 }
 
-/// Returns one account for all profiles that are the same; `None` for a profile without another one.
-fn shared(profiles: &[Profile], is_same: impl Fn(&Profile, &Profile) -> bool) -> Vec<Option<Arc<Shared>>> {
-    let accounts: Vec<Arc<Shared>> = profiles.iter().map(|_| Arc::default()).collect();
+/// Returns for each profile the account that it shares with the profiles for which `is_same` holds; `None` if there are
+/// no others.
+fn shared(
+    profiles: &[Profile],
+    is_same: impl Fn(&Profile, &Profile) -> bool,
+) -> Vec<Option<Arc<SharedAccount>>> {
+    let accounts: Vec<Arc<SharedAccount>> = profiles.iter().map(|_| Arc::default()).collect();
     let one = |(at, profile): (usize, &Profile)| {
         let same = |other: &&Profile| is_same(profile, other);
         let first = profiles.iter().position(|other| same(&other)).unwrap_or(at);
@@ -166,8 +170,8 @@ pub async fn connect(
     connect_until(context, profile, secret, Among::default(), || {}, endings.next()).await
 }
 
-/// Connects a profile until `over` completes. Calls `begun` after the last question to the user: other work
-/// can start in parallel. The user can enter a refused password again.
+/// Connects a profile, or gives up when `over` completes. Calls `begun` after the last question to the user: other work
+/// can start in parallel. The user can enter another password after a refused one.
 pub async fn connect_until(
     context: &Context,
     profile: Profile,
@@ -314,7 +318,7 @@ async fn start(launch: &mut Launch, among: &Among) -> Result<Agent, LaunchError>
     launch.agent(|line| drawing().suspend(|| crate::errln!("{line}"))).await
 }
 
-/// Runs a question to the user while no other connection asks one.
+/// Asks the user a question. Questions of other connections wait until it is answered.
 async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
     static ASKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _asking = ASKING.lock().await;
@@ -392,7 +396,8 @@ async fn opened(
                 let chosen = one_at_a_time(choose(folders, &failure, &holders)).await?;
                 let mut remove = Vec::new();
                 for holder in chosen {
-                    // If only its session was removed, its agent would open another one in this place.
+                    // If only the session was removed, its agent would open another one, which again counts against
+                    // the limit.
                     match &holder.ours {
                         Some(profile) => drop(control_client::stop(folders, profile).await),
                         None => remove.push(holder.shell),
@@ -470,7 +475,7 @@ impl Drawn {
             Step::TargetUri { uri } => format!("Endpoint: {uri}"),
             Step::FetchingPassword { from } => format!("Waiting for {from}"),
             Step::RequestingToken => "Requesting authentication token".to_owned(),
-            // A line of its own.
+            // Shown on a line of its own.
             Step::SignIn { .. } => return,
             Step::TokenReceived => "Authentication token received".to_owned(),
             Step::InitializingSession => "Initializing remote session".to_owned(),

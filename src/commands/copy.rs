@@ -20,8 +20,8 @@ pub async fn run(folders: &Folders, old: &str, new: &str) -> miette::Result<()> 
     names::check_new(folders, new)?;
     let to = folders.profile(new);
     let content = match profile::of_team(folders, old) {
-        // Its relative paths start at the team's folder, and the team may change it. A group cannot be included, and has
-        // no paths.
+        // The copy includes a team's profile instead of repeating it: its relative paths start at the team's folder,
+        // and the team may change it. A group cannot be included, and has no paths.
         Some(team) if !is_group => {
             Settings { include: Some(&team), ..Settings::default() }.apply("").into_diagnostic()?.into()
         }

@@ -25,15 +25,15 @@ use crate::folders::Folders;
 use crate::profile::{Authentication, Profile};
 use crate::shell::pwsh::find::PowerShell;
 
-/// Time for files on a disk that does not answer.
+/// Time limit for reading files: a disk may not answer.
 const FILES_TIMEOUT: Duration = Duration::from_secs(4);
-/// Maximum time limits: the checks have less time than a session.
+/// Upper bounds of the profile's time limits: the checks have less time than a session.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const TOKEN_LIMIT: Duration = Duration::from_secs(4);
 
-/// Reason of a check that would need a secret. Continues "because".
+/// Reasons for skipping the checks that need a secret. The text follows "because".
 const MISTAKES: &str = "the profile has mistakes";
-const JOURNAL: &str = "the journal, which has the refused passwords, could not be read";
+const JOURNAL: &str = "the journal, which records that a password was refused, could not be read";
 
 /// Checks a profile, or each connection of a group, and prints the findings.
 pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<ExitCode> {
@@ -89,7 +89,7 @@ pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<Ex
     Ok(if would_connect { ExitCode::SUCCESS } else { Exit::NotConnected.into() })
 }
 
-/// Checks what all connections share: the shell, and the files of lyncsh and of other programs.
+/// Checks the parts that all connections share: the shell, and the files of lyncsh and of other programs.
 async fn machine(
     folders: &Folders,
     services: &[&Profile],

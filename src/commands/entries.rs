@@ -20,14 +20,14 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// `given`: the password is known, and the first prompt is not needed.
+    /// Creates the state of a new connection. `given`: the password is known, and the first prompt is not needed.
     pub fn of(profile: &Profile, given: bool) -> Self {
         let asks = profile.credential == CredentialSource::Prompt && !given;
         Self { asked: u32::from(asks), again: false }
     }
 
-    /// Asks for another password. Returns `None` if the password comes from a command, there is no terminal,
-    /// the user gives up, or the maximum number of prompts is reached.
+    /// Asks for another password. Returns `None` if the password comes from a command, a file or the system, there is
+    /// no terminal, the user gives up, or the maximum number of prompts is reached.
     pub async fn again(&mut self, profile: &Profile, failure: &Failure) -> Option<SecretString> {
         if !screen::can_ask()
             || self.asked >= MAX

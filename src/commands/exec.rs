@@ -40,14 +40,14 @@ impl ExecFormat {
 }
 
 /// Profiles of a command line.
-enum Place {
+enum Target {
     One(String),
     Many(Selection),
 }
 
 /// Runs the command. Returns its exit code, or the highest of all profiles.
 pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
-    let (place, script) = place(&options)?;
+    let (target, script) = target(&options)?;
     let input = match options.input {
         Some(format) => Some(task::input(format).await?),
         None => None,
@@ -55,34 +55,34 @@ pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
     let task = task::task(script.as_deref(), options.line.clone(), input).await?;
     let deadline = options.timeout.map(|limit| Instant::now() + limit);
     // In many profiles, each has its own time limit.
-    let is_one = matches!(place, Place::One(_));
+    let is_one = matches!(target, Target::One(_));
     let _guard = blocked::watch(deadline.filter(|_| is_one), options.errors)?;
-    match place {
-        Place::One(name) => one(context, &options, &name, task).await.map(ExitCode::from),
-        Place::Many(selection) => many::run(context, &options, &selection, task).await.map(ExitCode::from),
+    match target {
+        Target::One(name) => one(context, &options, &name, task).await.map(ExitCode::from),
+        Target::Many(selection) => many::run(context, &options, &selection, task).await.map(ExitCode::from),
     }
 }
 
 /// Returns the profiles and the script of the command line.
-fn place(options: &Exec) -> miette::Result<(Place, Option<String>)> {
+fn target(options: &Exec) -> miette::Result<(Target, Option<String>)> {
     let selection = match (options.all, &options.tag, options.profiles.as_slice()) {
         (true, ..) => Some(Selection::All),
         (_, Some(tag), _) => Some(Selection::Tag(tag.clone())),
         (.., names) => (!names.is_empty()).then(|| Selection::Names(names.to_vec())),
     };
     let mut words = options.words.iter().cloned();
-    let place = if let Some(selection) = selection {
-        Place::Many(selection)
+    let target = if let Some(selection) = selection {
+        Target::Many(selection)
     } else {
         let help = "name a profile, or pass --all, --tag or --profiles";
-        Place::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
+        Target::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
     };
     let script = words.next().map(|path| expanded_text(&path));
     if let Some(word) = words.next() {
         let help = "put a command, or a script's arguments, after `--`";
         return Err(usage!(help = help, "unexpected argument '{word}'"));
     }
-    Ok((place, script))
+    Ok((target, script))
 }
 
 /// Runs a command in one profile, and ends its output.
@@ -110,7 +110,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
         let among = Among::all(&connections.profiles);
         session::run_until(context, &connections, None, place, (among, endings), shell).await
     };
-    // A reader that has ended is part of the result already.
+    // The result already covers a reader that closed the pipe.
     let finished = output.finish();
     match result {
         Err(report) if options.errors == ErrorFormat::Json => {

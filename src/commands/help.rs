@@ -19,7 +19,7 @@ const PROFILE: &str = include_str!("../../docs/profile.md");
 struct Topic {
     name: &'static str,
     parts: &'static [(&'static str, &'static [&'static str])],
-    /// The page with the rest.
+    /// The page with the complete text.
     page: &'static str,
 }
 

@@ -72,7 +72,7 @@ fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
     listed.iter().filter_map(|name| names::hidden(folders, name)).for_each(|line| crate::errln!("{line}"));
     let mut seen = std::collections::HashSet::new();
     profiles.retain(|profile| seen.insert(profile.name.clone()));
-    apart(folders, &profiles)?;
+    check_distinct(folders, &profiles)?;
     let mut scripts = Vec::new();
     for profile in &profiles {
         let module = Module::prepare(folders, &context.program, profile)?;
@@ -87,7 +87,7 @@ fn lines(context: &Context, of: &HookOptions) -> miette::Result<Lines> {
 }
 
 /// Refuses two profiles with cmdlets of the same names: PowerShell would call one of them without a warning.
-fn apart(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
+fn check_distinct(folders: &Folders, profiles: &[Profile]) -> miette::Result<()> {
     let known: Vec<Vec<String>> = profiles.iter().map(|profile| cmdlets(folders, profile)).collect();
     for (index, one) in profiles.iter().enumerate() {
         for (other, theirs) in profiles.iter().zip(&known).skip(index + 1) {
@@ -152,7 +152,7 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
         lines.left_out.into_iter().map(|(name, error)| (name, Outcome::Invalid(error))).collect();
     outcomes.extend(first_connections(context, &lines.profiles, of.eager).await?);
     // Checked again: the first connections added names.
-    apart(&context.folders, &lines.profiles)?;
+    check_distinct(&context.folders, &lines.profiles)?;
     for change in changes {
         let file = change.file().to_owned();
         change.write()?;

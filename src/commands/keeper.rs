@@ -64,7 +64,7 @@ pub struct ConnectionOptions {
 }
 
 impl Keeper {
-    /// Opens the first session on an agent, until `over` completes.
+    /// Opens the first session on an agent, or gives up when `over` completes.
     ///
     /// # Errors
     /// The reason why there is no session; the agent is released.

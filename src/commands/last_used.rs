@@ -1,4 +1,4 @@
-//! Time of the last use of a profile: that of a file that each opened shell touches.
+//! Time of the last use of a profile: the modification time of a file that each shell and each `lyncsh exec` touches.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ fn mark(folders: &Folders, name: &str) -> PathBuf {
     folders.state.join("used").join(name)
 }
 
-/// Records that a shell of the profile is opened. Failures are ignored: only `lyncsh list` shows the time.
+/// Records a use of the profile. Failures are ignored: only `lyncsh list` shows the time.
 pub fn touch(folders: &Folders, name: &str) {
     let path = mark(folders, name);
     let written = path.parent().map_or(Ok(()), platform::private_folder).and_then(|()| {

@@ -20,7 +20,7 @@ use crate::screen::{Stream, cut, width};
 const AGENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Columns of the table.
 const COLUMNS: [&str; 7] = ["name", "kind", "user", "endpoint", "tags", "shells", "last used"];
-/// Columns that can be cut to this width.
+/// Columns that can be cut, with their minimum widths; in this order.
 const FLEXIBLE: [(usize, usize); 3] = [(3, 20), (4, 12), (2, 16)];
 /// Space between columns.
 const GAP: usize = 2;

@@ -1,4 +1,6 @@
-//! Profiles with the name of a command: written by hand, or before lyncsh had the command.
+//! Names of profiles: their conflicts with commands and with keyring entries.
+//!
+//! A profile can have the name of a command if it was written by hand, or before lyncsh had the command.
 
 use std::path::{Path, PathBuf};
 
@@ -126,7 +128,7 @@ pub fn check_entry(folders: &Folders, name: &str) -> miette::Result<()> {
     ))
 }
 
-/// Returns the profiles whose secret, or password for the proxy, is in this entry of the keyring. They may have
+/// Returns the profiles whose secret or proxy password is in this entry of the keyring, including profiles with
 /// mistakes.
 pub fn sharing(folders: &Folders, entry: &str) -> Vec<String> {
     users(folders, |entries| entries.is_some_and(|entries| entries.iter().any(|one| one == entry)))
@@ -142,7 +144,7 @@ fn users(folders: &Folders, uses: impl Fn(Option<Vec<String>>) -> bool) -> Vec<S
     profile::names(folders).into_iter().filter(|name| uses(profile::entries(folders, name))).collect()
 }
 
-/// An own entry of a profile in the keyring.
+/// A keyring entry that belongs to one profile.
 pub struct OwnEntry {
     /// End of the entry's name, after the name of the profile.
     suffix: &'static str,
@@ -164,8 +166,8 @@ impl OwnEntry {
         Ok(())
     }
 
-    /// Copies the password and the sign-in of a profile to its new name, as [`Self::copy`] does. Returns whether there
-    /// was one of them.
+    /// Copies the password and the sign-in of a profile to its new name, as [`Self::copy`] does. Returns whether one of
+    /// them was stored.
     pub async fn copy_all(&self, folders: &Folders, old: &str, new: &str) -> Result<bool, TokenError> {
         let to = self.of(new);
         credential::delete_all(folders, &to).await?;
@@ -173,7 +175,7 @@ impl OwnEntry {
     }
 }
 
-/// Returns the own entries of a profile. A profile with mistakes may have each of them.
+/// Returns the keyring entries that belong to a profile. For a profile with mistakes, returns all possible entries.
 pub fn own_entries(profile: Option<&Profile>) -> Vec<OwnEntry> {
     let main = profile.is_none_or(|profile| profile.credential == CredentialSource::Keyring);
     let proxy = profile.is_none_or(|profile| {

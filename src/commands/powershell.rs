@@ -146,7 +146,8 @@ pub async fn run(
     result.map(ExitCode::from)
 }
 
-/// Connects all profiles in parallel. Returns a receiver for each that completes after its last question.
+/// Connects all profiles in parallel. Returns the future of the results, and for each profile a receiver that completes
+/// after its last question.
 fn connecting<'a>(
     context: &'a Context,
     sessions: &'a Sessions,

@@ -45,7 +45,7 @@ pub fn is_agreed(question: &str) -> miette::Result<bool> {
     Ok(!answer(question)?.to_lowercase().starts_with('n'))
 }
 
-/// Asks for the file of a password until the password can be read from it. Returns the absolute path.
+/// Asks for a password file until the password can be read from it. Returns the absolute path.
 pub fn password_file(before: Option<&Path>) -> miette::Result<PathBuf> {
     let mut before = before.map(|file| file.display().to_string());
     loop {
@@ -58,7 +58,7 @@ pub fn password_file(before: Option<&Path>) -> miette::Result<PathBuf> {
     }
 }
 
-/// Returns the path of a password's file for a profile, where a relative path starts at the profile's folder.
+/// Returns the absolute path of a password file, because a relative path in a profile starts at the profile's folder.
 pub fn absolute(file: &Path) -> miette::Result<PathBuf> {
     if file.starts_with(CREDENTIALS_DIRECTORY) {
         return Ok(file.to_owned());
@@ -66,7 +66,7 @@ pub fn absolute(file: &Path) -> miette::Result<PathBuf> {
     std::path::absolute(file).into_diagnostic()
 }
 
-/// Returns the report of a file from which the password cannot be read, without the help for the key of a profile.
+/// Returns the report of an unreadable password file, without the help, which is about a key of the profile.
 pub fn wrong_file(error: CredentialError) -> miette::Report {
     match error {
         CredentialError::File { .. } => usage!("{error}"),

@@ -43,7 +43,7 @@ pub async fn delete(context: &Context, name: &str, profile: Option<&Profile>) ->
     std::fs::remove_file(&path)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot remove {}", path.display()))?;
-    // The own entry may be left from an earlier setting of the profile.
+    // The entry with the profile's name may be left from an earlier setting of the profile.
     let entry = profile.and_then(Profile::keyring_entry).unwrap_or(name);
     let others = names::may_share(folders, entry);
     if !others.is_empty() {

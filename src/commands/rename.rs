@@ -55,8 +55,8 @@ pub async fn run(context: &Context, old: &str, new: &str) -> miette::Result<()> 
     files.and(shortcuts)
 }
 
-/// Moves a secret to the entry with the new name. Returns a message if it stays in its entry, too. Until the copy is
-/// stored, it always does.
+/// Moves a secret to the entry with the new name. The old entry is deleted only after the copy is stored. Returns a
+/// message if the secret was not moved, or also stays in the old entry.
 async fn moved(folders: &Folders, entry: &OwnEntry, old: &str, new: &str) -> Option<String> {
     let has_secret = match entry.copy_all(folders, old, new).await {
         Ok(has_secret) => has_secret,

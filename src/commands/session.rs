@@ -113,8 +113,8 @@ pub async fn run(
     Ok(ExitCode::from(code))
 }
 
-/// Does what [`run`] does, until one of `endings`. `among`: for each connection, its place among others.
-/// Returns the exit code.
+/// Connects, runs `shell` and releases the agents as [`run`] does, until one of `endings`. `among`: one for each
+/// connection. Returns the exit code.
 pub async fn run_until(
     context: &Context,
     connections: &Connections,

@@ -66,7 +66,7 @@ pub fn discard(context: &Context, name: &str) -> miette::Result<()> {
     take(&Parameters::of(context)?.shortcut(name), usual()).map(drop)
 }
 
-/// Replaces the shortcuts of a profile in all the usual places by shortcuts with its new name.
+/// Replaces the shortcuts of a profile in all the usual places with shortcuts of its new name.
 pub fn rename(context: &Context, old: &str, new: &str) -> miette::Result<()> {
     let (parameters, desktop) = (Parameters::of(context)?, Desktop::here());
     let has_old = |folder: &PathBuf| folder.join(desktop.file_name(old)).exists();

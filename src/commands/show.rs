@@ -48,7 +48,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Describes the source of a password; `own` is its entry of the keyring without a name in the profile.
+/// Describes the source of a password. `own`: the keyring entry that is used if the profile names none.
 async fn described(source: &CredentialSource, own: &str) -> String {
     match source {
         CredentialSource::Command(command) => format!("the command: {command}"),

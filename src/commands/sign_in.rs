@@ -1,4 +1,4 @@
-//! Invitation of the user to sign in with a browser.
+//! Sign-in of the user with a browser.
 
 use tokio::sync::mpsc;
 
@@ -23,7 +23,7 @@ pub fn invite(profile: &Profile, uri: &str, code: Option<&str>) -> String {
 }
 
 /// Lets the user sign in, and replaces the stored refresh token. `opens`: also open the page for a code in the browser.
-/// Returns the reason why a refresh token is not stored.
+/// Returns the reason if the refresh token could not be stored.
 pub async fn run(folders: &Folders, profile: Profile, opens: bool) -> miette::Result<Option<String>> {
     let mut access = EndpointResolver::new(folders, profile, None);
     access.set_interactive(true);

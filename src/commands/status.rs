@@ -97,7 +97,7 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a hint at `lyncsh login`, if it stores the profile's password.
+/// Returns a hint to use `lyncsh login`, if that command stores the profile's password; otherwise an empty text.
 fn stores(folders: &Folders, name: &str) -> String {
     match profile::load(folders, name) {
         Ok(profile) if credential::has_login(&profile) => {

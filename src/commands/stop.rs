@@ -1,5 +1,5 @@
-//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions immediately, even with attached shells. `--forget` gives
-//! up sessions that cannot be removed.
+//! `lyncsh stop NAME` and `lyncsh stop --all`: removes sessions immediately, even with attached shells. `--forget`
+//! deletes the journal entries of sessions that cannot be removed.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -81,7 +81,7 @@ fn is_own(folders: &Folders, name: &str) -> bool {
     Journal::of(folders).live().iter().any(|entry| entry.profile == name)
 }
 
-/// Replaces group profiles by their connections. A profile that cannot be read may still have an agent.
+/// Replaces group profiles with their connections. A profile that cannot be read may still have an agent.
 fn named(folders: &Folders, names: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     for name in names {

@@ -92,9 +92,9 @@ impl SessionReporter {
                 return ReportEffect::Ended(failure);
             }
             Some(AgentEvent::Event(ControlEvent::Removed { stopped, .. })) => {
-                let who = if stopped { ", by `lyncsh stop`" } else { "" };
+                let cause = if stopped { ", by `lyncsh stop`" } else { "" };
                 return ReportEffect::Ended(
-                    self.end(format!("the session of '{}' was ended{who}", self.name)),
+                    self.end(format!("the session of '{}' was ended{cause}", self.name)),
                 );
             }
             Some(AgentEvent::Died { left: None }) => {
@@ -135,7 +135,7 @@ impl SessionReporter {
         self.show(&sentences(&parts));
     }
 
-    /// Reports the new session, after the loss that came before it.
+    /// Reports the new session. If the loss was not reported yet, waits briefly for its report.
     pub async fn reopened(&mut self, agent: Option<&mut Agent>) {
         if let Some(agent) = agent.filter(|_| !self.is_lost) {
             let late = async { while !matches!(self.handle(agent.next().await), ReportEffect::Lost) {} };

@@ -24,9 +24,9 @@ use crate::folders::Folders;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::screen::{self, Stream};
 
-/// Interval between questions to the agents, which they answer without the endpoint.
+/// Interval between status requests, which the agents answer without the endpoint.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval between questions for the accounts' sessions, which the agents request from the endpoints.
+/// Interval between requests for the accounts' sessions, which the agents request from the endpoints.
 const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(15);
 /// Time limit for an agent's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
@@ -69,8 +69,8 @@ async fn finish(mut stopping: JoinSet<String>, signals: &mut ShutdownSignals) {
     }
 }
 
-/// The terminal's alternate screen in raw mode. Dropping it restores the terminal, and then writes the log of the
-/// meantime; a panic restores the terminal before its message.
+/// The terminal's alternate screen in raw mode. Dropping it restores the terminal, and then writes the log lines that
+/// were held meanwhile; a panic restores the terminal before its message.
 struct Screen {
     terminal: ratatui::DefaultTerminal,
     _log: screen::HeldLog,
@@ -92,7 +92,7 @@ impl Screen {
                     Ok(false) => continue,
                     Err(error) => Err(error),
                 };
-                // The receiver notices the end of a terminal by the end of the channel.
+                // Ends the channel: for the receiver, the terminal is closed.
                 let Ok(event) = event else { return };
                 if sender.send(event).is_err() {
                     return;
@@ -107,12 +107,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         let _ = self.terminal.show_cursor();
-        // The terminal may be gone.
+        // The terminal may be closed.
         let _ = ratatui::try_restore();
     }
 }
 
-/// Result of a task beside the screen.
+/// Result of a background task.
 enum TaskResult {
     Rows(Vec<Row>),
     Accounts(Vec<Account>),
@@ -136,7 +136,7 @@ async fn watch(
         tokio::select! {
             ending = signals.next() => return Ok(ending.exit_code().into()),
             event = screen.keys.recv() => {
-                // The terminal is gone.
+                // The terminal is closed.
                 let Some(event) = event else { return Ok(Ending::Hangup.exit_code().into()) };
                 match effect(&event, &mut view) {
                     Effect::Nothing => {}
@@ -156,7 +156,7 @@ async fn watch(
                 view.message = stopped.unwrap_or_else(|error| error.to_string());
                 refresh.reset_immediately();
             }
-            // The sender above is alive.
+            // Never ends: `sender` is alive.
             Some(result) = results.recv() => match result {
                 TaskResult::Rows(rows) => view.set_rows(rows),
                 TaskResult::Accounts(accounts) => view.accounts = accounts,

@@ -97,7 +97,7 @@ fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>),
     Ok((profiles, mistakes))
 }
 
-/// Returns whether two profiles have commands with the same names: the same kind of service or endpoint.
+/// Returns whether two profiles have commands with the same names: the same prefix, and the same product or endpoint.
 pub fn same_names(one: &Profile, other: &Profile) -> bool {
     let of_a_family = family(one.kind).is_some_and(|family_of_one| Some(family_of_one) == family(other.kind));
     let of_an_endpoint =

@@ -20,21 +20,21 @@ pub struct Key {
 pub enum Value {
     /// Text that is not empty.
     Text,
-    /// One of the words of a kind; without a kind, the words of all kinds.
+    /// One of a set of words, which may depend on the kind; for `None`, the function returns the words of all kinds.
     Word(fn(Option<Kind>) -> Vec<&'static str>),
     Uri,
     /// Path of a file; a relative path starts at the folder of the profile.
     Path,
     Flag,
     Duration,
-    /// A whole number of this range.
+    /// A whole number in this range, including both ends.
     Number(u32, u32),
     List(List),
     /// A table of these keys.
     Table(&'static [Key]),
     /// A table with one of these keys.
     Choice(&'static [Key]),
-    /// A value of one of these.
+    /// A value of one of these types.
     OneOf(&'static [Self]),
 }
 
@@ -124,7 +124,7 @@ pub const KEYS: [Key; 42] = [
     key("attach", Value::OneOf(&[Value::Flag, Value::Word(connectors)]), "Session that a PowerShell uses"),
 ];
 
-/// Valid keys of a group profile. All other keys belong into the profiles of its connections.
+/// Valid keys of a group profile. All other keys belong in the profiles of its connections.
 pub const GROUP: [&str; 2] = ["connections", "shell"];
 
 /// Keys of `[timeouts]`.

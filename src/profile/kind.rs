@@ -40,7 +40,7 @@ pub struct Traits {
     pub sessions: Sessions,
 }
 
-/// Maximum numbers of sessions at the same time; `None` if the vendor sets none, or the administrator does.
+/// Maximum numbers of concurrent sessions; `None` if the vendor documents no limit, or the administrator sets it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sessions {
     pub of_account: Option<usize>,
@@ -132,7 +132,7 @@ impl Kind {
     }
 }
 
-/// Data of kinds whose endpoint the profile names.
+/// Common data of the kinds whose session lyncsh opens.
 const SERVER: Traits = Traits {
     name: "",
     summary: "",
@@ -155,7 +155,7 @@ const SERVER: Traits = Traits {
     sessions: Sessions { of_account: None, of_tenant: None },
 };
 
-/// Data of module kinds: the module opens the session and ignores these values.
+/// Common data of module kinds: the module opens the session and ignores these values.
 const SERVICE: Traits = Traits {
     name: "",
     summary: "",

@@ -32,12 +32,12 @@ pub enum Read {
     Several(List),
 }
 
-/// Parses a profile with one connection. Files that it includes are read; `path` is not.
+/// Parses a profile with one connection. `text` is the content of `path`; only included files are read from disk.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Profile, ProfileError> {
     parse_sources(name, &sources(path, text)?)
 }
 
-/// Parses a profile's text. Files that it includes are read; `path` is not.
+/// Parses a profile's text. `text` is the content of `path`; only included files are read from disk.
 pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
     read_sources(name, &sources(path, text)?)
 }

@@ -1,7 +1,7 @@
 //! JSON schema of a profile, made from the declaration of its keys.
 //!
-//! The schema covers keys, types, words and their dependence on the kind. The reader also checks what a schema cannot
-//! express, or only with messages that help nobody: contents of values, and other combinations of keys.
+//! The schema covers keys, types, words and their dependence on the kind. The reader also checks the contents of values
+//! and other combinations of keys, for which a schema has no rules or no helpful messages.
 
 use serde_json::{Map, Value as Json, json};
 

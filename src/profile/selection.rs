@@ -66,7 +66,7 @@ fn unknown(names: &[String]) -> String {
 /// Selects profiles. An invalid profile does not affect the others.
 ///
 /// # Errors
-/// The selection has a mistake; nothing should run.
+/// The selection is invalid; the caller must not run anything.
 pub fn select(folders: &Folders, selection: &Selection) -> Result<Vec<Selected>, SelectionError> {
     match selection {
         Selection::All => {

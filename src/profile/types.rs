@@ -15,7 +15,7 @@ use crate::net::{Fingerprint, HostPattern, Hosts, ProxySetting, TlsLibrary};
 /// Value of `shell` for the built-in console.
 pub const CONSOLE: &str = "console";
 
-/// Start of a path in the folder of systemd's credentials; the variable is read together with the file.
+/// Start of a path in the folder of systemd's credentials; the variable is expanded when the file is read.
 pub const CREDENTIALS_DIRECTORY: &str = "$CREDENTIALS_DIRECTORY";
 
 /// A valid profile, with the defaults of its kind.
@@ -39,7 +39,7 @@ pub struct Profile {
     pub discovery: Option<Url>,
     /// Additional hosts that may receive the credential.
     pub redirects: Vec<HostPattern>,
-    /// OAuth authority that requests go to, and that may receive the credential besides Microsoft's.
+    /// OAuth authority for token requests; it may receive the credential, as Microsoft's authorities may.
     pub authority: Option<Url>,
     pub proxy: ProxySetting,
     /// Account at the proxy.
@@ -58,7 +58,7 @@ pub struct Profile {
     /// Resource URI of the session configuration.
     pub configuration: String,
     pub authentication: Authentication,
-    /// How a token is requested.
+    /// OAuth flow that requests a token.
     pub token_flow: TokenFlow,
     /// Application that requests tokens, or that a module signs in with.
     pub client_id: Option<String>,
@@ -88,8 +88,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Returns the hosts that may receive the credential besides the one that `uri` or `discovery` names: those of the
-    /// kind's vendor, those of the profile, and hosts below the domain of `domain` or `user`.
+    /// Returns the hosts that may receive the credential in addition to the host of `uri` or `discovery`: those of the
+    /// kind's vendor, those in `redirects`, and hosts below the domain of `domain` or `user`.
     pub fn hosts(&self) -> Hosts {
         let of_user = self.user.as_deref().and_then(|user| user.rsplit_once('@')).map(|(_, domain)| domain);
         let own = self.domain.as_deref().or(of_user).and_then(|domain| format!("*.{domain}").parse().ok());
@@ -98,7 +98,7 @@ impl Profile {
         hosts
     }
 
-    /// Returns the account of the keyring entry with the secret, if the keyring has it.
+    /// Returns the keyring entry for the secret; `None` if the source of the secret is not the keyring.
     pub fn keyring_entry(&self) -> Option<&str> {
         match &self.credential {
             CredentialSource::Keyring => Some(&self.name),
@@ -107,7 +107,7 @@ impl Profile {
         }
     }
 
-    /// Returns the account of the keyring entry with the password for the proxy, if the keyring has it.
+    /// Returns the keyring entry for the proxy password; `None` if the source of that password is not the keyring.
     pub fn proxy_entry(&self) -> Option<String> {
         match &self.proxy_credential {
             CredentialSource::Keyring => Some(own_proxy_entry(&self.name)),
@@ -117,9 +117,9 @@ impl Profile {
     }
 }
 
-/// Returns the own entry of the keyring for the password of a profile for the proxy.
+/// Returns the keyring entry for the proxy password of a profile that names no entry.
 pub fn own_proxy_entry(name: &str) -> String {
-    // The name of a profile contains no slash.
+    // A profile name contains no slash, so the entry cannot collide with the entry of another profile.
     format!("{name}/proxy")
 }
 

@@ -21,7 +21,7 @@ pub struct Settings<'a> {
     pub credential: Option<CredentialSource>,
 }
 
-/// Error of changing a text that is not TOML. Contains nothing of the text, which may have a secret.
+/// Error of changing a text that is not TOML. Does not contain the text, which may include a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct NotToml {
@@ -74,7 +74,7 @@ impl Settings<'_> {
     }
 }
 
-/// A new name of a profile, for the profiles that name it.
+/// The new name of a profile, to write into the profiles that refer to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Renamed<'a> {
     pub old: &'a str,
@@ -118,7 +118,7 @@ impl Renamed<'_> {
     }
 }
 
-/// Returns whether two paths are the same file, which may not exist any more.
+/// Returns whether two paths name the same file, which may no longer exist.
 fn is_same(one: &Path, other: &Path) -> bool {
     let folder = |path: &Path| {
         let folder = path.parent().unwrap_or(path);

@@ -119,7 +119,8 @@ impl Console {
         Ok(())
     }
 
-    /// Moves a profile's history to another profile. Completion names belong to the endpoint and the account.
+    /// Moves a profile's history to its new name. The cached completion names are not moved: the path of the cache
+    /// contains the profile's name, so they are fetched again.
     pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
         move_file(&history_file(folders, old), &history_file(folders, new))
     }
@@ -158,7 +159,7 @@ pub fn known_commands(folders: &Folders, profile: &Profile) -> Vec<String> {
     Catalogue::load(Some(cached(folders, profile))).names()
 }
 
-/// Returns the cache file for the commands that an endpoint offers to an account.
+/// Returns the cache file for the commands that an endpoint offers to a profile's account.
 fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
     folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))
 }
@@ -182,7 +183,7 @@ fn cache_key(profile: &Profile) -> String {
 
 /// Input of a console.
 pub enum Input {
-    /// Lines run one by one, typed at a terminal or with redirected output.
+    /// Lines typed at a terminal, run one by one. The output may be redirected.
     Typed,
     /// A script and its arguments.
     Script { script: Script, arguments: Vec<String> },
@@ -190,8 +191,8 @@ pub enum Input {
     Coming(JoinHandle<Result<Script, Refused>>),
 }
 
-/// How long to wait for the end of standard input before connecting, so that an invalid script is refused
-/// without a session.
+/// Maximum wait for the end of standard input before connecting, so that an invalid script is refused without a
+/// session.
 const INPUT_WAIT: Duration = Duration::from_millis(250);
 
 impl Input {

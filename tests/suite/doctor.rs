@@ -464,7 +464,12 @@ fn a_journal_that_does_not_answer_is_reported_and_no_secret_is_sent() {
     Program::new("mkfifo").args([&pipe]).run().good();
     let report = doctor(&world);
     report.has("orphans", "failed", "the journal of sessions did not answer within 4s", "");
-    report.has("secret", "skipped", "because the journal, which has the refused passwords, could not be", "");
+    report.has(
+        "secret",
+        "skipped",
+        "because the journal, which records that a password was refused, could not be",
+        "",
+    );
     assert!(!fetched.exists() && report.code == Some(3), "{report}");
 }
 

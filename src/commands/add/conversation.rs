@@ -47,7 +47,7 @@ pub fn ask(folders: &Folders, add: &mut Add) -> miette::Result<()> {
         if let Some(module) = kind.module() {
             sign_in(&profile, add, kind, module)?;
         } else {
-            // The answer for another kind may be left.
+            // An earlier answer may belong to another kind.
             add.authentication.clone_from(&authentication);
             endpoint(&profile, add, kind)?;
         }
@@ -124,7 +124,7 @@ fn endpoint(profile: &New<'_>, add: &mut Add, kind: Kind) -> miette::Result<()> 
         Ok(())
     })?;
     source(profile, add, kind.traits().authentications.contains(&Authentication::Kerberos))?;
-    // The ticket or the logon has the account.
+    // The ticket or the logon determines the account.
     if add.system { Ok(()) } else { user(profile, add) }
 }
 
@@ -146,7 +146,7 @@ fn sign_in(profile: &New<'_>, add: &mut Add, kind: Kind, module: &'static str) -
     let before = add.authentication.as_deref().filter(|before| names.contains(before));
     let sign_in = chosen("Authentication", &all, SignIn::name, before)?;
     add.authentication = Some(sign_in.name().to_owned());
-    // The module has the endpoint.
+    // The module determines the endpoint.
     add.uri = None;
     if matches!(sign_in, SignIn::Credential | SignIn::Token) {
         source(profile, add, false)?;

@@ -123,14 +123,14 @@ pub fn key_at(text: &str, span: &Range<usize>) -> Option<String> {
     Some(text.get(start..)?.split_once('=')?.0.trim().to_owned())
 }
 
-/// Reports a password's file from which the password cannot be read yet: another program may write it later.
+/// Reports a password file that cannot be read yet. This is not an error: another program may write it later.
 pub fn report_file(file: &Path) {
     if let Err(error) = credential::check_file(file) {
         screen::print_report(&wrong_file(error));
     }
 }
 
-/// Returns the mistakes of a profile that is not written yet: only an included file has lines.
+/// Returns the mistakes of a profile that is not written yet, with line numbers only for included files.
 fn messages(error: &ProfileError) -> Vec<String> {
     let of_file = |file: &ProfileError| {
         if file.is_included {
@@ -167,7 +167,7 @@ pub async fn needs_password(profile: &Profile, add: &Add, before: Option<&Before
         // Without a usable keyring, the other settings can still be changed.
         Err(_) => !stays,
     };
-    // Other profiles use a shared entry.
+    // A shared entry is not overwritten without need: other profiles use it.
     add.password_stdin || is_missing || (!stays && profile.credential == CredentialSource::Keyring)
 }
 

@@ -32,7 +32,7 @@ struct Row {
 }
 
 impl Row {
-    /// Returns whether the password of the profile is in an entry of the keyring.
+    /// Returns whether the password of the profile is in this entry of the keyring.
     fn shares(&self, entry: &str) -> bool {
         self.profile.keyring_entry() == Some(entry) && credential::is_needed(&self.profile)
     }

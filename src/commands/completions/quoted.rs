@@ -1,5 +1,5 @@
-//! Completion in bash and zsh, whose scripts pass the words of the command line as they were typed: with backslashes and
-//! quotes. bash inserts the answer as it is.
+//! Completion in bash and zsh, whose scripts pass the words of the command line as they were typed: with backslashes
+//! and quotes. bash inserts the answer as it is.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Error, Write};
@@ -10,7 +10,8 @@ use clap_complete::env::{Bash, EnvCompleter, Zsh};
 
 use crate::quote::desktop::{posix_word, without_quotes};
 
-/// Variable of this version's scripts. bash: the first character of the current word; zsh: empty.
+/// Variable that the scripts of this version set: in bash to the first character of the current word, in zsh to an
+/// empty text.
 const QUOTE: &str = "LYNCSH_COMPLETE_QUOTE";
 /// Variables of the scripts: the separator of the answers, and the position of the word to complete.
 const SEPARATOR: &str = "_CLAP_IFS";

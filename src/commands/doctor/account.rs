@@ -32,7 +32,7 @@ const KERBEROS: &str = "kerberos";
 const SIGN_IN: &str = "sign-in";
 const SESSIONS: &str = "sessions";
 
-/// Shares of the time.
+/// Maximum shares of the total time.
 const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
 const KDC_TIMEOUT: Duration = Duration::from_secs(4);
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const ACCESS_DENIED: u32 = 5;
 pub enum Secret {
     /// Empty if none is needed.
     Known(SecretString),
-    /// The reason continues "because".
+    /// The reason follows "because".
     Unknown(Cow<'static, str>),
 }
 
@@ -113,10 +113,10 @@ async fn refresh_token(profile: &Profile, budget: Budget) -> Finding {
     }
 }
 
-/// What the account's checks need from each other.
+/// Results that the checks of the account share.
 pub struct Prepared {
     pub findings: Vec<Finding>,
-    /// After the check of the ticket.
+    /// `Unknown` also if the check of the ticket failed.
     secret: Secret,
     /// The endpoint of a profile whose credential needs no request to a token service.
     pub endpoint: Option<Endpoint>,
@@ -221,8 +221,8 @@ async fn resolved(
 }
 
 /// Requests a ticket for the endpoint from the KDC. With the system's credential, the ticket is stored in the
-/// system's ticket cache, as a session would; nothing else changes. Returns also the reason why the endpoint
-/// cannot be asked.
+/// system's ticket cache, as a session would; nothing else changes. Also returns the reason if the sign-in cannot be
+/// checked.
 async fn ticket(negotiation: &Arc<Negotiation>, uri: &Url, budget: Budget) -> (Finding, Option<String>) {
     let (mechanism, _) = negotiation.mode();
     let service = negotiation.service(host_name(uri));
@@ -321,7 +321,7 @@ async fn sessions_of_agent(folders: &Folders, profile: &Profile, budget: Budget)
     }
 }
 
-/// Signs in with a list of the sessions.
+/// Signs in by listing the account's sessions.
 async fn sign_in(
     folders: &Folders,
     profile: &Profile,
@@ -331,7 +331,7 @@ async fn sign_in(
     let limit = budget.share(LIST_TIMEOUT);
     endpoint.limits.connect = endpoint.limits.connect.min(limit);
     endpoint.limits.operation = endpoint.limits.operation.min(limit);
-    // Reads the journal.
+    // The journal is only read.
     let journal = Journal::of(folders);
     let asking = slots::holders(&journal, &endpoint);
     let result = match budget.limited(LIST_TIMEOUT + Duration::from_secs(1), asking).await {
@@ -375,7 +375,8 @@ fn accepted(method: &Method) -> String {
     format!("the endpoint accepted {user} with {how}")
 }
 
-/// `has_session`: one of them is the session that this profile would use.
+/// Compares the number of sessions with the limit. `has_session`: one of them is the session that this profile would
+/// use.
 fn counted(profile: &Profile, holders: &[Holder], has_session: bool) -> Finding {
     let used = holders.len();
     let allowed = profile.kind.traits().sessions.of_account;

@@ -61,7 +61,8 @@ fn running(status: &Status) -> Finding {
     Finding::warning(CHECK, found, format!("run `lyncsh stop {profile}`, then `lyncsh {profile}`"))
 }
 
-/// Reports the orphaned sessions of a profile, which may have mistakes. `left`: the orphaned sessions of all profiles.
+/// Reports the orphaned sessions of a profile. `profile`: `None` if it cannot be read. `left`: the orphaned sessions of
+/// all profiles.
 pub fn orphans(name: &str, profile: Option<&Profile>, left: Result<&[Entry], CheckTimeout>) -> Vec<Finding> {
     const CHECK: &str = "orphans";
     let left = match left {

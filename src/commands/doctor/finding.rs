@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use crate::agent::control::Failure;
 use crate::transport;
 
-/// Reason of a check that was skipped because no time is left. Continues "because".
+/// Reason for skipping a check because no time is left. The text follows "because".
 pub const OVER: &str = "the checks before it took all the time";
 
 /// Time limit of all checks together. The rest of the 15 s is for the start and the output.
 const TOTAL: Duration = Duration::from_secs(14);
-/// The shortest time in which a missing answer means something.
+/// Minimum remaining time for a check that needs an answer: with less, a missing answer means nothing.
 const USEFUL: Duration = Duration::from_secs(1);
-/// The shortest share of the time.
+/// Minimum share of a check.
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// State of a finding.
@@ -65,12 +65,12 @@ impl Finding {
         Self { check, state: State::Failed, found: found.into(), advice }
     }
 
-    /// `reason` continues "because".
+    /// Creates the finding of a skipped check. `reason` follows "because".
     pub fn skipped(check: &'static str, reason: &str) -> Self {
         Self { check, state: State::Skipped, found: format!("because {reason}"), advice: None }
     }
 
-    /// The error of a failed check, with its help.
+    /// Creates the finding of a failed check from an error and its help.
     pub fn error(check: &'static str, error: &dyn Diagnostic) -> Self {
         Self::failed(check, error.to_string(), error.help().map(|help| help.to_string()))
     }
@@ -83,14 +83,14 @@ impl Finding {
         Self::failed(check, error.to_string(), error.advice())
     }
 
-    /// Makes a failure that does not prevent a connection a warning.
+    /// Turns a failure into a warning, for a problem that does not prevent a connection.
     pub fn into_warning(self) -> Self {
         let state = if self.state == State::Failed { State::Warning } else { self.state };
         Self { state, ..self }
     }
 }
 
-/// The time that is left.
+/// Remaining time of the checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     end: Instant,
@@ -124,7 +124,7 @@ impl Budget {
 
     /// Returns the share of a check: at most `share`, and at most the time that is left.
     pub fn share(self, share: Duration) -> Duration {
-        // Messages show it.
+        // Whole milliseconds, because messages show the share.
         let left =
             Duration::from_millis(self.end.saturating_duration_since(Instant::now()).as_millis() as u64);
         share.min(left).max(SHORTEST)

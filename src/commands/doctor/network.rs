@@ -34,7 +34,7 @@ const SCHEMES: &str = "schemes";
 /// The checks, in their order.
 const CHECKS: [&str; 7] = [DISCOVERY, NAME, TCP, PROXY, TLS, CLOCK, SCHEMES];
 
-/// Shares of the time.
+/// Maximum shares of the total time.
 const SECRET_TIMEOUT: Duration = Duration::from_secs(4);
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(4);
 const NAME_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,13 +44,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Maximum difference between clocks that Kerberos accepts by default.
 const MAX_SKEW: Duration = Duration::from_mins(5);
-/// A `Date` header has whole seconds.
+/// Maximum difference that is ignored: a `Date` header has whole seconds.
 const MIN_SKEW: Duration = Duration::from_secs(2);
-/// A certificate that expires sooner is a warning.
+/// Minimum remaining days of a certificate without a warning.
 const MIN_DAYS: u64 = 30;
 const DAY: u64 = 24 * 60 * 60;
 
-/// The findings about the network path to an endpoint, and what follows from them.
+/// Findings about the network path to an endpoint, and their consequences for the sign-in.
 pub struct NetworkPath {
     pub findings: Vec<Finding>,
     pub uri: Option<Url>,
@@ -59,7 +59,7 @@ pub struct NetworkPath {
 }
 
 impl NetworkPath {
-    /// Skips the remaining checks. The reason continues "because".
+    /// Skips the remaining checks. The reason follows "because".
     fn blocked(mut self, reason: &str) -> Self {
         for check in CHECKS {
             let is_due = check != DISCOVERY || self.uri.is_none();
@@ -179,7 +179,7 @@ async fn discover(
     }
 }
 
-/// Checks the name and the port of the host to connect to: the endpoint's, or the proxy's. Returns also the reason why
+/// Checks the name and the port of the host to connect to: the endpoint's, or the proxy's. Also returns the reason if
 /// the endpoint cannot be checked.
 async fn check_host(
     uri: &Url,
@@ -254,7 +254,7 @@ async fn check_host(
             return (vec![name, unreachable(TCP, format!("cannot connect to {found}"), found)], obstacle);
         }
         (open, []) => Finding::ok(TCP, format!("{}{}", open.join(", "), not_tried(&unrouted))),
-        // A program on this computer often listens on one of its two addresses.
+        // A program on this computer often listens on only one of the two loopback addresses.
         (open, _) if addresses.iter().all(|address| address.ip().is_loopback()) => {
             Finding::ok(TCP, open.join(", "))
         }
@@ -267,8 +267,8 @@ async fn check_host(
     (vec![name, tcp], None)
 }
 
-/// Returns whether this computer has a route to an IPv6 address; without IPv6 it has none, and connections use the
-/// other addresses. Sends nothing: a UDP socket only looks for the route.
+/// Returns whether this computer has a route to an IPv6 address; always `true` for IPv4. Without IPv6 there is none,
+/// and connections use the other addresses. Sends nothing: connecting a UDP socket only looks up the route.
 fn has_route(address: &SocketAddr) -> bool {
     let route = || UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?.connect(address);
     address.is_ipv4() || route().is_ok()
@@ -375,7 +375,7 @@ async fn check_endpoint(
     }
 }
 
-/// The endpoint accepts connections and does not answer.
+/// Reports an endpoint that accepts connections but does not answer.
 fn no_answer(mut path: NetworkPath, error: Error, limit: Duration) -> NetworkPath {
     let limit = humantime::format_duration(limit);
     let found = format!("the endpoint did not answer a request without a credential within {limit}");
@@ -459,7 +459,7 @@ fn clock(profile: &Profile, response: &ProbeResponse) -> Finding {
     if profile.authentication == Authentication::Kerberos { finding } else { finding.into_warning() }
 }
 
-/// Checks the offered authentication schemes. Returns also the reason why the credential cannot be sent.
+/// Checks the offered authentication schemes. Also returns the reason if the credential cannot be sent.
 fn schemes(profile: &Profile, uri: &Url, response: &ProbeResponse) -> (Finding, Option<String>) {
     let (wanted, usable): (&str, &[&str]) = match profile.authentication {
         Authentication::Basic => ("Basic", &["Basic"]),

@@ -77,7 +77,7 @@ pub fn text(profile: &str, would_connect: bool, sections: &[Section]) {
     crate::outln!("'{profile}' {verdict}{details}");
 }
 
-/// Returns the line of a finding. The text of an endpoint or a program has no colours.
+/// Returns the line of a finding, without the colours in texts of endpoints and programs.
 fn line(finding: &Finding) -> String {
     let Finding { check, state, found, advice } = finding;
     let colour = match state {

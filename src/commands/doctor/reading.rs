@@ -23,7 +23,7 @@ pub struct CheckedConnection {
     pub has_mistakes: bool,
 }
 
-/// The profiles of a command.
+/// The profiles to check.
 pub struct CheckedProfiles {
     /// Findings about the group; `None` for a single connection.
     pub group: Option<Vec<Finding>>,
@@ -56,7 +56,7 @@ pub fn read(folders: &Folders, name: &str) -> Result<CheckedProfiles, StoreError
         Err(StoreError::Mistakes(error)) if Path::new(&error.path) == profile::path(folders, name) => {
             group.extend(mistakes(folders, name, &error));
         }
-        // Mistakes of a connection follow with it; they hide those of the group.
+        // Mistakes of a connection are reported with the connection, and prevent the check of the group.
         Err(_) => is_reported = false,
     }
     let mut connections = Vec::new();

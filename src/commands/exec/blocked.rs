@@ -1,5 +1,5 @@
-//! The end of a command whose output is not read: a write to a full pipe cannot be cancelled, and keeps its
-//! thread from handling Ctrl-C and the time limit. The agent removes the session when the process has ended.
+//! Ends a command whose output is not read. A write to a full pipe cannot be cancelled, and keeps its thread from
+//! handling Ctrl-C and the time limit. The agent removes the session when the process has ended.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::shell::console::exec::{ErrorFormat, Standard};
 
 /// Time after which a write counts as blocked.
 const BLOCKED_AFTER: Duration = Duration::from_secs(1);
-/// How often writes are checked.
+/// Interval between checks for a blocked write.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Time limit for the last message: standard error may be blocked too.
 const MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -71,11 +71,11 @@ async fn exit(over: Over, errors: ErrorFormat) {
         Ok(code) => code,
         Err(report) => {
             let code = exit_code(&report).code();
-            let telling = tokio::task::spawn_blocking(move || match errors {
+            let reporting = tokio::task::spawn_blocking(move || match errors {
                 ErrorFormat::Json => Standard::new(None, errors).fail(&report.to_string(), None),
                 ErrorFormat::Text => print_report(&report),
             });
-            let _ = tokio::time::timeout(MESSAGE_TIMEOUT, telling).await;
+            let _ = tokio::time::timeout(MESSAGE_TIMEOUT, reporting).await;
             code
         }
     };

@@ -1,4 +1,4 @@
-//! The command in many profiles: each on its own, as many at once as there are places.
+//! Runs the command in many profiles, each with its own session. The schedule limits how many run at the same time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -119,7 +119,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
                 };
                 let Some((one, output)) = tasks.remove(&id) else { continue };
                 schedule.end(one);
-                // By a failure of another profile, or because the output was closed.
+                // The cause is the failure of another profile, or a closed output.
                 let was_stopped =
                     code == Some(Exit::Interrupted.code()) && interrupted.is_none() && stop.is_cancelled();
                 if results.lost().is_none() {
@@ -174,7 +174,7 @@ fn usable(profile: Result<Profile, crate::profile::StoreError>) -> miette::Resul
 fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
     let help = report.help().map(|help| help.to_string());
     let text = match report.downcast_ref::<crate::profile::StoreError>() {
-        // With the place of each mistake.
+        // Each mistake with its line.
         Some(crate::profile::StoreError::Mistakes(mistakes)) => mistakes.lines_of_files().join("; "),
         _ => report.to_string(),
     };
@@ -182,7 +182,7 @@ fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
     exit_code(report).code()
 }
 
-/// One profile's part of the work.
+/// The command in one profile.
 struct Run {
     context: Context,
     profile: Profile,
@@ -191,7 +191,7 @@ struct Run {
     output: Arc<ProfileOutput>,
     deadline: Option<tokio::time::Instant>,
     stop: CancellationToken,
-    /// Gets the index when the command has ended, before the session is removed.
+    /// Receives the index when the command has ended, before the session is removed.
     leave: mpsc::UnboundedSender<usize>,
     index: usize,
 }
@@ -231,7 +231,7 @@ impl Run {
     }
 }
 
-/// The end of one profile's part.
+/// Outcome of the command in one profile.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Code(u8),
@@ -240,7 +240,7 @@ enum End {
     NotRun,
 }
 
-/// The ends of all profiles.
+/// Outcomes of all profiles.
 struct Tally<'a> {
     /// By the position of the profile.
     ends: BTreeMap<usize, (String, End)>,

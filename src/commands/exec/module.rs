@@ -87,7 +87,7 @@ pub async fn run(
     output: &dyn ExecOutput,
     mut endings: Endings,
 ) -> miette::Result<u8> {
-    // A file: other users can read the arguments of a process.
+    // The line is passed in a file: other users can read the arguments of a process.
     let exec = module::Exec {
         line: &line.0,
         is_data: output.takes_objects(),
@@ -114,7 +114,7 @@ pub async fn run(
     };
     let (mut objects, mut messages) = (Lines::new(objects), Lines::new(messages));
     let (mut has_objects, mut has_messages) = (true, true);
-    // Messages before the first command of the line runs.
+    // Messages that arrive before the first command runs: if the command never runs, they are its error.
     let (mut is_open, mut early) = (false, Vec::new());
     while has_objects || has_messages {
         tokio::select! {

@@ -17,9 +17,9 @@ use crate::psrp::record::ErrorRecord;
 use crate::screen::{Colour, Stream, clean};
 use crate::shell::console::exec::{ErrorFormat, ExecOutput, error_json, failure_json};
 
-/// Size of a result that is kept in memory; a larger one is kept in a temporary file.
+/// Maximum size in bytes of a result that is kept in memory; a larger result is kept in a temporary file.
 const IN_MEMORY: usize = 64 * 1024;
-/// Size of the pieces in which a result is copied.
+/// Size in bytes of the pieces in which a result is copied.
 const PIECE: usize = 64 * 1024;
 /// Maximum number of errors of one profile in the JSON document.
 const MOST_ERRORS: usize = 1000;
@@ -230,7 +230,7 @@ impl Results {
 }
 
 impl ProfileOutput {
-    /// Reports an error that is not one of the command.
+    /// Reports an error of lyncsh itself, not of the command.
     pub fn fail(&self, text: &str, help: Option<&str>) {
         let error = failure_json(text, help);
         let text = help.map_or_else(|| text.to_owned(), |help| format!("{text}\n  {help}"));

@@ -1,12 +1,12 @@
-//! Order in which many profiles run: at most so many at once, within the session limits of their endpoints, and
-//! slow ones beside the others.
+//! Schedule of many profiles: limits how many run at the same time, not counting slow ones, and keeps to the session
+//! limits of accounts and tenants.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::profile::Profile;
 
-/// Time after which a profile gives its place to another one.
+/// Time after which a running profile no longer takes a place.
 pub const SLOW: Duration = Duration::from_secs(5);
 /// Maximum number of running profiles, as a multiple of the places.
 const MOST: usize = 4;
@@ -22,7 +22,7 @@ pub struct Schedule {
     in_use: HashMap<String, usize>,
 }
 
-/// A number of sessions that an account or a tenant may have.
+/// Maximum number of sessions of an account or a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Limit {
     owner: String,
@@ -78,7 +78,7 @@ impl Schedule {
         }
     }
 
-    /// Returns when the next running profile becomes slow.
+    /// Returns the time at which the next running profile becomes slow.
     pub fn wakes(&self, now: Instant) -> Option<Instant> {
         self.running.values().flatten().map(|since| *since + SLOW).filter(|at| *at > now).min()
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_and_a_tenant_have_no_more_sessions_than_they_may() {
+    fn session_limits_of_accounts_and_tenants_are_respected() {
         let mut profiles = vec![lync("a@t.example"); 5];
         profiles.push(lync("a@other.example"));
         let now = Instant::now();

@@ -34,7 +34,9 @@ impl Task {
     /// Returns the line for PowerShell.
     pub fn line(&self) -> miette::Result<&Line> {
         let help = "read the input in the command, with Import-Csv or Get-Content";
-        self.line.as_ref().ok_or_else(|| usage!(help = help, "--input is not for profiles of a module"))
+        self.line.as_ref().ok_or_else(|| {
+            usage!(help = help, "cannot use --input for a profile whose module opens the session")
+        })
     }
 }
 
@@ -87,7 +89,7 @@ pub async fn task(
     Ok(Task { script, arguments, line: (!has_input).then_some(line) })
 }
 
-/// Reports why the console cannot run a command.
+/// Reports why the console cannot run a command. Returns the exit code.
 pub fn refuse(refused: &Refused, title: &str, is_recorded: bool) -> u8 {
     for line in refused.lines(title, is_recorded) {
         crate::errln!("{line}");
@@ -95,7 +97,7 @@ pub fn refuse(refused: &Refused, title: &str, is_recorded: bool) -> u8 {
     Exit::Usage.code()
 }
 
-/// Returns the connections as `exec` uses them: a session that it opens ends with it.
+/// Returns the connections for `exec`, without `keep`: a session that `exec` opens ends with it.
 pub fn fleeting(mut connections: Connections) -> Connections {
     for profile in &mut connections.profiles {
         profile.keep = std::time::Duration::ZERO;

@@ -43,7 +43,7 @@ struct Text {
     /// The text of the current paragraph, item or cell.
     current: String,
     is_item: bool,
-    /// The item links to another section of the page, whose contents the text does not have.
+    /// Set for an item that links to a section of the same page: a table of contents is left out.
     is_contents: bool,
     rows: Vec<Vec<String>>,
 }

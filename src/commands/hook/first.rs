@@ -13,7 +13,7 @@ use crate::profile::{Profile, StoreError};
 pub enum Outcome {
     /// Number of known cmdlets.
     Known(usize),
-    /// The names are not cached: when the cmdlets become available.
+    /// The names are not cached. The text states when the cmdlets become available.
     Later(String),
     Failed(String),
     /// The profile is invalid.

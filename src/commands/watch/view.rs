@@ -1,4 +1,4 @@
-//! The content of the live screen. Pure: it draws what it was given.
+//! The content of the live screen. Pure: it only draws the data that it was given.
 
 use std::ops::Range;
 
@@ -52,7 +52,7 @@ pub struct View {
     /// Number of lines that the terminal showed.
     height: usize,
     pub accounts: Vec<Account>,
-    /// The profile of the question whether to stop its agent.
+    /// Profile in the question whether to stop its agent; `None` if there is no question.
     pub asked: Option<String>,
     /// The last result, shown until the next one.
     pub message: String,
@@ -164,7 +164,7 @@ impl View {
         self.top = self.top.min(lines.start);
     }
 
-    /// Follows a terminal of this height and the agents that are left.
+    /// Adapts the scroll position to the terminal's height and to the current agents.
     fn fit(&mut self, height: usize) {
         self.height = height;
         let lines = self.lines_of(self.selected);
@@ -277,7 +277,7 @@ fn fitting(columns: usize) -> Vec<&'static Column> {
         .collect()
 }
 
-/// Pads a text, or cuts it.
+/// Pads a text on the right, or cuts it.
 fn left(text: &str, columns: usize) -> String {
     let text = clean_line(text);
     let text = cut(text.as_str(), columns).0;
@@ -401,7 +401,7 @@ mod tests {
         (0..25).for_each(|_| view.select(1));
         let lines = body(&mut view);
         assert!(shell(&lines[0], 24) && shell(&lines[5], 29), "{lines:?}");
-        // The same agents again do not scroll back.
+        // A refresh with the same agents does not scroll back.
         view.set_rows(view.rows.clone());
         assert_eq!(body(&mut view), lines);
         view.select(1);

@@ -12,7 +12,8 @@ use crate::profile::name::wrong_name;
 use crate::profile::types::{CREDENTIALS_DIRECTORY, CredentialSource};
 
 impl Reader<'_> {
-    /// Parses `credential`. A relative path starts at the folder of the file with the key; `~` is the home directory.
+    /// Parses `credential` or `proxy_credential`. A relative path starts at the folder of the file with the key; `~` is
+    /// the home directory.
     pub(super) fn credential(&mut self, key: &str) -> CredentialSource {
         let Some(value) = self.table.get(key) else { return CredentialSource::Keyring };
         match value.get_ref() {

@@ -76,7 +76,7 @@ fn table(sources: &[Source], at: usize) -> Result<DeTable<'_>, ProfileError> {
         let start = start_of(sources, at);
         let span = start + span.start..start + span.end;
         let error = ProfileError::of(sources, vec![Mistake { span, message: error.message().to_owned() }]);
-        // Another kind of file may contain a secret on any line.
+        // An included file that is not TOML may be of any kind, and contain a secret on any line.
         let source_text = if at > 0 { masked(&error.source_text) } else { error.source_text };
         ProfileError { source_text, ..error }
     })

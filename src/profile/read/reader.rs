@@ -45,7 +45,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub(super) fn profile(&mut self, name: &str) -> Option<Profile> {
         self.unknown_keys(self.table, &keys::names(&KEYS), "a profile");
-        // Its file is among the sources.
+        // The included file is already among the sources; this only reports an invalid value.
         self.text("include");
         let kind = self.kind()?;
         let traits = kind.traits();
@@ -75,11 +75,11 @@ impl Reader<'_> {
             proxy: self.proxy(),
             proxy_user: self.text("proxy_user"),
             proxy_credential: self.credential("proxy_credential"),
-            ca: self.beside("ca"),
+            ca: self.file_path("ca"),
             pin: self.pin(),
             tls: self.tls(),
-            certificate: self.beside("certificate"),
-            key: self.beside("key"),
+            certificate: self.file_path("certificate"),
+            key: self.file_path("key"),
             configuration: self.configuration(kind),
             authentication,
             token_flow: self.token_flow(kind),
@@ -97,7 +97,7 @@ impl Reader<'_> {
             max_runspaces: self.max_runspaces(),
             idle_timeout: self.idle_timeout(),
             limits: self.limits(),
-            transcript: self.beside("transcript"),
+            transcript: self.file_path("transcript"),
         };
         match profile.service {
             Some(service) => self.service(&profile, service),
@@ -254,7 +254,7 @@ impl Reader<'_> {
     }
 
     /// Parses a path. A relative path starts at the folder of the file with the key; `~` is the home directory.
-    fn beside(&mut self, key: &str) -> Option<PathBuf> {
+    fn file_path(&mut self, key: &str) -> Option<PathBuf> {
         self.text(key).map(|file| beside(&self.folder(key), &file))
     }
 

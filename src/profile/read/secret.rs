@@ -5,7 +5,8 @@ use super::mistake::Mistake;
 /// Words in the names of keys that may contain a secret.
 const SECRETS: [&str; 7] = ["password", "passwort", "passwd", "pwd", "secret", "token", "credential"];
 
-/// Minimum Jaro-Winkler similarity of a misspelt word. It includes more words than a suggestion should.
+/// Minimum Jaro-Winkler similarity of a misspelt key to a word of [`SECRETS`]. It is low, because masking too much does
+/// no harm.
 const MIN_SIMILARITY: f64 = 0.8;
 
 pub(super) fn is_secret(key: &str) -> bool {

@@ -9,7 +9,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// Returns the position of a file in the concatenation of all files, in which mistakes have their positions.
+/// Returns the start of a file in the concatenation of all files. Positions of mistakes refer to the concatenation.
 pub fn start_of(sources: &[Source], at: usize) -> usize {
     sources[..at].iter().map(|source| source.text.len() + 1).sum()
 }

@@ -42,7 +42,7 @@ impl Reader<'_> {
         self.token_credential(profile);
     }
 
-    /// Checks the source of the secret of a way to sign in.
+    /// Checks that the source of the secret suits the sign-in.
     fn token_credential(&mut self, profile: &Profile) {
         use CredentialSource::{Command, File, Keyring, Prompt, Shared};
         let expected = match (profile.token_flow, &profile.credential) {

@@ -19,12 +19,12 @@ use crate::psrp::record::{ErrorRecord, PipelineState, ProgressRecord};
 use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 
-/// How long completion waits for a command's parameters.
+/// Time limit for one request for parameters, parameter values or format data.
 const METADATA_WAIT: Duration = Duration::from_secs(5);
-/// How long completion waits for unknown names; the agent lists them after the session was idle for 2 s.
+/// Maximum wait of completion for the names; the agent lists them after the session was idle for 2 s.
 const NAMES_WAIT: Duration = Duration::from_secs(4);
 
-/// The commands of one endpoint and account. Clones share it.
+/// The commands of one endpoint and account. Clones share the data.
 #[derive(Clone)]
 pub struct Catalogue {
     known: Arc<Mutex<Known>>,
@@ -66,7 +66,7 @@ struct Known {
 }
 
 /// A parameter and the values that it accepts: of an enum, a ValidateSet or a Boolean. GET_COMMAND_METADATA
-/// does not have them, Get-Command -ShowCommandInfo has (CmdletInfo, ShowCommandInfo.cs).
+/// does not return them; Get-Command -ShowCommandInfo does (CmdletInfo, ShowCommandInfo.cs).
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 struct Choices {
     parameter: String,
@@ -126,8 +126,8 @@ impl Catalogue {
         self.views.clone()
     }
 
-    /// Fetches the endpoint's format data once. If the endpoint does not answer in time, objects are drawn as
-    /// those without format data. Progress records of the wait go to `progress`.
+    /// Fetches the endpoint's format data once. If the endpoint does not answer in time, objects are drawn as if
+    /// they had no format data. Calls `progress` with each progress record that arrives meanwhile.
     pub async fn learn_views(&self, session: &Session, mut progress: impl FnMut(&ProgressRecord)) {
         let asked = self.known.lock().is_ok_and(|known| known.views.is_some() || known.was_silent);
         if asked || !(self.is_empty() || self.offers("Get-FormatData")) {
@@ -171,7 +171,7 @@ impl Catalogue {
                 .is_ok_and(|known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name)))
     }
 
-    /// Asks the endpoint whether it offers one command, once.
+    /// Asks the endpoint whether it offers a command. The answer is kept until the names are listed again.
     pub async fn ask(&self, session: &Session, name: &str) -> Result<bool, Error> {
         let key = name.to_lowercase();
         if let Some(offers) = self.asked.lock().ok().and_then(|asked| asked.get(&key).copied()) {
@@ -207,7 +207,7 @@ impl Catalogue {
     /// Asks the endpoint for a command that its list does not name, such as an alias or a program. Returns
     /// the endpoint's error if the command does not exist; `None` if it exists or the answer is unclear.
     ///
-    /// `is_shown`: the error is one of the user's line.
+    /// `is_shown`: whether the error is shown as an error of the user's line; otherwise the pipeline is internal.
     pub async fn find(
         &self,
         session: &Session,
@@ -239,7 +239,7 @@ impl Catalogue {
     }
 
     /// Fetches the names with `Get-Command | Select-Object Name`, which costs a fraction of the metadata,
-    /// while no shell runs anything. Parameters of commands that still exist are kept.
+    /// while no shell runs a command. Parameters of commands that still exist are kept.
     pub async fn refresh(&self, session: &Session) -> Result<Listed, Error> {
         self.list(session, command_metadata::names().in_background()).await
     }
@@ -290,8 +290,8 @@ impl Catalogue {
         Ok(Listed::All)
     }
 
-    /// Returns a command's parameter names, fetched on first use. `None` if the endpoint does not answer in
-    /// time.
+    /// Returns a command's parameter names, fetched on first use. `None` if the command is not known, the endpoint
+    /// does not answer in time, or there is no session.
     pub async fn parameters(&self, session: Option<&Session>, command: &str) -> Option<Vec<String>> {
         let name = {
             let known = self.known.lock().ok()?;
@@ -328,7 +328,7 @@ impl Catalogue {
     }
 
     /// Returns the values of a parameter, named or by its position; fetched on first use. `None` if the
-    /// endpoint does not answer in time.
+    /// endpoint does not answer in time, or there is no session.
     pub async fn values(
         &self,
         session: Option<&Session>,

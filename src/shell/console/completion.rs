@@ -42,7 +42,7 @@ impl Seen {
         }
     }
 
-    /// Notes the properties of an object of a command.
+    /// Stores the property names of an object that a command returned.
     pub fn object(&self, command: &str, value: &Value) {
         let names = complete::members_of_value(value);
         if let Ok(mut known) = self.0.lock()
@@ -128,8 +128,8 @@ impl Completer {
         matching(prefix, names)
     }
 
-    /// Returns the session of a command, and its name there. While the names of the commands are unknown, the
-    /// first session is meant.
+    /// Returns the connection that offers a command, and the command's name there. While no connection is known to
+    /// offer it, returns the first connection if its command names are not fetched yet.
     fn owner(&self, command: &str) -> Option<(&Link, String)> {
         if let Some(RemoteCommand { at, name }) = self.links.owner(command) {
             return Some((&self.links.all()[at], line::remote_name(&name).to_owned()));
@@ -199,7 +199,7 @@ impl Completer {
         }
     }
 
-    /// Returns the values that the endpoint knows for a parameter, else files.
+    /// Returns the values that the endpoint declares for a parameter, or else files.
     fn remote_argument(&self, argument: &Argument) -> Vec<Candidate> {
         let word = &argument.word;
         let values = self.owner(&argument.command).and_then(|(link, name)| {

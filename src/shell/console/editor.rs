@@ -16,7 +16,7 @@ use super::history::CarefulHistory;
 use super::terminal::{Answer, Terminal};
 use crate::screen;
 
-/// The completion menu's name, between editor and key binding.
+/// Name by which a key binding opens the completion menu.
 const MENU: &str = "completion";
 
 /// Outcome of one read of the editor.

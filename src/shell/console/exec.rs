@@ -10,7 +10,7 @@ use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 use crate::screen::{self, Colour, RESET, Stream, clean};
 
-/// Size of buffered data that is written.
+/// Size in bytes at which buffered data is written.
 const BUFFER: usize = 64 * 1024;
 
 /// Receiver of the output of a command.
@@ -44,7 +44,7 @@ pub trait ExecOutput: Send + Sync {
     }
 }
 
-/// Form of errors.
+/// Format of errors.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorFormat {
     #[default]
@@ -67,7 +67,7 @@ pub fn error_json(text: &str, record: Option<&ErrorRecord>) -> serde_json::Value
     })
 }
 
-/// Returns an error that is not one of the command as JSON.
+/// Returns an error of lyncsh itself, not of the command, as JSON.
 pub fn failure_json(text: &str, help: Option<&str>) -> serde_json::Value {
     let mut error = error_json(text, None);
     if let (Some(help), Some(members)) = (help, error.as_object_mut()) {
@@ -97,7 +97,7 @@ impl Standard {
         Self { data: format.map(buffered), errors }
     }
 
-    /// Reports an error that is not one of the command.
+    /// Reports an error of lyncsh itself, not of the command, as a line of JSON.
     pub fn fail(&self, text: &str, help: Option<&str>) {
         line_of(&failure_json(text, help));
     }

@@ -54,7 +54,7 @@ impl Loss {
     }
 }
 
-/// Loss of the session while a script ran, or before a command of it could be sent.
+/// Loss of the session while a script ran, or before one of its commands could be sent.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("{}", self.outcome())]
 pub struct Lost {
@@ -200,7 +200,7 @@ impl Executor {
     }
 
     async fn run_text(&mut self, text: &str) -> Ended {
-        // A Ctrl-C that the previous line did not take is not meant for this one.
+        // A Ctrl-C that was pressed at the end of the previous line must not interrupt this one.
         self.interrupts.forget();
         self.is_typed = self.terminal.is_prompt();
         match Script::read(text) {
@@ -333,7 +333,7 @@ impl Executor {
         self.noted(error, action)
     }
 
-    /// Keeps an error that is not shown here, as `action` requires.
+    /// Adds an error to `$Error`, as `action` requires, and returns the outcome. Does not show the error.
     pub(super) fn noted(&self, error: &LineError, action: Action) -> Ended {
         if action != Action::Ignore {
             self.troubles.add(trouble::record(&error.0), action.shows());
@@ -530,7 +530,7 @@ impl Executor {
             line::plan(&statement, PlanContext { variables, views, width, to_screen: is_shown, stop })
         };
         let planned = if reads_files {
-            // A folder can be large, and a pipe without a writer.
+            // Reading can take long: a folder may be large, and a named pipe may have no writer.
             tokio::select! {
                 planned = tokio::task::spawn_blocking(planning) => {
                     planned.unwrap_or_else(|error| Err(LineError(format!("cannot read the files: {error}"))))

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::psrp::clixml::Value;
 
-/// How long a line that reads the table waits for it.
+/// Maximum wait of a line that reads the table.
 const FACTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Version tables by profile. Clones share them.

@@ -32,9 +32,9 @@ impl Executor {
         mut plan: Plan,
         sink: &mut Sink,
     ) -> Ended {
-        // Errors of local sources, which were read when the pipeline was planned.
         let mut diverted: Diverted =
             plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
+        // Reports the errors of local sources, which were read when the pipeline was planned.
         let mut ended = self.missed(&mut plan, sink, &mut diverted);
         let mut input = std::mem::take(&mut plan.input);
         if ended == Ended::Stopped {
@@ -179,7 +179,7 @@ impl Executor {
         }
     }
 
-    /// Passes an object through the stages. Returns whether a stage rejected it.
+    /// Passes an object through the stages. Returns `Succeeded`, or the outcome of the error if a stage rejected it.
     fn push(
         &self,
         plan: &mut Plan,
@@ -322,7 +322,8 @@ impl Executor {
                 }
                 Some(Ok(PipelineEvent::Progress(_))) if interrupted => {}
                 Some(Ok(event)) if !wrong => {
-                    // While the pipeline runs, it has the runspace, and another one would wait for it.
+                    // Only after the pipeline has ended: until then it occupies the runspace, and a pipeline that lists
+                    // the names would wait.
                     if let PipelineEvent::State(_, Some(record)) = &event
                         && plan.error_action(record.command.as_deref()).shows()
                     {
@@ -481,7 +482,7 @@ fn add_line(diverted: &mut Diverted, file: &line::File, text: &str) {
     lines.into_iter().for_each(|(_, lines)| lines.push(text.to_owned()));
 }
 
-/// Keeps an error of a stage for its variable, and returns the stage's error action.
+/// Adds an error of a stage to the stage's `-ErrorVariable`, and returns the stage's error action.
 fn gathered_error(plan: &mut Plan, error: &LineError, common: &Common) -> Action {
     if let Some(variable) = &common.errors {
         plan.gathered.add(variable, trouble::record(&error.0));

@@ -105,7 +105,7 @@ impl Executor {
             .collect()
     }
 
-    /// Returns the output of Get-Command with the console's cmdlets; `None` if none of them is meant.
+    /// Returns the output of Get-Command with the console's cmdlets; `None` if none of them matches.
     async fn commands(&mut self, command: &CommandLine) -> Option<Result<Vec<Value>, Run>> {
         if self.own.is_listing {
             return None;
@@ -377,7 +377,9 @@ impl Executor {
         const NAME: &str = "Set-Location";
         if self.terminal.is_one_of_many() {
             // The folder belongs to the whole process.
-            return Err(LineError(format!("{NAME}: cannot change the folder of several profiles.")));
+            return Err(LineError(format!(
+                "{NAME}: cannot change the folder: the commands of all profiles run in one process."
+            )));
         }
         let target = match path {
             None => home().ok_or_else(|| LineError(format!("{NAME}: cannot find the home folder.")))?,

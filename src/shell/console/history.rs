@@ -42,7 +42,7 @@ const SENSITIVE: [&str; 13] = [
     "secret",
     "pin ",
     "-pin:",
-    // Beginnings of -Password, but not -PassThru.
+    // Abbreviations of -Password and -Passphrase, but not of -PassThru.
     "-pass ",
     "-pass:",
     "-passw",

@@ -334,7 +334,7 @@ fn explain(terminal: &Terminal, choices: &[Choice]) {
     }
 }
 
-/// Shows the headings of a choice; returns what can be chosen.
+/// Shows the headings of a choice, and returns its choices.
 fn read_choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Vec<Choice> {
     terminal.fresh_line();
     terminal.line("");

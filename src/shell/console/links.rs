@@ -26,12 +26,12 @@ pub struct RemoteCommand {
     pub name: String,
 }
 
-/// A pipeline with commands of two sessions.
+/// Error of a pipeline with commands of two sessions.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot pipe from '{here}' to '{second}' on '{there}': a pipeline runs on one connection. Store the first part in a variable ($x = …; $x | {second} …)."
 )]
-pub struct Apart {
+pub struct CrossSessionPipe {
     second: String,
     here: String,
     there: String,
@@ -49,7 +49,10 @@ impl Links {
 
     /// Returns the session for a pipeline and changes its commands' names to those of that session. If no
     /// session offers the first command, the first session reports the error.
-    pub fn route<'a>(&self, commands: impl IntoIterator<Item = &'a mut CommandLine>) -> Result<usize, Apart> {
+    pub fn route<'a>(
+        &self,
+        commands: impl IntoIterator<Item = &'a mut CommandLine>,
+    ) -> Result<usize, CrossSessionPipe> {
         let mut chosen = None;
         for command in commands.into_iter().filter(|command| !line::is_local(&command.name)) {
             let found = match chosen {
@@ -62,7 +65,7 @@ impl Links {
             };
             match chosen {
                 Some(here) if here != at => {
-                    return Err(Apart {
+                    return Err(CrossSessionPipe {
                         second: command.name.clone(),
                         here: self.0[here].name.clone(),
                         there: self.0[at].name.clone(),

@@ -14,7 +14,7 @@ pub struct SessionNotices {
     wake: Arc<AtomicBool>,
 }
 
-/// Owner of the terminal, with notices waiting for the line editor.
+/// Ownership of the terminal, and the notices that wait until the line editor releases it.
 #[derive(Default)]
 struct TerminalOwner {
     is_typing: bool,

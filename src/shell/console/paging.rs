@@ -1,4 +1,4 @@
-//! Out-Host -Paging and `more`: output page by page, which holds its pipeline back.
+//! Out-Host -Paging and `more`: output page by page. The pipeline waits until the user asks for the next page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,8 +32,8 @@ impl Executor {
         }
     }
 
-    /// Shows the lines of a paged output, and asks after each page. Returns how the user has ended the output:
-    /// the pipeline ends too. `None` for other output.
+    /// Shows the lines of a paged output, and asks after each page. Returns the user action that ended the output,
+    /// which also ends the pipeline; `None` if the output continues or is not paged.
     pub(super) async fn turn_pages(&self, sink: &mut Sink) -> Option<Turned> {
         let Sink::Pages(pager) = sink else { return None };
         while pager.turned.is_none()

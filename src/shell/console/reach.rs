@@ -20,7 +20,8 @@ const NAMES_TIMEOUT: Duration = Duration::from_secs(4);
 /// PowerShell's error id of an unknown command.
 const UNKNOWN_COMMAND: &str = "CommandNotFoundException";
 
-/// Returns the command that a misspelt name means. A verb that exists is not misspelt: Set-X is not meant by Get-X.
+/// Returns the known command that is most similar to a misspelt name. A verb that exists counts as correct: Get-X does
+/// not suggest Set-X.
 fn similar(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let known: Vec<String> = known.into_iter().collect();
     let verb = |name: &str| name.split_once('-').map(|(verb, _)| verb.to_lowercase());

@@ -194,7 +194,7 @@ impl Script {
 /// Reads standard input to its end.
 ///
 /// # Errors
-/// The input is not text or too long.
+/// The input cannot be read, is not text, or is too long.
 pub fn standard_input() -> Result<String, InputError> {
     limited(std::io::stdin().lock())
 }

@@ -18,7 +18,7 @@ use crate::psrp::clixml::Value;
 use crate::psrp::record::ErrorRecord;
 use crate::screen::{self, RESET, Shown, Stream, clean, without_colours};
 
-/// How often a blocking read of a line checks its stop flag.
+/// Interval at which a blocking read of a line checks its stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
 /// Columns and rows of a terminal of unknown size.
 const DEFAULT_SIZE: (u16, u16) = (120, 50);
@@ -32,7 +32,7 @@ pub struct Terminal {
     is_displayed: bool,
     piped: Arc<Mutex<Piped>>,
     /// Set if the last [`Terminal::write`] left a line open.
-    column: Arc<Mutex<bool>>,
+    is_line_open: Arc<Mutex<bool>>,
     lost: Arc<Lost>,
     pub progress: Progress,
     /// The output of `lyncsh exec`; `None`: the standard streams.
@@ -96,7 +96,7 @@ impl Terminal {
                 reader: std::io::BufReader::new(std::io::stdin()),
                 lines: 0,
             })),
-            column: Arc::default(),
+            is_line_open: Arc::default(),
             lost: Arc::default(),
             progress: Progress::new(interactive),
             recorder: Recorder::default(),
@@ -211,10 +211,10 @@ impl Terminal {
                 None => Stream::Output.write_raw(text.as_bytes()),
             });
         });
-        if let Ok(mut behind) = self.column.lock()
+        if let Ok(mut is_open) = self.is_line_open.lock()
             && let Some(last) = text.chars().last()
         {
-            *behind = last != '\n';
+            *is_open = last != '\n';
         }
     }
 
@@ -258,8 +258,8 @@ impl Terminal {
 
     /// Ends an open line, so that a prompt begins in the first column.
     pub fn fresh_line(&self) {
-        let open = self.column.lock().is_ok_and(|behind| *behind);
-        if open {
+        let is_open = self.is_line_open.lock().is_ok_and(|is_open| *is_open);
+        if is_open {
             self.write("\n");
         }
     }
@@ -322,8 +322,8 @@ impl Terminal {
             }
         };
         // The terminal has echoed the newline.
-        if let Ok(mut behind) = self.column.lock() {
-            *behind = !matches!(answer, Ok(Ok(Some(Answer::Given(_)))));
+        if let Ok(mut is_open) = self.is_line_open.lock() {
+            *is_open = !matches!(answer, Ok(Ok(Some(Answer::Given(_)))));
         }
         answer.unwrap_or(Ok(Some(Answer::End)))
     }
@@ -375,8 +375,8 @@ impl Terminal {
             self.put("\n");
         } else {
             self.put(&format!("\r{}\r", " ".repeat(question.chars().count())));
-            if let Ok(mut behind) = self.column.lock() {
-                *behind = false;
+            if let Ok(mut is_open) = self.is_line_open.lock() {
+                *is_open = false;
             }
         }
     }

@@ -33,7 +33,7 @@ struct Open {
     mask: Mask,
 }
 
-/// Whether output and messages are left out, because they may repeat a secret.
+/// Suppression of output and messages that may repeat a secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mask {
     /// Set while a line runs that may hold a secret.
@@ -46,15 +46,15 @@ struct Transcript {
     file: File,
     path: PathBuf,
     written: u64,
-    /// Of a profile's transcript, which continues in another file.
+    /// Set for the transcript of a session, which continues in another file at [`MAX_BYTES`].
     series: Option<Series>,
     is_minimal: bool,
 }
 
-/// The files of one session.
+/// The numbered files of one session's transcript.
 struct Series {
     folder: PathBuf,
-    /// Name without its end.
+    /// File name without the part number and `.txt`.
     stem: String,
     part: usize,
 }
@@ -65,7 +65,8 @@ impl Series {
         self.folder.join(format!("{}{part}.txt", self.stem))
     }
 
-    /// Creates the file; another session of the same second and process id has another part.
+    /// Creates the file. If it exists, a session with the same process id began in the same second: uses the next
+    /// part number.
     fn create(&mut self) -> io::Result<(File, PathBuf)> {
         loop {
             let path = self.path();
@@ -128,7 +129,7 @@ impl Mask {
 /// Error of starting or writing a transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum TranscriptError {
-    /// Another transcript of this console has this file.
+    /// Another transcript of this console writes to this file.
     #[error("'{0}' is already written by a transcript.")]
     Busy(PathBuf),
     /// `-NoClobber`: the file must not be overwritten.
@@ -149,7 +150,7 @@ impl Recorder {
     /// Starts the transcript of a session in a profile's folder, and removes old files of the profile.
     pub fn start_session(&self, folder: &Path, profile: &str) -> Result<(), TranscriptError> {
         let start = || {
-            // An existing folder keeps its mode: others may have to read it.
+            // An existing folder keeps its mode: other users may need access to it.
             if !folder.is_dir() {
                 platform::private_folder(folder)?;
             }

@@ -15,7 +15,7 @@ use crate::transport::Error;
 use crate::transport::session::{Running, Session};
 use crate::wildcard::like;
 
-/// A restricted endpoint takes up to 1000 names at once (CommandMetadata.GetRestrictedGetCommand).
+/// Maximum number of names in a query: the limit of a restricted endpoint (CommandMetadata.GetRestrictedGetCommand).
 const MOST_NAMES: usize = 1000;
 
 /// Commands and views that an endpoint offers to a profile.
@@ -28,7 +28,7 @@ pub struct Offered {
     pub views: Vec<FormatData>,
 }
 
-/// Queries the endpoint.
+/// Queries the endpoint for its command names, and for the metadata and views to import.
 pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Result<Offered, Error> {
     let names = names(session).await?;
     let patterns = if import.commands.is_empty() { vec!["*".to_owned()] } else { import.commands.clone() };

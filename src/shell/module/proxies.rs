@@ -81,7 +81,7 @@ struct Parameter {
 }
 
 impl Proxies {
-    /// Chooses the commands that `allows` (by their names on the endpoint), in the order of `commands`.
+    /// Creates proxies for the commands whose names on the endpoint `allows` accepts, in the order of `commands`.
     pub fn of(commands: &[CommandMetadata], allows: impl Fn(&str) -> bool) -> Self {
         let mut proxies =
             Self { functions: Vec::new(), aliases: Vec::new(), left_out: Vec::new(), without: Vec::new() };
@@ -160,8 +160,8 @@ impl Function {
         Self { name: name.to_owned(), is_cmdlet: command.is_cmdlet, is_simple, parameters }
     }
 
-    /// Returns the parameters that the function declares itself, for the template. A dynamic parameter loses
-    /// to a common one whose name begins with its own, such as `-Verb` to `-Verbose`.
+    /// Returns the parameters that the function declares itself, for the template. PowerShell prefers a common
+    /// parameter whose name begins with that of a dynamic one: `-Verb` would select `-Verbose`.
     fn own(&self) -> Vec<Value> {
         let untyped = self.parameters.iter().filter(|parameter| parameter.constraint.is_empty());
         let open = untyped.enumerate().map(|(position, parameter)| (Some(position), parameter));
@@ -213,7 +213,7 @@ impl Parameter {
         Self { name: read.name.clone(), aliases: read.aliases.clone(), constraint, completes }
     }
 
-    /// Returns whether its name or one of its aliases would select a common parameter.
+    /// Returns whether the parameter's name or one of its aliases would select a common parameter.
     fn is_hidden_by_common(&self) -> bool {
         let begins = |name: &str| {
             let name = fold(name);

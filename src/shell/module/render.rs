@@ -59,7 +59,7 @@ const EXEC: &str = "powershell/exec.ps1";
 pub struct Script<'a> {
     pub module: &'a str,
     pub program: &'a str,
-    /// Arguments that make the program report the session's address.
+    /// Arguments of the program, to which the script adds an option such as `--facts`.
     pub arguments: Vec<String>,
     /// Arguments for a session owned by the PowerShell, as one command line.
     pub own: String,
@@ -108,8 +108,9 @@ pub struct Exec<'a> {
     pub is_data: bool,
     /// The output line before the first command.
     pub open: &'a str,
-    /// Start of an output line with an object, and of one with an error; Base64 of CLIXML follows.
+    /// Start of an output line with an object; Base64 of CLIXML follows.
     pub object: &'a str,
+    /// Start of an output line with an error; Base64 of CLIXML follows.
     pub error: &'a str,
 }
 

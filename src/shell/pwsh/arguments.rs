@@ -63,6 +63,7 @@ const VALUES: [(&str, &str, &str); 9] = [
 /// Options with a value in Windows PowerShell only.
 const VALUES_OF_5: [(&str, &str, &str); 2] = [("version", "v", ""), ("psconsolefile", "psc", "")];
 
+/// Returns whether a word is an option: its name, an abbreviation of at least `enough`, or its alias `other`.
 fn is((name, enough, other): (&str, &str, &str), word: &str) -> bool {
     (name.starts_with(word) && word.starts_with(enough)) || (!other.is_empty() && word == other)
 }
@@ -82,7 +83,8 @@ impl Arguments {
             let left = rest.as_slice();
             let Some(name) = option(word) else {
                 let all: Vec<String> = std::iter::once(word).chain(left).cloned().collect();
-                // The first word that is not an option (about_Pwsh, about_PowerShell_exe).
+                // The first word that is not an option is a script for pwsh (about_Pwsh), and a command for Windows
+                // PowerShell (about_PowerShell_exe).
                 let run = match edition {
                     Edition::Core => script(word, left)?,
                     Edition::Windows => Run::Text(all.join(" ")),
@@ -120,8 +122,8 @@ impl Arguments {
         Ok(Self { options, run: Run::Prompt })
     }
 
-    /// Returns whether PowerShell only runs its standard input. `-NoExit` keeps a prompt, for programs that
-    /// control PowerShell through a pipe.
+    /// Returns whether there is neither a command nor a script, so that PowerShell runs its standard input. `false`
+    /// with `-NoExit`, which keeps a prompt for programs that control PowerShell through a pipe.
     pub fn is_prompt(&self) -> bool {
         self.run == Run::Prompt && !self.stays()
     }

@@ -101,9 +101,9 @@ impl PowerShell {
         Self { path, edition }
     }
 
-    /// Returns the command that starts it. Windows PowerShell cannot load the modules of PowerShell 7, whose
-    /// PSModulePath is inherited by every process that a PowerShell 7 starts; without the variable it sets
-    /// its own (about_PSModulePath; docs/powershell.md).
+    /// Returns the command that starts this PowerShell. Windows PowerShell gets no PSModulePath: it would inherit the
+    /// variable of a PowerShell 7, whose modules it cannot load. Without the variable, it sets its own
+    /// (about_PSModulePath; docs/powershell.md).
     pub fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
         if self.edition == Edition::Windows {
@@ -177,7 +177,7 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// Identity of a state of the program file.
+/// Modification time and length of a program file, which change with its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     modified: SystemTime,
