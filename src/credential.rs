@@ -1,4 +1,4 @@
-//! Sources of a secret: the OS keyring, a command, a prompt. Secrets are always [`SecretString`]s.
+//! Sources of a secret: the OS keyring, a file, a command, a prompt. Secrets are always [`SecretString`]s.
 
 mod command;
 mod error;
@@ -45,7 +45,7 @@ async fn fetch_from(
     match source {
         CredentialSource::File(path) => file::read(path),
         CredentialSource::Command(command) => command::run(profile, command).await,
-        // A shell can have the sessions of several profiles.
+        // The question names the profile: a shell can have the sessions of several profiles.
         CredentialSource::Prompt => prompt::ask(&format!("{question} (profile '{profile}'): ")).await,
         CredentialSource::System | CredentialSource::Keyring | CredentialSource::Shared(_) => {
             Err(CredentialError::System { profile: profile.to_owned() })
@@ -53,7 +53,8 @@ async fn fetch_from(
     }
 }
 
-/// Returns the name of the secret at the start of a prompt: the password of the user, or the passphrase of the key.
+/// Returns the name of the secret at the start of a prompt: the password of the user, the passphrase of the key, or the
+/// secret of the application.
 pub fn question(profile: &Profile) -> String {
     let key = profile.key.as_ref().or(profile.certificate.as_ref());
     let application = || profile.client_id.as_deref().unwrap_or(&profile.name);
@@ -91,8 +92,8 @@ pub fn proxy_needs_terminal(profile: &Profile) -> bool {
     profile.proxy_credential == CredentialSource::Prompt && profile.proxy_user.is_some()
 }
 
-/// Returns whether a profile has a secret: the key of a certificate may have no passphrase, and a user's sign-in with a
-/// browser needs none.
+/// Returns whether a profile needs a secret: the key of a certificate may have no passphrase, and a user who signs in
+/// with a browser or a device code needs no secret.
 pub fn is_needed(profile: &Profile) -> bool {
     let has_passphrase = || {
         let certificate = profile.certificate.as_ref();
@@ -120,8 +121,8 @@ pub fn keeps_refresh_token(profile: &Profile) -> bool {
     profile.token_flow.needs_user() && profile.keyring_entry().is_some()
 }
 
-/// Copies the secret and the refresh token of a keyring entry to another entry, which replaces it. Returns whether there
-/// was one of them.
+/// Copies the secret and the refresh token of a keyring entry to another entry, which replaces it. Returns whether
+/// either existed.
 pub async fn copy_all(folders: &Folders, from: &str, to: &str) -> Result<bool, oauth::TokenError> {
     let had_token = oauth::copy(folders, from, to).await?;
     Ok(copy(from, to).await? || had_token)

@@ -37,7 +37,7 @@ const MAX_REDIRECTS: usize = 5;
 /// Maximum size of a discovery document, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 const REMOTE_POWERSHELL: &str = "External/RemotePowerShell";
-/// Time for which the first name may still answer when the second one has led to an endpoint.
+/// Time to wait for the first name's result after the second name has led to an endpoint.
 const PREFERENCE: Duration = Duration::from_secs(2);
 /// Path of the endpoint for tokens, on the host of the endpoint for passwords.
 const OAUTH_PATH: &str = "/OcsPowershellOAuth";
@@ -87,7 +87,7 @@ enum Missing {
 #[derive(Clone, Debug)]
 pub struct Found {
     pub uri: Url,
-    /// An earlier connection discovered it: the endpoint may have moved since.
+    /// Whether an earlier connection discovered the URI; the endpoint may have moved since.
     pub is_earlier: bool,
 }
 
@@ -131,14 +131,14 @@ async fn discover(
     if let Some((uri, age)) = last.read(profile, domain, &starts, SystemTime::now()) {
         let age = Duration::from_secs(age.as_secs());
         tracing::debug!("{uri} was discovered {} ago", humantime::format_duration(age));
-        return Ok(Found { uri: flavoured(uri, profile), is_earlier: true });
+        return Ok(Found { uri: for_authentication(uri, profile), is_earlier: true });
     }
     let (start, uri) = walked(profile, domain, starts, trust, proxies).await?;
     last.write(domain, &start, &uri, SystemTime::now());
-    Ok(Found { uri: flavoured(uri, profile), is_earlier: false })
+    Ok(Found { uri: for_authentication(uri, profile), is_earlier: false })
 }
 
-/// Discovers the endpoint of a profile without `uri`, and keeps no result.
+/// Discovers the endpoint of a profile without `uri`; the result is not kept for later connections.
 ///
 /// # Errors
 /// The endpoint was not found.
@@ -146,7 +146,7 @@ pub async fn asked(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Resul
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let starts = starts(profile.discovery.as_ref(), domain);
     let (_, uri) = walked(profile, domain, starts, trust, proxies).await?;
-    Ok(flavoured(uri, profile))
+    Ok(for_authentication(uri, profile))
 }
 
 /// Follows the documents of discovery. Returns the first URI that was found, and the endpoint.
@@ -159,7 +159,7 @@ async fn walked(
 ) -> Result<(Url, Url), DiscoveryError> {
     let limit = profile.limits.discovery;
     let connect = profile.limits.connect;
-    // A host that does not answer leaves time for the other scheme.
+    // A shorter limit leaves time for the other scheme if a host does not answer.
     let connect = if starts.len() > 1 { connect.min(limit / 3) } else { connect };
     let client = Connector::new(trust.of_others(), proxies.clone(), connect).client();
     let hosts = profile.hosts();
@@ -172,8 +172,8 @@ async fn walked(
         .map_err(WalkError::into_error)
 }
 
-/// Follows the documents of both names at the same time: a first name that does not answer would use up the time of the
-/// second one. The first one counts, unless it has no document.
+/// Follows the documents of both names at the same time: one after the other, a first name that does not answer would
+/// use up the time limit. The result of the first name takes precedence, unless that name has no document.
 async fn either<T>(
     first: impl Future<Output = Result<T, WalkError>>,
     second: impl Future<Output = Result<T, WalkError>>,
@@ -208,7 +208,7 @@ async fn either<T>(
     }
 }
 
-/// Follows the documents of one name, from its first URIs. Returns the one that answered, and the endpoint.
+/// Follows the documents of one name, from its first URIs. Returns the first URI that answered, and the endpoint.
 async fn of_name(
     client: &HttpClient,
     domain: &str,
@@ -227,15 +227,15 @@ async fn of_name(
     Err(WalkError::NotStarted(failure.unwrap_or(DiscoveryError::NoDomain)))
 }
 
-/// Returns the endpoint for the authentication of a profile.
-fn flavoured(uri: Url, profile: &Profile) -> Url {
+/// Returns the endpoint for a profile's authentication method: tokens have another path.
+fn for_authentication(uri: Url, profile: &Profile) -> Url {
     match profile.authentication {
-        Authentication::Token => token_flavour(uri),
+        Authentication::Token => token_endpoint(uri),
         _ => uri,
     }
 }
 
-/// Returns the error of the first URIs that says more: most domains lack some of the names.
+/// Returns the more specific of two errors: most domains lack some of the names.
 fn clearer(earlier: Option<DiscoveryError>, error: DiscoveryError) -> DiscoveryError {
     match earlier {
         Some(earlier) if !matches!(earlier, DiscoveryError::NotFound { .. } | DiscoveryError::NoDomain) => {
@@ -249,13 +249,14 @@ fn clearer(earlier: Option<DiscoveryError>, error: DiscoveryError) -> DiscoveryE
 }
 
 /// Returns the endpoint for tokens on the discovered host.
-fn token_flavour(mut uri: Url) -> Url {
+fn token_endpoint(mut uri: Url) -> Url {
     uri.set_path(OAUTH_PATH);
     uri
 }
 
-/// Returns the first URIs of discovery, those of one name together. The request has no secret: plain HTTP is documented for it, and the
-/// endpoint must use HTTPS. The second name exists in the network of a server on premises only (MS-OCDISCWS).
+/// Returns the first URIs of discovery, grouped by host name. Plain HTTP is documented, and acceptable because the
+/// request contains no secret and the endpoint must use HTTPS. The second name exists only in the network of an
+/// on-premises server (MS-OCDISCWS).
 fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
     let bases = match base {
         Some(base) => vec![base.as_str().to_owned()],
@@ -275,7 +276,7 @@ fn starts(base: Option<&Url>, domain: &str) -> Vec<Url> {
 enum WalkError {
     /// The first URI does not answer: the next one may.
     NotStarted(DiscoveryError),
-    /// The first URI answers, and not with a document: another name may.
+    /// The first URI does not return a document: another name may.
     NoDocument(DiscoveryError),
     /// The tenant's documents are invalid: another first URI leads to the same documents.
     Failed(DiscoveryError),
@@ -289,8 +290,8 @@ impl WalkError {
     }
 }
 
-/// Returns whether discovery may continue from one address at another. Once it has https, it keeps it: anyone on the
-/// network can write the answers over plain http.
+/// Returns whether discovery may continue from one address at another. It never goes from https to http, because anyone
+/// on the network can forge responses over plain http.
 fn keeps_https(from: &Url, to: &Url) -> bool {
     from.scheme() != "https" || to.scheme() == "https"
 }

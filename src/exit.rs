@@ -16,7 +16,7 @@ pub enum Exit {
     Interrupted,
     /// The reader of the output ended.
     Unread,
-    /// `exit N`
+    /// `exit N`, or the exit code of a shutdown signal.
     Given(u8),
 }
 

@@ -20,7 +20,7 @@ use crate::folders::Folders;
 use crate::platform;
 use crate::profile::Profile;
 
-/// Age of an unfinished export that must have been killed: real exports took up to 105 s.
+/// Age at which an unfinished export counts as abandoned: real exports took up to 105 s.
 const MIN_ABANDONED_AGE: Duration = Duration::from_hours(1);
 
 /// Version in the names of exports. Exports of other versions used another list of names ([`names`]), and are
@@ -111,7 +111,7 @@ impl Exports {
         })
     }
 
-    /// Writes the endpoint's current commands, sorted and unique, in the module's format.
+    /// Writes the endpoint's current commands in the module's format. `names` must be sorted and unique.
     pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
         let path = PathBuf::from(format!("{}.commands", stem.display()));
         let text = format!("{}\n", names.join("\n"));

@@ -27,8 +27,8 @@ pub fn home() -> Option<PathBuf> {
     directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned())
 }
 
-/// Returns a path with the home directory in place of a `~` that is its first folder, as shells write it. `~user` is not
-/// replaced, and `./~` names a file of that name.
+/// Replaces a `~` that is the first component of a path with the home directory, as shells do. `~user` is not replaced,
+/// and `./~` names a file of that name.
 pub fn expanded(path: &Path) -> PathBuf {
     let Ok(rest) = path.strip_prefix("~") else { return path.to_owned() };
     match home() {
@@ -43,7 +43,7 @@ pub fn beside(folder: &Path, text: &str) -> PathBuf {
     folder.join(expanded(Path::new(text)))
 }
 
-/// Returns a path with [`expanded`], if it is Unicode.
+/// Expands a path like [`expanded`]. Returns it unchanged if the result is not Unicode.
 pub fn expanded_text(path: &str) -> String {
     expanded(Path::new(path)).into_os_string().into_string().unwrap_or_else(|_| path.to_owned())
 }

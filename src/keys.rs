@@ -94,8 +94,8 @@ pub fn read_key(stop: &AtomicBool) -> std::io::Result<Answer<char>> {
 /// Capacity for a typed or pasted line.
 const INPUT_CAPACITY: usize = 16 * 1024;
 
-/// Reader of one line. The terminal does not echo from its start on: a password that is typed as soon as its
-/// question appears is invisible.
+/// Reader of one line. The terminal stops echoing at [`LineReader::start`], which must precede the question: otherwise,
+/// a password that is typed immediately would be visible.
 pub struct LineReader {
     _raw: Raw,
 }
@@ -111,7 +111,7 @@ impl LineReader {
     }
 }
 
-/// Returns text for a terminal that does not convert line ends, as while reading a line.
+/// Returns text for a terminal in raw mode, which does not convert line feeds.
 pub fn with_returns(text: &Shown) -> String {
     text.as_str().replace('\n', "\r\n")
 }

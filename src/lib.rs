@@ -3,7 +3,7 @@
 //!
 //! Imports point to lower layers only; ARCHITECTURE.md lists the layers, and a test checks them.
 
-// The futures of connections are deeply nested; a task needs to know that they are Send.
+// The compiler must prove that the deeply nested futures of connections are Send; its default limit is 128.
 #![recursion_limit = "256"]
 
 pub mod advice;

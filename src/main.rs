@@ -6,7 +6,7 @@ use lyncsh::cli::{Cli, Command};
 use lyncsh::{commands, credential, screen};
 
 fn main() -> ExitCode {
-    // For the scripts of `lyncsh completions`.
+    // Answers the requests of the scripts that `lyncsh completions` prints.
     commands::completions::complete();
     // The user may mean a profile whose name became a command of a later version.
     let cli = Cli::read(commands::names::report_before_parsing);

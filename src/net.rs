@@ -77,7 +77,7 @@ pub fn innermost(error: Cause<'_>) -> String {
     last.unwrap_or_else(|| error.to_string())
 }
 
-/// Returns the source of an error. An `io::Error` skips its inner error and returns that error's source.
+/// Returns the rustls error in a cause, also inside an `io::Error`: its `source` skips the inner error.
 fn tls_error(cause: Cause<'_>) -> Option<&rustls::Error> {
     let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
     cause.downcast_ref().or_else(|| tls_error(held()?))

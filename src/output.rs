@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::screen::{Stream, clean};
 
 /// The first write error.
-static LOST: OnceLock<io::Error> = OnceLock::new();
+static FIRST_ERROR: OnceLock<io::Error> = OnceLock::new();
 
 /// Writes a message. An error is kept for [`lost`]. Lines that are too long for the terminal are wrapped, with
 /// `hang` columns of additional indentation.
@@ -38,13 +38,13 @@ pub fn print_data(text: &str) {
 fn keep(result: io::Result<()>) {
     if let Err(error) = result {
         // The first error is reported.
-        let _ = LOST.set(error);
+        let _ = FIRST_ERROR.set(error);
     }
 }
 
 /// Returns the first write error, unless the reader closed the pipe.
 pub fn lost() -> Option<&'static io::Error> {
-    LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    FIRST_ERROR.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 /// Formats JSON in ASCII, because PowerShell on Windows decodes a program's output with a configurable
@@ -60,7 +60,7 @@ pub fn secret_line(value: &impl serde::Serialize) -> serde_json::Result<Zeroizin
     let mut json = Wiped::default();
     serde_json::to_writer(&mut json, value)?;
     let json = String::from_utf8_lossy(&json.0);
-    // A character becomes one or two `\uXXXX`, so the line does not grow.
+    // A character becomes one or two `\uXXXX`, so the buffer does not grow.
     let mut line = Zeroizing::new(String::with_capacity(6 * json.len() + 1));
     escape(&json, &mut line);
     line.push('\n');

@@ -5,7 +5,7 @@
 //! also on its way to a pipe or a file, which terminals display later. Data, which another program reads,
 //! is changed only if it goes to a terminal; see [`crate::output`].
 
-#![allow(clippy::disallowed_methods, reason = "this is the place")]
+#![allow(clippy::disallowed_methods, reason = "only this module writes to the standard streams")]
 
 mod clean;
 mod log;
@@ -25,11 +25,11 @@ pub use wrap::{cut, cut_start, width, wrap, wrapped};
 /// Columns of a terminal with an unknown size.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// Numbers of writes to the standard streams that were begun and done.
+/// Numbers of started and completed writes to the standard streams.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static DONE: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the number of writes before the one in progress; `None` if there is none.
+/// Returns the number of completed writes while a write is in progress; otherwise `None`.
 pub fn writing() -> Option<u64> {
     let done = DONE.load(Ordering::SeqCst);
     (BEGUN.load(Ordering::SeqCst) > done).then_some(done)
@@ -100,12 +100,12 @@ pub fn format_seconds(duration: std::time::Duration) -> String {
     humantime::format_duration(std::time::Duration::from_secs(duration.as_secs())).to_string()
 }
 
-/// Returns whether the terminal has no escape sequences, as in Emacs and under `expect`.
+/// Returns whether the terminal supports no escape sequences, as in Emacs and under `expect`.
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Returns whether the user permits colours (<https://no-color.org>) and the terminal has them.
+/// Returns whether the user permits colours (<https://no-color.org>) and the terminal supports them.
 pub fn wants_colour() -> bool {
     #[cfg(windows)]
     if !crossterm::ansi_support::supports_ansi() {

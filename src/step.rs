@@ -27,7 +27,7 @@ pub enum Step {
     },
     TokenReceived,
     InitializingSession,
-    /// The last row of the output.
+    /// The session, which is the last row of the output.
     Session {
         id: u32,
         name: String,

@@ -5,9 +5,9 @@ use crate::transport::wsman::fault::{Fault, LOST_AFFINITY, code};
 
 /// A row of the table: the faults of one symptom, and its causes.
 pub(super) struct Row {
-    /// Codes of f:WSManFault.
+    /// Values of f:WSManFault/@Code.
     pub(super) codes: &'static [u32],
-    /// Parts of the text that identify the fault before its code does.
+    /// Substrings of the fault's text; they are compared before the codes.
     pub(super) texts: &'static [&'static str],
     pub(super) advice: Lines,
 }
@@ -20,7 +20,8 @@ const CLOSE_SESSION: &str = "Close an unneeded session, or wait until an idle se
 const MAY_HAVE_RUN: &str = "Check what the last command has changed: it may have run.";
 const REPORT: &str = "Report the error with a log (-vvv): lyncsh sent a request that the server cannot read.";
 
-/// Texts first: a server reports different causes with one code, such as InternalError.
+/// The advice for faults. Texts are compared before codes, because a server reports different causes with one code,
+/// such as InternalError.
 pub(super) const ROWS: &[Row] = &[
     // Microsoft365DSC#359, KnowMoreIT/CloudPanel#54.
     Row {
@@ -83,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[2_150_859_174, 2_150_859_240, 2_150_859_241],
         texts: &["concurrent operations"],
         advice: &[
-            "Open another session: the count of a session may not go down while it is open.",
+            "Open another session: the server may count finished operations until their session ends.",
             "Ask the administrator to raise MaxConcurrentOperationsPerUser of WinRM (15 or 1500).",
         ],
     },
@@ -92,8 +93,8 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[],
         texts: &["[Server="],
         advice: &[
-            "Ask the administrator about the server's own account, not the user's: a group with a denied \
-             ms-Exch-EPI-Token-Serialization may have it as a member.",
+            "Ask the administrator about the groups of the server's own account, not the user's: one of them may be \
+             denied ms-Exch-EPI-Token-Serialization.",
             "Check that the account may use the endpoint.",
         ],
     },
@@ -249,14 +250,14 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// jborean93/pypsrp#148.
+/// Advice for the subcode InternalError, if neither the text nor the code is known (jborean93/pypsrp#148).
 const INTERNAL_ERROR: Lines = &[
     "Open the session again: some servers refuse the commands of a session after 1000 of them.",
     "Read the event log of the server.",
 ];
 const QUOTA: Lines = &[CLOSE_SESSION];
 
-/// jborean93/pypsrp#187.
+/// Advice for a fault without a text and a code (jborean93/pypsrp#187).
 const EMPTY: Lines = &[
     "Set authentication = \"kerberos\" and write the account as user@REALM, if the endpoint is /PowerShell/ of Exchange.",
     "Check `configuration` in the profile, and the event log of the server.",
@@ -268,12 +269,12 @@ pub fn of_text(text: &str) -> Option<Lines> {
     ROWS.iter().find(has).map(|row| row.advice)
 }
 
-/// Returns the advice for a code of f:WSManFault.
+/// Returns the advice for the code of an f:WSManFault.
 pub fn of_code(code: u32) -> Option<Lines> {
     ROWS.iter().find(|row| row.codes.contains(&code)).map(|row| row.advice)
 }
 
-/// Returns the advice for a SOAP subcode without its prefix, of a server that sends no code.
+/// Returns the advice for a SOAP subcode, given without its prefix, if the fault has no known code.
 fn of_subcode(name: &str) -> Option<Lines> {
     match name {
         "AccessDenied" => of_code(ACCESS_DENIED),

@@ -14,7 +14,7 @@ const TLS_ENDS_BEFORE: &str = "Check whether a proxy or load balancer ends TLS b
 const SHARED_CONNECTIONS: &str = "Use https if a proxy or load balancer between this computer and the endpoint shares connections: NTLM \
                                   authenticates each connection.";
 
-/// Returns the advice for an answer without an envelope.
+/// Returns the advice for an HTTP response without an envelope.
 pub(super) fn status(status: u16, endpoint: &str) -> Vec<&'static str> {
     causes(status).at(endpoint)
 }

@@ -154,7 +154,7 @@ impl ContextError {
     }
 }
 
-/// Advice for a status of lyncsh's own NTLM and SPNEGO.
+/// Returns the advice for a status of lyncsh's own NTLM and SPNEGO.
 fn of_own_mechanism(code: i64) -> Lines {
     match code {
         ntlm::NO_CREDENTIALS => &["Add user and a credential other than \"system\" to the profile."],
@@ -166,7 +166,7 @@ fn of_own_mechanism(code: i64) -> Lines {
     }
 }
 
-/// Advice for a token or a message that cannot be read, by its name.
+/// Returns the advice for an unreadable token or message; `what` is its name.
 fn of_malformed(what: &str) -> Lines {
     match what {
         // Pennyw0rth/NetExec#600.

@@ -2,8 +2,9 @@
 
 use crate::net::{CertificateProblem, HandshakeProblem, RefusedCertificate};
 
-/// IIS with SslNegotiateCert requests a client certificate after the HTTP request. rustls refuses the renegotiation
-/// of TLS 1.2 (rustls/rustls#1999), and neither library has the post-handshake authentication of TLS 1.3.
+/// IIS with SslNegotiateCert requests a client certificate after the HTTP request. rustls refuses the renegotiation of
+/// TLS 1.2 (rustls/rustls#1999), and neither rustls nor the system's TLS library supports the post-handshake
+/// authentication of TLS 1.3.
 pub(super) const RENEGOTIATION: &str = "Add tls = \"system\" to the profile if the server asks for a client certificate after the request, as IIS does for \
      a directory with SslNegotiateCert. With TLS 1.3, limit the server to TLS 1.2, or configure it to \
      request the certificate in the handshake.";

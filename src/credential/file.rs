@@ -20,7 +20,7 @@ pub fn read(path: &Path) -> Result<SecretString, CredentialError> {
         return Err(failed(io::Error::other("it is not a file")));
     }
     let file = File::open(&path).map_err(failed)?;
-    // Checked on the open file: another one could replace it.
+    // Checks the open file, because the file at the path could be replaced.
     if !platform::is_private_file(&file).map_err(failed)? {
         return Err(CredentialError::Exposed { path });
     }

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::files::text;
 
-/// Maximum length of the input.
+/// Maximum length of a line, and of the rest of a UTF-16 input, in bytes.
 const MAX_INPUT: u64 = 64 * 1024;
 
 /// Reads the first line; `None` if it is empty.

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::CredentialError;
 
-/// Service name of all entries; the account is the profile's name, `PROFILE/proxy`, or the name in the profile.
+/// Service name of all entries; the account is the profile's name, `PROFILE/proxy`, or the entry's name in the profile.
 const SERVICE: &str = "lyncsh";
 /// Time limit of a call: a locked keyring asks the user.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -18,7 +18,8 @@ const MAX_ENTRY: usize = 1280;
 /// Maximum number of parts of a secret.
 const MAX_PARTS: usize = 64;
 
-/// Reads the secret of an account, if there is one. An empty secret, such as that of another program's entry, counts as missing.
+/// Reads the secret of an account, if one is stored. An empty secret, such as the secret of another program's entry,
+/// counts as missing.
 pub async fn find(account: &str) -> Result<Option<SecretString>, CredentialError> {
     let account = account.to_owned();
     let secret = on_keyring(move || joined(&account)).await?;

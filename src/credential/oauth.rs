@@ -38,10 +38,10 @@ pub use self::granted::Token;
 pub use self::http::Network;
 pub use self::refresh::{copy, forget, is_stored};
 
-/// Time limit at the exit of the process for renewals that were begun.
+/// Time limit for unfinished renewals when the process exits.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The renewals of this process between their request and the storing of the next refresh token.
+/// The renewals of this process that have sent their request and not yet stored the next refresh token.
 static RENEWALS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// The sign-in of a profile to one endpoint. It renews its tokens.
@@ -57,10 +57,10 @@ pub struct SignIn {
     requesting: Mutex<()>,
     /// Held while a refresh token is used and stored: a service may accept it only once.
     redeeming: Mutex<()>,
-    /// Locked by the process that does so; `None` without an entry in the keyring.
+    /// File that a process locks while it uses the refresh token; `None` without an entry in the keyring.
     lock: Option<PathBuf>,
     renewals: TaskTracker,
-    /// The stored refresh token is replaced by that of a new sign-in, not used.
+    /// Whether the user signs in again although a refresh token may be stored; the new one replaces it.
     replaces: bool,
 }
 
@@ -75,7 +75,7 @@ struct State {
 }
 
 impl SignIn {
-    /// `secret`: that of the profile's credential; empty for a user's sign-in.
+    /// Creates a sign-in. `secret` is the secret of the profile's credential; it is empty if a user signs in.
     pub fn new(
         profile: Arc<Profile>,
         endpoint: Url,
@@ -160,7 +160,7 @@ impl SignIn {
         Service::read(client, self.scopes(), self.network.clone()).await
     }
 
-    /// Returns the scopes of the profile; otherwise all that the application has on the endpoint.
+    /// Returns the scopes of the profile; by default, all permissions of the application on the endpoint.
     fn scopes(&self) -> Vec<Scope> {
         let scope = self.profile.scope.clone().unwrap_or_else(|| {
             let all = format!("{}/.default", self.endpoint.origin().ascii_serialization());
@@ -170,7 +170,8 @@ impl SignIn {
         scope.split_whitespace().map(|one| Scope::new(one.to_owned())).collect()
     }
 
-    /// Reads the token of another service, which is a new one for each request.
+    /// Returns the token of another service. A command or a file is read again for each request, because it may have a
+    /// newer token.
     async fn federated(&self) -> Result<SecretString, TokenError> {
         Ok(match &self.profile.credential {
             CredentialSource::Command(command) => command::run(&self.profile.name, command).await?,
@@ -205,7 +206,7 @@ impl SignIn {
         let (this, own) = (self.clone(), service.clone());
         let accepted = async move {
             let _redeeming = this.redeeming.lock().await;
-            // The user has signed in: another process does not prevent that.
+            // Continues without the lock if it is not free: another process must not prevent the sign-in of the user.
             let _lock = this.lock(LOCK_TIMEOUT).await.inspect_err(|error| tracing::info!("{error}")).ok();
             let _renewal = this.renewals.token();
             this.accept(&own, operation, granted).await
@@ -233,7 +234,7 @@ impl SignIn {
         self.accept(service, Operation::Renewal, granted).await.map(Some)
     }
 
-    /// Waits until no other process uses the refresh token of the keyring's entry.
+    /// Locks the refresh token of the keyring's entry; waits up to `limit` while another process uses it.
     async fn lock(&self, limit: Duration) -> Result<Option<File>, LockError> {
         match &self.lock {
             Some(path) => refresh::hold(path, limit).await.map(Some),
@@ -241,7 +242,7 @@ impl SignIn {
         }
     }
 
-    /// Keeps the refresh token of an answer, and returns the token.
+    /// Keeps the refresh token of a response, and returns the access token.
     async fn accept(
         &self,
         service: &Service,
@@ -273,7 +274,8 @@ impl SignIn {
         }
     }
 
-    /// Removes the stored refresh token, which may be of another user than the new sign-in. The caller has locked it.
+    /// Removes the stored refresh token, which may belong to another user than the new sign-in. The caller holds its
+    /// lock.
     async fn forget(&self) {
         if let Some(entry) = self.profile.keyring_entry()
             && let Err(error) = refresh::delete(entry).await
@@ -312,8 +314,8 @@ async fn settled(renewals: &TaskTracker, limit: Duration) -> bool {
     tokio::time::timeout(limit, renewals.wait()).await.is_ok()
 }
 
-/// Runs work to its end, even if the caller is cancelled: between a request and the storing of its refresh token, the
-/// next one would be lost.
+/// Runs work to its end, even if the caller is cancelled: a cancellation between a request and the storing of the next
+/// refresh token would lose that token.
 async fn completed<T: Send + 'static>(
     service: &Service,
     operation: Operation,

@@ -1,4 +1,4 @@
-//! The marked lyncsh block in a user's script: inserts, finds and removes it. All other bytes stay. Pure.
+//! The marked lyncsh block in a user's script: inserts, finds and removes it. All other bytes stay unchanged. Pure.
 //!
 //! The block is ASCII, which has the same meaning in all encodings that PowerShell supports. If the file
 //! ended without a newline, the block was added with a newline before it and ends the file without one;

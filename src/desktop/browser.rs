@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-/// Starts the browser; returns whether its starter was found. The Windows command has only been compiled.
+/// Opens a URI in the browser; returns whether the opening command was started. The Windows command is untested.
 pub fn open(uri: &str) -> bool {
     let mut command = starter();
     command.arg(uri).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -14,7 +14,7 @@ pub fn open(uri: &str) -> bool {
 
 #[cfg(windows)]
 fn starter() -> Command {
-    // Unlike `cmd /C start`, this parses no `&` in the URI.
+    // Unlike `cmd /C start`, this does not interpret an `&` in the URI.
     let mut command = Command::new("rundll32");
     command.arg("url.dll,FileProtocolHandler");
     command

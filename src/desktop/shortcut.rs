@@ -12,7 +12,7 @@ use crate::quote::desktop as quote;
 /// Parameters of a shortcut.
 #[derive(Clone, Debug)]
 pub struct Shortcut<'a> {
-    /// The profile.
+    /// Name of the profile.
     pub name: &'a str,
     /// Path of lyncsh.
     pub program: &'a Path,

@@ -34,8 +34,8 @@ impl LastDiscovery {
         Self(folders.cache.join("discovery").join(format!("{profile}.json")))
     }
 
-    /// Returns the endpoint of `domain`, and its age, if one of the first URIs led to it. The profile's hosts may have
-    /// changed since.
+    /// Returns the endpoint of `domain`, and its age, if one of the first URIs led to it. Checks the endpoint again:
+    /// the permitted hosts of the profile may have changed since.
     pub(super) fn read(
         &self,
         profile: &Profile,
@@ -54,7 +54,7 @@ impl LastDiscovery {
         is_usable.then_some((known.uri, age))
     }
 
-    /// Keeps an endpoint.
+    /// Writes an endpoint for the next connections, unless it was discovered over plain http.
     pub(super) fn write(&self, domain: &str, start: &Url, uri: &Url, now: SystemTime) {
         if !is_trusted(start) {
             return;
@@ -71,7 +71,7 @@ impl LastDiscovery {
         }
     }
 
-    /// Drops the endpoint.
+    /// Removes the endpoint.
     pub fn forget(&self) {
         if let Err(error) = std::fs::remove_file(&self.0)
             && error.kind() != std::io::ErrorKind::NotFound
@@ -81,7 +81,8 @@ impl LastDiscovery {
     }
 }
 
-/// Returns whether an answer counts longer than for one connection: over plain http, anyone on the network can write it.
+/// Returns whether a result may be kept for later connections: anyone on the network can forge a response over plain
+/// http.
 fn is_trusted(start: &Url) -> bool {
     start.scheme() == "https" || is_loopback(start)
 }

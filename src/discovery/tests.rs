@@ -10,7 +10,7 @@ use crate::net::ProxySetting;
 /// The first lines of requests.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Starts a server; `answer` gets the first line of a request. Returns its port.
+/// Starts a server. `answer` converts the first line of a request to the response. Returns the port and the log.
 async fn serve(
     tls: Option<Arc<rustls::ServerConfig>>,
     answer: impl Fn(&str) -> String + Clone + Send + 'static,
@@ -146,7 +146,7 @@ async fn five_redirects_are_followed_and_the_sixth_is_not() {
     assert_eq!(asked, 6);
 }
 
-/// Discovers the endpoint of a domain by a proxy with these answers to CONNECT.
+/// Discovers the endpoint of a domain through a proxy that returns these responses to CONNECT.
 async fn by_proxy(
     answer: impl Fn(&str) -> String + Clone + Send + 'static,
 ) -> (Result<Url, DiscoveryError>, Log) {

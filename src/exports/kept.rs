@@ -25,7 +25,7 @@ pub enum State {
 }
 
 impl ExportedModule {
-    /// `form` identifies the format of the proxies.
+    /// Creates a reference to proxies, which may not exist. `form` identifies their format.
     pub fn of(stem: &Path, form: &str) -> Self {
         Self { stem: stem.to_owned(), folder: PathBuf::from(format!("{}-{form}", stem.display())) }
     }

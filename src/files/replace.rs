@@ -57,7 +57,7 @@ pub fn replace(path: &Path, mut content: &[u8], new: New) -> io::Result<()> {
     replace_with(path, &mut content, new)
 }
 
-/// Does what [`replace`] does with content of any kind.
+/// Replaces or creates a file like [`replace`], with content of any kind.
 ///
 /// # Errors
 /// The same as [`replace`].
@@ -88,7 +88,7 @@ pub fn create_new(path: &Path, mut content: &[u8], new: New) -> io::Result<()> {
     create_new_with(path, &mut content, new)
 }
 
-/// Does what [`create_new`] does with content of any kind.
+/// Creates a file like [`create_new`], with content of any kind.
 ///
 /// # Errors
 /// The same as [`create_new`].
@@ -115,7 +115,7 @@ pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder(folder_of(to))
 }
 
-/// Moves a file, and replaces the one at the new path. Does nothing if the file does not exist.
+/// Moves a file, and replaces a file at the new path. Does nothing if the file does not exist.
 ///
 /// # Errors
 /// The file cannot be moved.
@@ -160,13 +160,13 @@ pub fn check(path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Fails for a folder without read permission, and on file systems without this request.
+        // A folder without read permission, or a file system that cannot flush folders.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         result => result,
     }
 }
 
-/// Does nothing: Windows has no such request for a folder.
+/// Does nothing: Windows cannot flush a folder.
 #[cfg(windows)]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())

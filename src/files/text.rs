@@ -64,7 +64,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotText> {
     if rest.is_empty() { Ok(text) } else { Err(NotText::Utf16 { line: line_of(text.as_bytes()) }) }
 }
 
-/// Returns the number of the line after these bytes.
+/// Returns the number of the line that follows these bytes.
 fn line_of(before: &[u8]) -> usize {
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

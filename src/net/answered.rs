@@ -1,5 +1,5 @@
-//! Content of an HTTP answer: its body, also where an intermediary has compressed it, and for an unexpected answer the
-//! title of its page and its sender.
+//! Content of an HTTP response: its body, decompressed if an intermediary has compressed it, and, for an unexpected
+//! response, the title of its page and its sender.
 
 use std::io::Read as _;
 
@@ -18,7 +18,7 @@ pub enum Unread {
     Connection(#[from] hyper::Error),
     #[error("an answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// lyncsh asks for uncompressed answers.
+    /// An encoding other than gzip; lyncsh requests uncompressed responses.
     #[error("an answer is compressed with {0:?}")]
     Encoding(String),
     #[error("cannot decompress an answer: {0}")]

@@ -77,8 +77,8 @@ struct Inner {
 }
 
 impl Connector {
-    /// Opens no connection yet, and sets up no TLS: plain http must also work if the system has no CA certificates.
-    /// `limit` applies to each connection.
+    /// Creates a connector. It sets up TLS only for the first connection that uses it, because plain http must work on
+    /// a system without CA certificates. `limit` applies to each connection.
     pub fn new(trust: Trust, proxies: Proxies, limit: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -98,8 +98,8 @@ impl Connector {
         Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
-            // Retries only requests that were not written because an idle connection had just ended. For all others,
-            // the caller decides.
+            // Repeats only requests that were not written because an idle connection had just ended; the caller decides
+            // about all others.
             .retry_canceled_requests(true)
             .build(self)
     }
@@ -111,6 +111,8 @@ impl Connector {
         Ok((conn, binding))
     }
 
+    /// Returns the TLS connector; sets it up on the first call.
+    ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn tls(&self) -> Result<TlsConnector, TlsSetupError> {
@@ -152,7 +154,7 @@ impl Inner {
         Ok(Conn { stream: Box::new(TokioIo::new(stream)), handshake: Some(handshake) })
     }
 
-    /// Connects to the URI's host through a proxy. Returns the deadline for the rest as well.
+    /// Connects to the URI's host through a proxy. Also returns the deadline for the rest of the connection.
     async fn tunnel(
         &self,
         proxy: &Proxy,

@@ -1,4 +1,4 @@
-//! Reasons of failed TLS handshakes, except the server's certificate.
+//! Reasons for failed TLS handshakes, except the server's certificate.
 
 use super::{Cause, sources, tls_error};
 

@@ -27,7 +27,8 @@ impl FromStr for HostPattern {
             Some(domain) => (domain, Self::Below),
             None => (text, Self::Host),
         };
-        // A top-level domain would permit nearly every host. `Host::parse` takes further wildcards as letters.
+        // A top-level domain would permit nearly every host. `Host::parse` accepts further asterisks as ordinary
+        // characters.
         if domain.contains('*') || (text.starts_with("*.") && !domain.contains('.')) {
             return Err(NotHosts);
         }
@@ -54,7 +55,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// The hosts to which a credential may be sent besides the one that the profile names.
+/// The hosts to which a credential may be sent besides the host that the profile names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<HostPattern>);
 
@@ -88,11 +89,12 @@ impl Hosts {
         self.0.iter().any(|pattern| pattern.matches(host))
     }
 
-    /// Checks whether the credential for `from` may be sent to `to`, which an answer from there names: over TLS, and to
-    /// the same host or one of these. From a loopback address it may go to the same address without TLS.
+    /// Checks that the credential for `from` may be sent to `to`, a URI in a response of `from`: `to` must use TLS, and
+    /// its host must be the same or one of these. Between ports of one loopback address, plain HTTP is permitted as
+    /// well.
     ///
     /// # Errors
-    /// The reason why it may not.
+    /// The reason why the credential must not be sent.
     pub fn check(&self, from: &Url, to: &Url) -> Result<(), HostRefusal> {
         let same = from.host() == to.host();
         let plain = same && is_loopback(from) && from.scheme() == "http" && to.scheme() == "http";

@@ -172,7 +172,7 @@ pub fn needs_passphrase(certificate: &Path, key: Option<&Path>) -> bool {
 }
 
 const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
-/// RFC 1421 4.6.1.1, as OpenSSL writes it before PKCS#8.
+/// Header of an encrypted key in the traditional form (RFC 1421 4.6.1.1), which OpenSSL used before PKCS#8.
 const TRADITIONAL: &str = "Proc-Type: 4,ENCRYPTED";
 
 fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
@@ -189,7 +189,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 /// Checks that other users cannot read a key without a passphrase.
-fn private(path: &Path) -> Result<(), IdentityError> {
+fn check_private(path: &Path) -> Result<(), IdentityError> {
     match platform::is_private(path) {
         Ok(true) => Ok(()),
         Ok(false) => Err(IdentityError::Exposed { path: path.to_owned() }),
@@ -208,7 +208,7 @@ fn pem_key(
     if !holds(&bytes, ENCRYPTED) {
         let key = PrivateKeyDer::from_pem_slice(&bytes);
         let key = key.map_err(|_| IdentityError::NoKey { path: path.to_owned() })?;
-        private(path)?;
+        check_private(path)?;
         return Ok(Zeroizing::new(key));
     }
     let unusable = |reason: String| IdentityError::Unusable { path: path.to_owned(), reason };
@@ -233,7 +233,7 @@ fn pkcs12(path: &Path, bytes: &[u8], passphrase: &SecretString) -> Result<Certif
     use p12_keystore::error::Error;
     let unencrypted = Pkcs12Archive::from_pkcs12(bytes, "");
     if unencrypted.is_ok() {
-        private(path)?;
+        check_private(path)?;
     }
     let opened = unencrypted.or_else(|_| Pkcs12Archive::from_pkcs12(bytes, passphrase.expose_secret()));
     let archive = opened.map_err(|error| match error {

@@ -74,13 +74,13 @@ pub struct ClientPool {
     host: HostInfo,
     runspaces: (i32, i32),
     application_arguments: Value,
-    /// The own protocol version, and after the negotiation the common one.
+    /// The client's protocol version; after the negotiation, the common version.
     protocol: Protocol,
     state: PoolState,
     /// Pipelines that were started and not forgotten.
     pipelines: HashMap<Uuid, PipelineState>,
     outbox: Outbox,
-    /// Names of the received values.
+    /// Names of types and properties that received values share.
     names: Names,
     next_call: i64,
     pair: Option<KeyPair>,
@@ -109,14 +109,14 @@ impl ClientPool {
         }
     }
 
-    /// Negotiates another protocol than 2.3.
+    /// Offers another protocol version than 2.3.
     #[must_use]
     pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Tells an agent that it need not wait between its capabilities and the state of the pool.
+    /// Declares that an agent need not wait between sending its capabilities and the state of the pool.
     #[must_use]
     pub fn accepting_early_state(mut self) -> Self {
         self.application_arguments = pool::with_early_state(&self.application_arguments);
@@ -150,9 +150,9 @@ impl ClientPool {
         self.state = PoolState::NegotiationSent;
     }
 
-    /// Returns the messages to send now; before the pool is open only the negotiation. A message with a
-    /// secret, and later ones of the same pipeline, wait for the session key. The first such message starts
-    /// the key exchange, which generates an RSA key pair: a considerable part of a second.
+    /// Returns the messages to send now; before the pool is open, only those of the negotiation. A message with a
+    /// secret, and later ones of the same pipeline, wait for the session key. The first such message starts the key
+    /// exchange, which generates an RSA key pair: a considerable part of a second.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
         if self.state != PoolState::Opened {
             let urgent = self.outbox.take_urgent();
@@ -243,7 +243,7 @@ impl ClientPool {
     }
 }
 
-/// Returns how secrets are sent now, if they can be.
+/// Returns the wire form of secrets; `None` while the session key is unknown.
 pub(super) fn seal(protocol: Protocol, key: Option<&SessionKey>) -> Option<Seal<'_>> {
     if protocol.has_clear_secrets() { Some(Seal::Clear) } else { key.map(Seal::Key) }
 }

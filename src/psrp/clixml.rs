@@ -77,7 +77,7 @@ pub enum Value {
 /// A SecureString in clear text or in its wire form.
 #[derive(Clone)]
 pub enum Secure {
-    /// Clear text. The state machine encrypts it before sending; [`write`] refuses it.
+    /// Clear text. The state machine encrypts it before sending; [`write`] omits it.
     Plain(SecretString),
     /// Wire form: AES-256-CBC under the session key (2.3), or UTF-16LE (2.4).
     Wire(Vec<u8>),

@@ -7,7 +7,7 @@ pub const HEADER: usize = 21;
 const START: u8 = 1;
 const END: u8 = 2;
 
-/// The largest accepted message: bad input is an error long before memory runs out.
+/// Maximum size of a received message, in bytes: bad input must be an error long before memory runs out.
 const MAX_MESSAGE: usize = 256 << 20;
 
 /// Splits messages into fragments. Object ids count up over the whole session, pool and pipelines together,

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 /// Bits of the key pair, as in PowerShell.
 const BITS: usize = 2048;
-/// Larger keys of a peer are refused: their arithmetic takes unlimited time.
+/// Maximum bits of a peer's key: larger numbers take too long to compute with.
 const MAX_BITS: usize = 8192;
 /// PUBLICKEYBLOB: type 6, version 2, CALG_RSA_KEYX, "RSA1".
 const PUBLIC_HEADER: [u8; 12] = *b"\x06\x02\0\0\0\xA4\0\0RSA1";

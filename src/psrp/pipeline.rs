@@ -18,8 +18,8 @@ pub struct Pipeline {
     pub host: Option<HostInfo>,
     pub add_to_history: bool,
     pub is_nested: bool,
-    /// Whether lyncsh's agent runs the pipeline only while no other pipeline needs the runspace, and stops it
-    /// for one. The agent does not forward this mark ([`BACKGROUND`]).
+    /// Whether lyncsh's agent runs the pipeline only while no other pipeline needs the runspace, and stops it when
+    /// another does. The agent does not forward this mark ([`BACKGROUND`]).
     pub background: bool,
     /// Whether lyncsh runs the pipeline for itself: its errors are not those of a user. The agent does not forward this
     /// mark ([`INTERNAL`]).
@@ -135,8 +135,8 @@ impl Pipeline {
         Value::with_properties(properties.into_iter().chain(marks))
     }
 
-    /// Returns whether errors go to the host and not to the error stream, as in PowerShell for lines that the
-    /// user typed: the last command receives the others' errors.
+    /// Returns whether errors go to the host and not to the error stream, as in PowerShell for lines that the user
+    /// typed: the results of the other commands, errors included, are merged into the last command.
     fn is_interactive(&self) -> bool {
         self.commands.last().is_some_and(|last| last.merge.previous_results != 0)
     }

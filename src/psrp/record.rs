@@ -52,7 +52,7 @@ pub struct ProgressRecord {
     pub completed: bool,
 }
 
-/// An INFORMATION record; Write-Host's contains a HostInformationMessage.
+/// An INFORMATION record; a record of Write-Host contains a HostInformationMessage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InformationRecord {
     pub message: Value,

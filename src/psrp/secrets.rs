@@ -1,4 +1,4 @@
-//! SecureStrings within values: found, encrypted before sending, decrypted after receiving.
+//! Finds SecureStrings within values, encrypts them before sending, and decrypts them after receiving.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -50,7 +50,8 @@ pub(super) fn has_sealed(value: &Value) -> bool {
     contains(value, &|secure| matches!(secure, Secure::Wire(_)), &mut HashSet::new())
 }
 
-/// `seen` contains the shared objects visited so far.
+/// Returns whether the value contains a secret that `wanted` accepts. `seen` contains the shared objects visited so
+/// far.
 fn contains(value: &Value, wanted: &dyn Fn(&Secure) -> bool, seen: &mut HashSet<*const Object>) -> bool {
     let object = match value {
         Value::Secure(secure) => return wanted(secure),

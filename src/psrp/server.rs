@@ -54,7 +54,7 @@ pub struct ServerPool {
     /// Nil until the client's first message.
     id: Uuid,
     application_private_data: Value,
-    /// The own protocol version, and after the negotiation the common one.
+    /// The server's protocol version; after the negotiation, the common version.
     protocol: Protocol,
     state: PoolState,
     /// Pipelines that have not ended.
@@ -70,7 +70,7 @@ pub struct ServerPool {
 }
 
 impl ServerPool {
-    /// `application_private_data`: the dictionary of APPLICATION_PRIVATE_DATA.
+    /// Creates a pool that is not open yet. `application_private_data` is the dictionary of APPLICATION_PRIVATE_DATA.
     pub fn new(application_private_data: Value) -> Self {
         Self {
             id: Uuid::nil(),
@@ -86,7 +86,7 @@ impl ServerPool {
         }
     }
 
-    /// Negotiates another protocol than 2.3.
+    /// Offers another protocol version than 2.3.
     #[must_use]
     pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
@@ -129,7 +129,7 @@ impl ServerPool {
             .collect()
     }
 
-    /// Queues APPLICATION_PRIVATE_DATA and RUNSPACEPOOL_STATE 2.
+    /// Queues APPLICATION_PRIVATE_DATA and RUNSPACEPOOL_STATE with the state Opened.
     pub fn opened(&mut self) {
         let data = application_private_data(self.application_private_data.clone());
         self.push(MessageType::ApplicationPrivateData, Uuid::nil(), &data);
@@ -150,7 +150,7 @@ impl ServerPool {
 
     pub fn error(&mut self, pipeline: Uuid, record: &ErrorRecord) {
         let mut value = record.to_value();
-        // Only records of the error stream contain it, not those of a state.
+        // Only records of the error stream contain this property, not those of a state.
         if let Value::Object(object) = &value
             && object.property("PSMessageDetails").is_none()
         {
@@ -207,7 +207,7 @@ impl ServerPool {
     }
 
     /// Answers GET_AVAILABLE_RUNSPACES with a number of runspaces (an Int64, as in PowerShell), or
-    /// SET_MAX/MIN_RUNSPACES with the success.
+    /// SET_MAX/MIN_RUNSPACES with a Boolean, whether it succeeded.
     pub fn runspace_availability(&mut self, call_id: i64, result: Value) {
         let result = match result {
             Value::I32(n) => Value::I64(n.into()),
@@ -218,8 +218,8 @@ impl ServerPool {
         self.push(MessageType::RunspaceAvailability, Uuid::nil(), &body);
     }
 
-    // The agent forwards the endpoint's events unchanged and the simulator has none; the tests' endpoints send
-    // events, as a PowerShell with subscribers does (MS-PSRP 2.2.2.12).
+    // Only the endpoints of tests send events, as a PowerShell with subscribers does (MS-PSRP 2.2.2.12): the agent
+    // forwards an endpoint's events unchanged, and the simulator has none.
     /// Queues USER_EVENT.
     pub fn user_event(&mut self, value: &Value) {
         self.push(MessageType::UserEvent, Uuid::nil(), value);

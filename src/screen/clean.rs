@@ -53,7 +53,7 @@ pub(super) enum Part<'a> {
 }
 
 impl Part<'_> {
-    /// Returns its length in the source, in bytes.
+    /// Returns the length of the part in the source, in bytes.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(text) | Self::LineEnd(text) | Self::Sgr(text, _) => text.len(),
@@ -299,7 +299,7 @@ mod tests {
         );
     }
 
-    /// Models a terminal.
+    /// Model of a terminal, which records each command that it executes.
     #[derive(Default)]
     struct Obeyed(Vec<String>);
 

@@ -61,8 +61,8 @@ impl Lines {
     }
 }
 
-/// Holds the log back while lyncsh draws a live screen, so that it does not write over the screen. Dropping it writes the
-/// lines. A log that goes to a file is not held back.
+/// Guard that holds the log back while lyncsh draws a live screen, so that the log does not write over the screen.
+/// Dropping the guard writes the lines. A log that goes to a file is not held back.
 #[must_use]
 pub struct HeldLog(());
 

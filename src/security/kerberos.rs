@@ -1,4 +1,4 @@
-//! Kerberos (RFC 4121), raw or in SPNEGO (RFC 4178), by the system's GSSAPI library.
+//! Kerberos (RFC 4121), raw or in SPNEGO (RFC 4178), with the system's GSSAPI library.
 //!
 //! The first [`Context::step`] may block while the library queries the KDC: up to 27 seconds if the KDC does not
 //! answer (MIT krb5 1.20). Call it with `spawn_blocking` and a time limit.
@@ -56,7 +56,7 @@ impl Sealing {
         Ok(self.context.unwrap(header, data)?)
     }
 
-    /// `wanted`: the flags that were asked for.
+    /// Processes the result of a step. `wanted` are the requested flags.
     fn advance(&mut self, state: State, token: Vec<u8>, wanted: u32) -> Result<Step, ContextError> {
         if state.established && state.flags & REQUIRED != REQUIRED {
             let missing = REQUIRED & !state.flags;
@@ -77,7 +77,7 @@ pub struct Client {
     library: &'static Library,
     initiator: Initiator,
     sealing: Sealing,
-    /// Acquired with the first token.
+    /// The credential and the service; acquired in the first step.
     session: Option<(Arc<Mutex<Credential>>, Name)>,
 }
 
@@ -182,7 +182,7 @@ impl Context for Client {
         );
         // Some libraries ignore the requested mechanism. NTLM must not replace Kerberos.
         if ntlm::is_in(&next) {
-            let text = "the library offers NTLM in the place of Kerberos".to_owned();
+            let text = "the library offers NTLM in place of Kerberos".to_owned();
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
         }
         match result {

@@ -126,7 +126,7 @@ impl Negotiation {
     }
 
     /// Switches to another form of the same mechanism, if the server offers it. Returns whether to try again: the
-    /// server has not read the token, so it has not refused the credential.
+    /// server ignored the token, which is not a refusal of the credential.
     pub fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
         let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
         let next = match used {
@@ -160,12 +160,12 @@ pub enum Verdict {
     Token(Vec<u8>),
     /// The credential is refused.
     Refused,
-    /// The server has not read the token: it does not support the scheme or the token's format.
+    /// The server ignored the token: it does not support the scheme or the token's format.
     NotOffered,
 }
 
 impl Verdict {
-    /// Judges the answer to the token number `leg`, counted from 0.
+    /// Interprets the response to the token number `leg`, counted from 0.
     pub fn of((mechanism, scheme): (Mechanism, Scheme), leg: usize, offers: &[Offer]) -> Self {
         let is_kerberos = mechanism.is_kerberos();
         // A refusal of NTLM's second message, which proves the password, is always one of the credential.

@@ -1,7 +1,7 @@
 //! Error codes of Kerberos and Windows' SSPI as one set of problems.
 
 /// Reason why Kerberos or SSPI refuses to authenticate. Codes of different libraries with the same meaning are one
-/// problem. [`advice`](super::advice) has the advice.
+/// problem. The instructions for the user are in [`advice`](crate::advice).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum KerberosProblem {
     #[error("the KDC refused the password")]

@@ -26,7 +26,7 @@ impl Protocol {
     }
 }
 
-/// The boundary of Windows' client, the only one that its service accepts.
+/// The boundary of Windows' client; the service of Windows accepts no other boundary.
 const BOUNDARY: &str = "Encrypted Boundary";
 /// Bytes that a mechanism may add to the data: RC4 keys of Kerberos add one (RFC 4757 7.3), DES up to eight.
 const MAX_PADDING: usize = 16;
@@ -181,7 +181,7 @@ impl<'a> Body<'a> {
     /// Reads a part after its first boundary.
     fn part(&mut self, protocol: Option<Protocol>) -> Result<Part<'a>, ContextError> {
         if !self.line()?.is_empty() {
-            return Err(malformed("a boundary has text behind it"));
+            return Err(malformed("text follows a boundary on its line"));
         }
         let named = field(self.line()?, "Content-Type")?;
         let named = known(named)?;
@@ -214,7 +214,7 @@ impl<'a> Body<'a> {
     fn ends(&self) -> Result<bool, ContextError> {
         match self.rest.strip_prefix(b"--") {
             Some(rest) if rest.trim_ascii().is_empty() => Ok(true),
-            Some(_) => Err(malformed("it goes on behind its end")),
+            Some(_) => Err(malformed("it has data after its end")),
             None => Ok(false),
         }
     }

@@ -9,7 +9,7 @@ pub use token::Offered;
 
 /// A mechanism whose session signs the list of mechanisms (RFC 4178 4.2.2).
 pub trait Inner: Context {
-    /// Returns the keys.
+    /// Returns the session, which has the keys.
     ///
     /// # Errors
     /// The context is not established.
@@ -19,7 +19,7 @@ pub trait Inner: Context {
 /// The mechanisms offered in a client's first token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// Whether the token is SPNEGO's, not that of a mechanism.
+    /// Whether the token is an SPNEGO token, not the token of a mechanism.
     pub spnego: bool,
     /// The mechanisms, the preferred one first.
     pub mechanisms: Vec<Offered>,
@@ -28,7 +28,7 @@ pub struct Offer {
 /// Reads the mechanisms offered in a client's first token.
 ///
 /// # Errors
-/// The token is neither SPNEGO's nor that of a mechanism.
+/// The token is neither an SPNEGO token nor the token of a mechanism.
 pub fn offer(token: &[u8]) -> Result<Offer, ContextError> {
     if token.starts_with(b"NTLMSSP\0") {
         return Ok(Offer { spnego: false, mechanisms: vec![Offered::Ntlm] });

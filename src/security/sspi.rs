@@ -80,7 +80,7 @@ impl Context for Client {
         let (next, established) = context.initiate(token.unwrap_or_default(), self.wanted())?;
         // The package may ignore the requested mechanism. NTLM must not replace Kerberos.
         if self.initiator.mechanism.is_kerberos() && ntlm::is_in(&next) {
-            let text = "the system offers NTLM in the place of Kerberos".to_owned();
+            let text = "the system offers NTLM in place of Kerberos".to_owned();
             return Err(ContextError::Kerberos { problem: KerberosProblem::Downgrade, code: 0, text });
         }
         self.context = Some(context);

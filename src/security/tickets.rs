@@ -10,12 +10,12 @@ use super::ContextError;
 #[cfg(unix)]
 use crate::platform::gssapi::{Credential, Mech};
 
-/// Tickets are replaced this long before they expire.
+/// Remaining lifetime at which tickets are replaced.
 #[cfg(unix)]
 const RENEWAL_MARGIN: Duration = Duration::from_mins(5);
 
-/// A credential that was acquired with a password. Each connection has a context of its own; without this, each would
-/// query the KDC again. Clones share the credential. SSPI has a cache of its own.
+/// A credential that was acquired with a password. Each connection has its own context, and would query the KDC again
+/// without this credential. Clones share the credential. SSPI has its own cache.
 #[derive(Clone, Default)]
 pub struct Tickets {
     #[cfg(unix)]
@@ -57,7 +57,7 @@ impl Tickets {
         Ok(credential)
     }
 
-    /// Forgets the credential: it did not serve.
+    /// Forgets the credential, after the server did not accept its ticket.
     pub(super) fn forget(&self) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -20,7 +20,7 @@ use crate::security::spnego;
 #[cfg(unix)]
 use crate::security::spnego::Offered;
 
-/// Maximum size of a sealed answer.
+/// Maximum size of a response to seal, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
 
 /// A connection's state. Clones share it.
@@ -47,12 +47,12 @@ pub enum Outcome {
     Answered(Response),
 }
 
-/// The schemes that an endpoint offers instead of Basic.
+/// Returns the schemes that an endpoint offers instead of Basic.
 fn offers(endpoint: &Endpoint) -> &'static [&'static str] {
     if endpoint.has_kerberos { &["Negotiate", "Kerberos"] } else { &["Negotiate"] }
 }
 
-/// Returns whether Kerberos can be accepted: there are a library and a key.
+/// Returns whether Kerberos can be accepted: a library and a key exist.
 #[cfg(unix)]
 pub fn has_kerberos(authentication: Authentication) -> bool {
     use crate::security::Mechanism;
@@ -62,7 +62,7 @@ pub fn has_kerberos(authentication: Authentication) -> bool {
             .is_ok()
 }
 
-/// Accepting by SSPI is not supported.
+/// Returns `false`: the simulator does not accept contexts of SSPI.
 #[cfg(windows)]
 pub fn has_kerberos(_authentication: Authentication) -> bool {
     false
@@ -117,7 +117,7 @@ impl Connection {
         })
     }
 
-    /// Decrypts a sealed body. Over HTTP, a body must be sealed unless it is empty.
+    /// Decrypts a sealed body; also returns whether it was sealed. Over HTTP, a body must be sealed unless it is empty.
     ///
     /// # Errors
     /// The status of the answer to an invalid body.

@@ -13,8 +13,8 @@ use crate::psrp::message::Message;
 
 /// A runspace pool with its pipelines, whose messages a WSMan shell carries.
 pub trait Backend: Send + Sync {
-    /// Accepts a message of the client. Completes when the message is queued in order; its Command or Send is
-    /// answered then.
+    /// Accepts a message of the client. Completes when the message is queued in order; the response to its Command or
+    /// Send is sent then.
     fn take(&self, stream: Stream, message: Message) -> BoxFuture<'_, Result<(), TakeError>>;
     /// Stops a pipeline; its PIPELINE_STATE 3 follows.
     fn stop(&self, pipeline: Uuid);
@@ -36,7 +36,7 @@ pub trait Backend: Send + Sync {
     }
 }
 
-/// Makes the backend of a new shell for a user.
+/// Function that creates the backend of a new shell for a user.
 pub type Backends = Box<dyn Fn(&str) -> std::io::Result<Arc<dyn Backend>> + Send + Sync>;
 
 impl Backend for Pool {

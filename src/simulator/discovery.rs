@@ -17,7 +17,7 @@ pub const OAUTH: &str = "/OcsPowershellOAuth";
 pub const TOKEN: &str = "/oauth2/token";
 /// Path of the pool's document, the target of the redirect.
 pub const POOL_DOCUMENT: &str = "/autodiscover/root";
-/// Path of the domain's document, named by the pool's.
+/// Path of the domain's document, to which the pool's document links.
 pub const DOMAIN_DOCUMENT: &str = "/autodiscover/domain";
 const CLIENT_ID: &str = "00000004-0000-0ff1-ce00-000000000000";
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml; v=1";
@@ -29,7 +29,7 @@ fn known(asked: &AskedDomain) -> Option<&str> {
     domains.into_iter().find(|one| one.eq_ignore_ascii_case(domain))
 }
 
-/// Returns a document with one link; not found for an unknown domain.
+/// Returns a document with one link, or the status 404 for an unknown domain.
 async fn link(
     endpoint: &Endpoint,
     asked: &AskedDomain,
@@ -51,12 +51,12 @@ pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) ->
     link(&endpoint, &asked, "Root", "Redirect", |domain| format!("{POOL_DOCUMENT}?Domain={domain}")).await
 }
 
-/// Returns the pool's document, which links the domain's.
+/// Returns the pool's document, which links to the domain's document.
 pub async fn pool(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
     link(&endpoint, &asked, "Root", "Domain", |domain| format!("{DOMAIN_DOCUMENT}?Domain={domain}")).await
 }
 
-/// Returns the domain's document, which links the endpoint.
+/// Returns the domain's document, which links to the endpoint.
 pub async fn domain(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
     link(&endpoint, &asked, "Domain", "External/RemotePowerShell", |_| wsman::LIVE_ID.to_owned()).await
 }
@@ -69,7 +69,7 @@ pub fn challenge(endpoint: &Endpoint) -> String {
     )
 }
 
-/// Token service: the password grant of OAuth 2.0 (RFC 6749, 4.3).
+/// Implements the token service: the password grant of OAuth 2.0 (RFC 6749, 4.3).
 pub async fn token(
     State(endpoint): State<Arc<Endpoint>>,
     Form(form): Form<HashMap<String, String>>,

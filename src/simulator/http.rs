@@ -91,7 +91,7 @@ fn certificate(issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<(rcgen::Certific
     Ok((own.signed_by(&key, issuer)?, key))
 }
 
-/// Accepts connections until stopped, which also ends them.
+/// Accepts connections until `stop` is cancelled, which also ends open connections.
 pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {

@@ -1,7 +1,7 @@
-//! Observed differences of the vendor's OMI server with PowerShell from WinRM: a Receive without data is
-//! answered empty, an answer holds one fragment, and Signal and Delete are not answered while no Receive is
-//! pending. A Delete waits, even without its client, until Receives have fetched all output of the session's
-//! pipelines; the session remains until then, and a second Delete does not find it.
+//! Observed differences between the vendor's OMI server with PowerShell and WinRM: the response to a Receive without
+//! data is empty, a response holds one fragment, and Signal and Delete get no response while no Receive is pending. A
+//! Delete waits, even if its client disconnects, until Receives have fetched all output of the session's pipelines; the
+//! session remains until then, and a second Delete does not find it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::shell::Shell;
 use crate::transport::wsman::envelope::Response;
 use crate::transport::wsman::fault::Fault;
 
-/// How often to check whether all output was fetched, besides every change.
+/// Interval of the check whether all output was fetched; every change causes a check as well.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Stops the pipelines of a session and removes it when all output was fetched.

@@ -74,11 +74,11 @@ impl TenantFault {
 /// Options of `lyncsh demo --serve`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Port; 0 for a free one.
+    /// Port; 0 for any free port.
     pub port: u16,
     /// Delay added to every answer.
     pub latency: Duration,
-    /// Minimum number of cmdlets, filled up with made-up ones.
+    /// Minimum number of cmdlets; made-up cmdlets are added up to this number.
     pub cmdlets: Option<usize>,
     /// Number of tenants beside Litware and Contoso.
     pub tenants: usize,
@@ -93,8 +93,8 @@ pub struct Options {
     pub commands: Vec<MadeUpCommand>,
     /// Lets a session above the quota hang instead of failing.
     pub hang: bool,
-    /// Answers a Receive with one message after this delay, like a server that sends objects one by one, each
-    /// waiting for a delayed acknowledgement.
+    /// Answers a Receive with one fragment after this delay, like a server that sends objects one by one, and waits for
+    /// a delayed acknowledgement after each.
     pub trickle: Option<Duration>,
     /// Enables HTTPS with a certificate of a CA generated at start.
     pub tls: bool,

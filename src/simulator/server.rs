@@ -48,16 +48,16 @@ impl Server {
             let pool: Arc<dyn Backend> = Arc::new(Pool::new(engine.clone(), user.to_owned()));
             Ok(pool)
         });
-        Self::before(options, world, backends).await
+        Self::launch(options, world, backends).await
     }
 
     /// Starts an endpoint on loopback with other PSRP servers than the simulator's engine.
     pub async fn start_with(options: Options, backends: Backends) -> std::io::Result<Self> {
         let world = World::new(&options);
-        Self::before(options, world, backends).await
+        Self::launch(options, world, backends).await
     }
 
-    async fn before(options: Options, world: Arc<World>, backends: Backends) -> std::io::Result<Self> {
+    async fn launch(options: Options, world: Arc<World>, backends: Backends) -> std::io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = tokio::net::TcpListener::bind(address).await?;
         let tls = options.tls.then(Tls::new).transpose()?;
@@ -119,7 +119,7 @@ impl Drop for Server {
     }
 }
 
-/// Routes by paths in lower case, as normalized by [`http`].
+/// Returns the routes. Their paths are in lower case, as [`http`] normalizes paths.
 fn router(endpoint: Arc<Endpoint>) -> Router {
     let path = str::to_lowercase;
     Router::new()

@@ -15,13 +15,13 @@ use crate::psrp::message::Message;
 use crate::transport::wsman::envelope::{CommandState, Received, StreamPart};
 
 /// Timeout of a Receive in OMI mode, independent of the client ([`super::omi`]).
-const OMI_RECEIVE: Duration = Duration::from_secs(30);
-/// Maximum fragment size before the size of an answer is known.
+const OMI_RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum fragment size, in bytes, before the size of a response is known.
 const FRAGMENT: usize = 32_768;
-/// Size of an answer's envelope without its fragments.
+/// Size of a response's envelope without its fragments, in bytes.
 const ENVELOPE: usize = 4_096;
 /// Default timeout of a Receive.
-const RECEIVE: Duration = Duration::from_secs(20);
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open shell.
 pub struct Shell {
@@ -47,7 +47,7 @@ struct Inner {
     disconnected: HashSet<Uuid>,
     /// Number of pending Receives by pipeline (nil for the pool).
     pending: HashMap<Uuid, usize>,
-    /// Set after a Delete, which OMI may complete later.
+    /// Whether a Delete has begun; in OMI mode, it may complete later.
     deleting: bool,
     /// Idle timeout.
     idle_timeout: Duration,
@@ -227,8 +227,8 @@ impl Shell {
         self.pool.close();
     }
 
-    /// Long poll: answers when data is available, or at the timeout. `trickle`: an answer holds one message
-    /// and takes this long.
+    /// Waits for output until the timeout (long poll). With `trickle`, the response holds one fragment and is delayed
+    /// by this time.
     pub async fn receive(
         &self,
         target: Uuid,
@@ -238,7 +238,7 @@ impl Shell {
     ) -> Polled {
         // Detects a client that has disconnected; data fetched for it would be lost.
         tokio::task::yield_now().await;
-        let limit = if self.made.omi { OMI_RECEIVE } else { limit.unwrap_or(RECEIVE) };
+        let limit = if self.made.omi { OMI_RECEIVE_TIMEOUT } else { limit.unwrap_or(RECEIVE_TIMEOUT) };
         let deadline = tokio::time::Instant::now() + limit;
         tokio::time::sleep(trickle.unwrap_or_default()).await;
         let _pending = Pending::new(self, target);

@@ -77,7 +77,7 @@ impl Client {
         Ok(())
     }
 
-    /// Queues messages as far as the client reads. Returns whether more wait.
+    /// Queues messages until [`QUEUED`] bytes wait for the client. Returns whether this limit was reached.
     fn send(&mut self) -> bool {
         while self.sender.queued() < QUEUED {
             if let Some(message) = self.pool.next_of_any() {
@@ -86,11 +86,11 @@ impl Client {
             }
             let Self { pool, sender, stopping } = self;
             stopping.retain(|id| {
-                let ends = pool.is_running(*id);
-                if !ends {
+                let runs = pool.is_running(*id);
+                if !runs {
                     sender.signal_ack(*id);
                 }
-                ends
+                runs
             });
             return false;
         }

@@ -297,7 +297,7 @@ async fn in_shell(
     }
 }
 
-/// Returns the pool, or a pipeline that the shell knows.
+/// Returns the target of a request: the pool (nil), or a pipeline that the shell knows.
 fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
     let target = command.unwrap_or_default();
     if shell.knows(target) {

@@ -424,7 +424,7 @@ fn wrong_sealed_bodies_name_the_step() {
         (body(&|all| replace(all, b"\x10\0\0\0", b"\xff\xff\xff\xff")), "signature of 4294967295 bytes"),
         (body(&|all| replace(all, b"\x10\0\0\0\x01", b"\x0f\0\0\0\x01")), "expected 16 bytes, got 15"),
         (body(&|all| replace(all, b"\x10\0\0\0\x01", b"\x10\0\0\0\x02")), "expected version 1, got 2"),
-        (body(&|all| replace(all, b"--\r\n", b"--\r\n--Encrypted Boundary")), "goes on behind its end"),
+        (body(&|all| replace(all, b"--\r\n", b"--\r\n--Encrypted Boundary")), "has data after its end"),
         (body(&|all| replace(all, b"Boundary--\r\n", b"Boundary")), "ends within the lines"),
     ] {
         assert!(error.contains(expected), "{error}, not {expected}");

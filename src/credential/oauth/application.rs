@@ -20,7 +20,7 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// Lifetime of an assertion.
 const LIFETIME: Duration = Duration::from_mins(5);
 
-/// The proof of an application.
+/// Proof of an application's identity.
 pub enum Proof {
     Secret(SecretString),
     Assertion(SecretString),

@@ -12,7 +12,7 @@ use super::http::Network;
 use crate::net::{AGENT, Hosts, HttpClient, IDENTITY, Proxies, display, is_loopback};
 use crate::profile::Profile;
 
-/// Authorities of Microsoft's clouds (public, US Government, China, the former Germany).
+/// Authorities of Microsoft's clouds (public, US Government, China, and the former German cloud).
 static AUTHORITIES: LazyLock<Hosts> = LazyLock::new(|| {
     Hosts::of(&[
         "login.microsoftonline.com",
@@ -24,7 +24,7 @@ static AUTHORITIES: LazyLock<Hosts> = LazyLock::new(|| {
         "login.microsoftonline.de",
     ])
 });
-/// Ends of the addresses in challenges, which are not part of the authority.
+/// Suffixes of the addresses in challenges; they are not part of the authority.
 const ENDS: [&str; 6] = [
     "/oauth2/v2.0/authorize",
     "/oauth2/v2.0/token",
@@ -96,8 +96,8 @@ pub fn post(uri: &Url) -> hyper::http::request::Builder {
     Request::post(uri.as_str()).header(USER_AGENT, AGENT).header(ACCEPT_ENCODING, IDENTITY)
 }
 
-/// Checks whether an authority may receive the password: Microsoft's, the profile's, or one on the endpoint's own
-/// loopback address.
+/// Checks that an authority may receive the credential: an authority of Microsoft, the authority in the profile, or, if
+/// the endpoint is on a loopback address, an authority on the same host.
 pub fn check(
     endpoint: &Url,
     authority: &Url,
@@ -126,7 +126,7 @@ pub fn is_of(authority: &Url, address: &Url) -> bool {
     authority.origin() == address.origin() || (is_microsoft(authority) && is_microsoft(address))
 }
 
-/// Returns the address below which a token service has its metadata. Microsoft's second version accepts a token's
+/// Returns the base address of a token service's metadata. For Microsoft, this is version 2.0, which accepts a token's
 /// audience in `scope`.
 fn base(authority: &Url) -> Url {
     let mut base = authority.clone();

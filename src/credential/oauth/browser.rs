@@ -19,7 +19,7 @@ use crate::step::{Report, Step};
 
 /// Maximum time for which lyncsh waits for the user.
 const LONGEST: Duration = Duration::from_mins(15);
-/// Maximum size of a request's head.
+/// Maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Time limit for one connection: browsers open connections without a request.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ enum Redirected {
     Denied { code: String, detail: Option<String> },
 }
 
-/// Reports the page to sign in, waits until the browser returns with a code, and exchanges the code.
+/// Reports the sign-in page, waits until the browser returns with a code, and exchanges the code.
 pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> Result<Granted, TokenError> {
     let Service { http, client, scopes, .. } = service;
     let listen = |error: io::Error| TokenError::Listener { reason: error.to_string() };
@@ -80,15 +80,15 @@ pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> 
 /// Listens at one port of both addresses of `localhost`: a browser may try either first.
 async fn listeners() -> io::Result<(u16, TcpListener, Option<TcpListener>)> {
     for _ in 1..MAX_PORTS {
-        match port().await {
+        match bind_both().await {
             Err(error) if is_taken(&error) => {}
             result => return result,
         }
     }
-    port().await
+    bind_both().await
 }
 
-async fn port() -> io::Result<(u16, TcpListener, Option<TcpListener>)> {
+async fn bind_both() -> io::Result<(u16, TcpListener, Option<TcpListener>)> {
     let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = first.local_addr()?.port();
     Ok((port, first, second(port).await?))
@@ -107,13 +107,13 @@ async fn second(port: u16) -> io::Result<Option<TcpListener>> {
     }
 }
 
-/// Returns whether another process has the port. Windows refuses a port that another process has exclusively as a
-/// permission (`WSAEACCES`).
+/// Returns whether another process has the port. If another process uses the port exclusively, Windows returns a
+/// permission error (`WSAEACCES`).
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-/// Accepts connections until one has the answer to the request with this `state`.
+/// Accepts connections until a request contains the token service's response for this `state`.
 async fn redirected(listener: &TcpListener, second: Option<&TcpListener>, state: &CsrfToken) -> Redirected {
     let mut connections = JoinSet::new();
     let other = async || match second {
@@ -137,7 +137,7 @@ async fn redirected(listener: &TcpListener, second: Option<&TcpListener>, state:
     }
 }
 
-/// Answers one request. Returns `None` for a request without the answer.
+/// Serves one request. Returns `None` if the request does not contain the token service's response.
 async fn serve(mut stream: TcpStream, state: CsrfToken) -> io::Result<Option<Redirected>> {
     let mut head = Zeroizing::new(Vec::with_capacity(MAX_HEAD));
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -164,7 +164,7 @@ async fn serve(mut stream: TcpStream, state: CsrfToken) -> io::Result<Option<Red
     Ok(redirected)
 }
 
-/// Parses a request. The `state` proves that it belongs to the page that was shown.
+/// Parses a request. The `state` proves that the request comes from the sign-in page that was shown.
 fn parsed(head: &[u8], state: &CsrfToken) -> Option<Redirected> {
     let line = std::str::from_utf8(head).ok()?.lines().next()?;
     let target = line.strip_prefix("GET ")?.split(' ').next()?;

@@ -41,12 +41,13 @@ pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, Toke
         limit,
     };
     let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
-    // The limit of the protocol's client is not used: an interval may be longer than the lifetime of the code.
+    // The `oauth2` crate checks its own limit only between polls, and an interval may be longer than the lifetime of
+    // the code; the timeout below applies instead.
     let polling =
         protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(LONGEST * 2));
     let granted = tokio::time::timeout(limit, polling).await.map_err(|_| late())?;
     granted.map_err(|error| match http.error(Operation::DeviceToken, &client.authority, error) {
-        // The clock of the service decides in some cases.
+        // The service may find the code expired before the local time limit.
         TokenError::Rejected { code, .. } if code == "expired_token" => late(),
         error => error,
     })

@@ -104,8 +104,8 @@ pub fn is_temporary(code: &str) -> bool {
     matches!(code, "temporarily_unavailable" | "server_error")
 }
 
-/// Returns whether an error code is not about the password (RFC 6749, 5.2; OpenID Connect Core 1.0, 3.1.2.6): sending
-/// it again is no failed attempt.
+/// Returns whether an error code does not concern the password (RFC 6749, 5.2; OpenID Connect Core 1.0, 3.1.2.6):
+/// sending the password again does not count as a failed attempt.
 pub fn spares_password(code: &str) -> bool {
     const CODES: [&str; 10] = [
         "invalid_client",

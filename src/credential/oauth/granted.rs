@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Longest lifetime of a token that is believed.
+/// Maximum lifetime that is assumed for a token, whatever the service announces.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
 /// Minimum remaining lifetime of a token for a new connection.
@@ -23,7 +23,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Returns whether the token is valid for more than the time of a connection.
+    /// Returns whether the token is valid long enough for a new connection ([`FRESH`]).
     pub fn is_fresh(&self) -> bool {
         self.expires.is_some_and(|expires| expires > Instant::now() + FRESH)
     }
@@ -100,7 +100,7 @@ fn bearer() -> BasicTokenType {
     BasicTokenType::Bearer
 }
 
-/// Reads a number, also from text: Microsoft's first token service quotes it.
+/// Reads a number, also from a string: version 1.0 of Microsoft's token service sends a string.
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

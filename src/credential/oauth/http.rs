@@ -21,7 +21,7 @@ use crate::net::{
     is_late, proxy_error, refused_certificate,
 };
 
-/// Maximum size of an answer: a token has some kilobytes.
+/// Maximum size of a response, in bytes: a token has some kilobytes.
 const MAX_ANSWER: usize = 1 << 20;
 /// Maximum number of successive failed connections while a device code is polled.
 const MAX_FAILURES: u32 = 3;
@@ -35,7 +35,7 @@ pub struct Network {
     pub proxies: Proxies,
     /// Time limit for a connection.
     pub connect: Duration,
-    /// Time limit for a request, with its connection.
+    /// Time limit for a request, including its connection.
     pub limit: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Network {
         Connector::new(trust, self.proxies.clone(), self.connect.min(self.limit)).client()
     }
 
-    /// Sends a request; returns the answer with its body, which is wiped.
+    /// Sends a request; returns the response with its body, which is wiped when it is dropped.
     pub async fn exchange(
         &self,
         client: &HttpClient,
@@ -103,7 +103,7 @@ impl Unanswered {
         }
     }
 
-    /// Returns the error of a request. `late` is that of the time limit; `failed` converts a reason.
+    /// Returns the error of a request. `late` creates the error for a reached time limit; `failed` converts a reason.
     pub fn error(
         self,
         late: impl FnOnce() -> TokenError,
@@ -135,9 +135,9 @@ pub struct Http {
 struct Last {
     /// Status and content type of the answer.
     answer: String,
-    /// The suberror of an error, which the protocol's client does not read.
+    /// The suberror of an error, which the `oauth2` crate does not read.
     suberror: Option<String>,
-    /// A failure that the protocol's client cannot report.
+    /// A failure that the `oauth2` crate cannot report.
     failure: Option<HttpFailure>,
     /// Number of successive failed connections.
     failures: u32,
@@ -168,7 +168,7 @@ impl HttpFailure {
 }
 
 impl Http {
-    /// Creates a client for a token service. The pin is for the endpoint's certificate.
+    /// Creates a client for a token service. A pin in the profile applies only to the endpoint's certificate.
     pub fn new(network: Network) -> Self {
         let client = network.client(network.trust.of_others());
         Self { client, network, last: Mutex::default() }
@@ -180,7 +180,8 @@ impl Http {
         self.exchange(request.map_err(|error| HttpFailure::lasting(error.to_string()))?).await
     }
 
-    /// Converts an error of the protocol's client. Does not show an answer: it may contain a token.
+    /// Converts an error of the `oauth2` crate. The message contains no part of the response, which may contain a
+    /// token.
     pub fn error<T>(
         &self,
         operation: Operation,
@@ -242,8 +243,8 @@ impl Http {
         Ok(response)
     }
 
-    /// Sends a request of the protocol's client. That client repeats a failed poll until the code expires, therefore a
-    /// lasting failure becomes an empty answer, which ends the polling.
+    /// Sends a request of the `oauth2` crate. The crate repeats a failed poll until the code expires; therefore, a
+    /// lasting failure is returned as an empty response, which ends the polling.
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
         let result = self.exchange(request).await;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -271,13 +272,13 @@ impl<'c> AsyncHttpClient<'c> for Http {
     }
 }
 
-/// The member of an error that RFC 6749 does not have.
+/// The member of an error response that RFC 6749 does not define.
 #[derive(Deserialize)]
 struct Denied {
     suberror: Option<String>,
 }
 
-/// Returns the code that decides about an error. Entra ID reports a missing consent as `invalid_grant` with a suberror:
+/// Returns the effective code of an error. Entra ID reports a missing consent as `invalid_grant` with a suberror:
 /// neither the password nor the sign-in was refused.
 pub fn code(error: String, suberror: Option<&str>) -> String {
     match suberror {

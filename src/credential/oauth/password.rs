@@ -37,7 +37,7 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
     let (challenge, client) = authority::challenged(endpoint, network).await?;
     let authority = challenge.authority.to_string();
     let unreachable = |reason: String| TokenError::Unreachable { authority: authority.clone(), reason };
-    // The pin is for the endpoint's certificate; its own origin may be the authority as well.
+    // The pin applies to the endpoint's certificate, also if the authority is at the endpoint's origin.
     let client = if challenge.authority.origin() == endpoint.origin() {
         client
     } else {
@@ -79,7 +79,7 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
             let detail = error_description.map(|text| line(&text));
             rejected(Operation::Password, authority, line(&error), detail)
         }
-        // A server that fails has not judged the password.
+        // A server error does not mean that the password is wrong.
         Ok(denied) if status.is_client_error() && !is_temporary(&denied.error) => TokenError::Refused {
             authority,
             user: user.to_owned(),

@@ -21,12 +21,12 @@ use crate::files::lock::{LockError, lock};
 use crate::folders::Folders;
 use crate::platform;
 
-/// Maximum time for which another process is expected to renew a token: its request, and a keyring that asks the user.
+/// Maximum time to wait for another process that renews a token: its request, and a keyring that asks the user.
 pub const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
-/// The same where no user waits for the sign-in: a session does not continue without the token.
+/// The same for a renewal without the user; shorter, because the session waits for the token.
 pub const SILENT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A refresh token and the service that issued it, which alone may receive it.
+/// A refresh token and the service that issued it; only that service may receive it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Kept {
     authority: Url,
@@ -64,7 +64,7 @@ impl Kept {
         // A growing buffer would leave the token in the memory that it frees.
         let size = 2 * (authority.as_str().len() + client_id.len() + refresh_token.len()) + 100;
         let mut text = Zeroizing::new(Vec::with_capacity(size));
-        // Fails for no text.
+        // Cannot fail: the fields are strings, and the output is in memory.
         let _ = serde_json::to_writer(&mut *text, &Written { authority, client_id, refresh_token });
         let text = std::str::from_utf8(&text).unwrap_or_default();
         Ok(keyring::store(&account(entry), SecretString::from(text)).await?)
@@ -74,7 +74,7 @@ impl Kept {
 /// Reads the token of an entry of the keyring.
 pub async fn find(entry: &str) -> Result<Option<Kept>, TokenError> {
     let text = keyring::find(&account(entry)).await?;
-    // Another version of lyncsh may have written it.
+    // An entry that another version of lyncsh wrote may be unreadable.
     Ok(text.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
 }
 
@@ -85,12 +85,12 @@ pub async fn is_stored(entry: &str) -> Result<bool, TokenError> {
 
 /// Removes the token of an entry of the keyring.
 pub async fn forget(folders: &Folders, entry: &str) -> Result<bool, TokenError> {
-    // A renewal by another process would store the next token afterwards.
+    // Without the lock, another process that renews the token could store the next one afterwards.
     let _lock = hold(&lock_file(folders, entry), SILENT_LOCK_TIMEOUT).await?;
     delete(entry).await
 }
 
-/// Does so for a caller that has locked the entry.
+/// Removes the token of an entry of the keyring. The caller holds the entry's lock.
 pub async fn delete(entry: &str) -> Result<bool, TokenError> {
     Ok(keyring::delete(&account(entry)).await?)
 }
@@ -106,12 +106,12 @@ pub async fn copy(folders: &Folders, from: &str, to: &str) -> Result<bool, Token
 
 /// Returns the file that a process locks while it uses the token of an entry.
 pub fn lock_file(folders: &Folders, entry: &str) -> PathBuf {
-    // The name of an entry can contain characters that no file has.
+    // The name of an entry can contain characters that are invalid in file names.
     let name = format!("refresh-token-{:016x}.entry", platform::hash(entry.as_bytes()));
     folders.runtime.join(name)
 }
 
-/// Locks such a file within `limit`.
+/// Locks the file at a path of [`lock_file`]; waits for up to `limit`.
 pub async fn hold(path: &Path, limit: Duration) -> Result<File, LockError> {
     if let Some(folder) = path.parent() {
         let failed = |error| LockError::Io { path: path.to_owned(), error };
@@ -128,7 +128,7 @@ fn account(entry: &str) -> String {
 /// Requests a token with a refresh token. Returns `None` if the user must sign in again.
 pub async fn renew(service: &Service, kept: &Kept) -> Result<Option<Granted>, TokenError> {
     let Service { http, client, scopes, protocol, .. } = service;
-    // Not wiped when it is dropped: the protocol's client owns it.
+    // This copy is not wiped when it is dropped: the `oauth2` crate owns it.
     let token = RefreshToken::new(kept.refresh_token.expose_secret().to_owned());
     let request = protocol.exchange_refresh_token(&token).add_scopes(scopes.iter().cloned());
     match request.request_async(http).await {

@@ -1,4 +1,5 @@
-//! A token service: its addresses, from its metadata (OpenID Connect Discovery 1.0), and the client of its protocol.
+//! A token service: its addresses, from its metadata (OpenID Connect Discovery 1.0), and the client of the `oauth2`
+//! crate.
 
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{AuthType, ClientId, EndpointNotSet, EndpointSet, Scope, StandardRevocableToken, TokenUrl};
@@ -10,7 +11,7 @@ use super::error::{Operation, TokenError};
 use super::granted::Granted;
 use super::http::{Http, Network, shown};
 
-/// The client of the protocol.
+/// The client of the `oauth2` crate, with a token endpoint.
 pub type Protocol = oauth2::Client<
     BasicErrorResponse,
     Granted,

@@ -9,13 +9,13 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::net::{Proxies, ProxySetting, Trust};
 
-/// A token service whose test answers each request for a token.
+/// A token service; the test supplies the response to each token request.
 struct Authority {
     base: Url,
     asked: mpsc::UnboundedReceiver<Request>,
 }
 
-/// The fields of a request, and the place for its answer.
+/// The fields of a request, and the sender for its response.
 type Request = (HashMap<String, String>, Sender<String>);
 
 impl Authority {
@@ -106,7 +106,7 @@ fn granted(refresh: &str) -> String {
     format!(r#"{{"access_token":"a","expires_in":3600,"refresh_token":"{refresh}"}}"#)
 }
 
-/// Begins a renewal in a task of its own.
+/// Starts a renewal in a separate task.
 fn renewing(sign_in: &Arc<SignIn>) -> JoinHandle<Result<Token, TokenError>> {
     let sign_in = sign_in.clone();
     tokio::spawn(async move { sign_in.renew(None).await })

@@ -38,7 +38,7 @@ impl ProxyLogin {
         Self { user, account, state: Mutex::default(), judging: tokio::sync::Mutex::default() }
     }
 
-    /// Returns a login with the same account for another proxy, which has not asked for it yet.
+    /// Returns a login with the same account for another proxy, with no method selected yet.
     pub fn elsewhere(&self) -> Self {
         Self::new(self.user.clone(), self.account.clone())
     }
@@ -55,7 +55,7 @@ impl ProxyLogin {
         }
     }
 
-    /// Returns the password for the record of refused ones.
+    /// Returns the key of the password in the record of refused credentials ([`refusals`]).
     pub fn credential(&self, proxy: &ProxyAddress) -> Option<refusals::Credential> {
         self.password().map(|(user, password)| refusals::Credential::new(proxy.uri(), user, password))
     }
@@ -77,7 +77,8 @@ impl ProxyLogin {
         state.is_accepted = true;
     }
 
-    /// Waits for the verdict on another connection's attempt. `None`: the credential was accepted before.
+    /// Waits until no other connection is testing the credential, and prevents further tests until the guard is
+    /// dropped. Returns `None` if the credential was accepted before.
     pub async fn judge(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         if self.state().is_accepted {
             return None;
@@ -85,8 +86,8 @@ impl ProxyLogin {
         Some(self.judging.lock().await)
     }
 
-    /// Selects the method for a proxy that offers these schemes, a security context before Basic. Returns whether
-    /// there is one.
+    /// Selects the method for a proxy that offers these schemes, a security context before Basic. Returns whether a
+    /// method was found.
     pub fn choose(&self, offered: &[String]) -> bool {
         let method = self.context(offered).map(Method::Context).or_else(|| self.basic(offered));
         let found = method.is_some();
@@ -94,8 +95,8 @@ impl ProxyLogin {
         found
     }
 
-    /// Selects another method after the proxy has not read the token of `used`, and so not refused the credential.
-    /// Returns whether there is one.
+    /// Selects another method after the proxy ignored the token of `used`, which is not a refusal of the credential.
+    /// Returns whether a method was found.
     pub fn adopt(&self, used: &Method, offered: &[String]) -> bool {
         let Method::Context(negotiation) = used else { return false };
         if negotiation.adopts(negotiation.mode(), offered) {
@@ -120,7 +121,7 @@ impl ProxyLogin {
         };
         let negotiation = Negotiation::new(self.user.clone(), self.account.clone(), None, false, mechanisms);
         if mechanisms.0 == Mechanism::Ntlm {
-            // From `Negotiate` to the scheme that the proxy offers.
+            // Changes the scheme from `Negotiate` to the scheme that the proxy offers.
             negotiation.adopts(negotiation.mode(), offered);
         }
         Some(Arc::new(negotiation))

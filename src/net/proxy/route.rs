@@ -20,19 +20,21 @@ use super::login::ProxyLogin;
 use crate::net::{is_loopback, refusals};
 use crate::security::Account;
 
-/// The variables that name the proxy for a scheme, the first one that is not empty; curl uses the same.
+/// The variables that name the proxy for a scheme, in groups of two spellings. The first variable of a group that is
+/// set counts; if its value is empty, the next group is used.
 const HTTPS: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 const HTTP: [[&str; 2]; 2] = [["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
 const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxies of a profile: decides for each URI. Clones share the state of the login.
+/// The proxy settings of a profile, which select the proxy for each URI. Clones share the state of the logins.
 #[derive(Clone, Default)]
 pub struct Proxies {
     setting: ProxySetting,
     login: Option<Arc<ProxyLogin>>,
-    /// No proxy gets a login, not even that of an environment variable.
+    /// Whether no proxy gets a login, not even the login in an environment variable.
     is_anonymous: bool,
-    /// The logins at the system's proxies: the profile's by address, those of environment variables by name.
+    /// The logins at the system's proxies. The key is the proxy's address for the profile's login, and the variable's
+    /// name for a login in an environment variable.
     logins: Arc<Mutex<HashMap<String, Arc<ProxyLogin>>>>,
 }
 
@@ -74,7 +76,7 @@ impl Proxies {
         is_loopback(to) && self.route(to).is_ok_and(is_near)
     }
 
-    /// Returns the refusal of a credential that the proxy for a URI refused before.
+    /// Returns the error for a credential that the proxy for a URI has already refused.
     pub fn known_refusal(&self, to: &Url) -> Option<ProxyError> {
         let proxy = self.route(to).ok()??;
         let login = proxy.login?;
@@ -83,7 +85,7 @@ impl Proxies {
         Some(ProxyError::Failed { proxy: proxy.address.to_string(), problem })
     }
 
-    /// Records that the proxy for a URI refused the credential of another process.
+    /// Records a refusal by the proxy for a URI that another process received.
     pub fn note_refusal(&self, to: &Url) {
         if let Ok(Some(Proxy { address, login: Some(login) })) = self.route(to) {
             login.credential(&address).into_iter().for_each(refusals::Credential::note_refusal);
@@ -115,7 +117,7 @@ impl Proxies {
         Ok(Some(Proxy { address, login }))
     }
 
-    /// Returns the profile's login at a proxy. What one proxy asks for is not sent to another one.
+    /// Returns the profile's login at a proxy. A method that one proxy requests must not be used at another proxy.
     fn login_at(&self, address: &ProxyAddress, login: &ProxyLogin) -> Arc<ProxyLogin> {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         logins.entry(address.to_string()).or_insert_with(|| Arc::new(login.elsewhere())).clone()
@@ -153,7 +155,7 @@ fn url(value: &OsString) -> Option<Url> {
     if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
 }
 
-/// Returns user and password of the header that the matcher made of them.
+/// Returns the user and the password in the header that the matcher created from them.
 fn of_header(header: &HeaderValue) -> Option<(String, SecretString)> {
     let pair = Zeroizing::new(STANDARD.decode(header.as_bytes().strip_prefix(b"Basic ")?).ok()?);
     let (user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;

@@ -29,7 +29,7 @@ use crate::security::{Context, ContextError, initiate};
 const MAX_LEGS: usize = 6;
 /// Maximum number of methods to try: Kerberos in two forms, NTLM in three, and Basic.
 const MAX_METHODS: usize = 6;
-/// Maximum size of an answer's body.
+/// Maximum size of a response's body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
 /// A new connection to the proxy.
@@ -44,7 +44,7 @@ pub trait Dial: Sync {
     fn dial(&self, deadline: Instant) -> BoxFuture<'_, Result<Link, ProxyProblem>>;
 }
 
-/// Opens a tunnel to `target`.
+/// A tunnel to `target` that is not open yet.
 pub struct Tunnel<'a> {
     pub proxy: &'a Proxy,
     /// Host and port.
@@ -66,7 +66,7 @@ enum Reply {
 /// The reason why a method failed.
 enum Attempt {
     Refused,
-    /// The proxy has not read the token.
+    /// The proxy ignored the token: it did not refuse the credential.
     NotOffered(Vec<String>),
     Context(ContextError),
     Problem(ProxyProblem),
@@ -101,7 +101,7 @@ impl Tunnel<'_> {
     /// Tries the methods that the proxy offers. A refused credential is not sent again.
     async fn log_in(&mut self, login: &ProxyLogin) -> Result<Upgraded, ProxyProblem> {
         for _ in 0..MAX_METHODS {
-            // Until the verdict is recorded.
+            // Held until the result is recorded.
             let _judging = self.in_time(ProxyStep::Authenticate, login.judge()).await?;
             let Some(method) = login.method() else { break };
             let mut pass = self.pass(login).await?;
@@ -145,7 +145,7 @@ impl Tunnel<'_> {
         }
     }
 
-    /// Authenticates one connection by a security context.
+    /// Authenticates one connection with a security context.
     async fn context(
         &mut self,
         negotiation: &Negotiation,
@@ -182,7 +182,8 @@ impl Tunnel<'_> {
         Err(self.unreadable(format!("it asked for more than {MAX_LEGS} messages")).into())
     }
 
-    /// Takes Kerberos' first step. The time limit is that of the proxy: the KDC has its own.
+    /// Takes Kerberos' first step. The time that the KDC takes extends the deadline, because the KDC has its own time
+    /// limit.
     async fn first_step(
         &mut self,
         context: Box<dyn Context>,

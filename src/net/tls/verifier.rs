@@ -25,7 +25,7 @@ pub(super) struct ProfileVerifier {
 enum Rule {
     /// Only this certificate; needs no CA certificates.
     Pin(Fingerprint),
-    /// A certificate of the profile's `ca`, or one that a CA certificate has issued.
+    /// A certificate of the profile's `ca`, or a certificate that a trusted CA has issued.
     Chain { own: Vec<CertificateDer<'static>>, verifier: Verifier },
 }
 
@@ -44,8 +44,9 @@ impl ProfileVerifier {
         Ok(Self { rule, algorithms: provider.signature_verification_algorithms })
     }
 
-    /// Verifies a server certificate that is itself in `ca`. As its own issuer it is trusted, but webpki refuses a
-    /// CA certificate as a server's (`CaUsedAsEndEntity`), and most tools create self-signed ones as CAs.
+    /// Verifies a server certificate that is itself in `ca`. It is trusted as its own issuer, but webpki refuses a CA
+    /// certificate as a server certificate (`CaUsedAsEndEntity`), and most tools create self-signed certificates as CA
+    /// certificates.
     fn named(
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,

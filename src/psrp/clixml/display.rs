@@ -52,7 +52,7 @@ impl Value {
     }
 }
 
-/// Removes insignificant zeros: `1.500e3`.
+/// Removes insignificant zeros: `1.500e3` becomes `1.5e3`.
 fn shortened(scientific: &str) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let mantissa =
@@ -79,7 +79,7 @@ fn object_text(object: &Object) -> String {
     }
 }
 
-/// Returns the text of a value within the text of an object: lists by their type, custom objects not at all.
+/// Returns the text of a value within the text of an object: the type of a list, an empty text for a custom object.
 fn nested_text(value: &Value) -> String {
     match value {
         Value::Object(object) if object.to_string.is_none() => match &object.content {
@@ -93,7 +93,7 @@ fn nested_text(value: &Value) -> String {
     }
 }
 
-/// Returns whether PowerShell shows the object by its properties: its only type is PSCustomObject.
+/// Returns whether PowerShell shows the object by its properties: it is a PSCustomObject, or has no type name.
 fn is_custom(object: &Object) -> bool {
     object.type_names.is_empty()
         || object.type_names.iter().any(|name| {
@@ -164,8 +164,8 @@ fn duration(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// Formats a finite number from its shortest round-trip digits (`d.dde±x`) in .NET's general format:
-/// scientific if the exponent exceeds .NET's precision or is below -5.
+/// Formats a finite number from its shortest round-trip digits (`d.dde±x`) in .NET's general format: scientific if the
+/// exponent is -5 or less, or not less than .NET's precision and the number of digits.
 fn floating(shortest: &str, precision: usize) -> String {
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

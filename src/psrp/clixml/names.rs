@@ -14,7 +14,8 @@ pub type TypeNames = Arc<[Name]>;
 /// Names and lists of type names, each held once: thousands of objects of a pipeline have the same ones.
 #[derive(Debug, Default)]
 pub struct Names {
-    // Each received property is looked up here. An endpoint that finds collisions has `MAX` of them at most.
+    // Each received property is looked up here, hence a fast hash. An endpoint that produces collisions can add at most
+    // `MAX` of them.
     names: HashSet<Name, RandomState>,
     lists: HashSet<TypeNames, RandomState>,
 }

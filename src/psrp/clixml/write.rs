@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Content, Name, Object, Secure, Value, escape};
 
-/// Values nested deeper are written as text, as PowerShell does beyond its own depth, so that no value can
-/// exhaust the stack. Deeper than [`super::read`] accepts.
+/// Maximum nesting depth. Deeper objects are written as text, as PowerShell does beyond its own depth, so that no value
+/// can exhaust the stack. [`super::read`] accepts less.
 const MAX_DEPTH: usize = 200;
 
 /// Writes one value. A [`super::Secure::Plain`] is written as an empty `<SS>`: the state machines encrypt

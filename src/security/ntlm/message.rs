@@ -202,6 +202,8 @@ impl<'a> Pairs<'a> {
         self.0.push((id, value));
     }
 
+    /// Encodes the pairs, with MsvAvEOL at the end.
+    ///
     /// # Errors
     /// A value exceeds 65,535 bytes.
     pub fn write(&self, what: &'static str) -> Result<Vec<u8>, ContextError> {
@@ -256,7 +258,7 @@ impl Writer {
     }
 }
 
-/// NEGOTIATE_MESSAGE.
+/// Name of NEGOTIATE_MESSAGE in errors.
 pub const NEGOTIATE: &str = "NTLM NEGOTIATE message";
 
 pub fn write_negotiate() -> Vec<u8> {
@@ -273,7 +275,7 @@ pub fn read_negotiate(bytes: &[u8]) -> Result<u32, ContextError> {
     Reader::new(NEGOTIATE, 1, bytes)?.number(12)
 }
 
-/// CHALLENGE_MESSAGE.
+/// Name of CHALLENGE_MESSAGE in errors.
 pub const CHALLENGE: &str = "NTLM CHALLENGE message";
 
 pub struct Challenge<'a> {
@@ -311,7 +313,7 @@ impl<'a> Challenge<'a> {
     }
 }
 
-/// AUTHENTICATE_MESSAGE.
+/// Name of AUTHENTICATE_MESSAGE in errors.
 pub const AUTHENTICATE: &str = "NTLM AUTHENTICATE message";
 
 pub struct Authenticate<'a> {

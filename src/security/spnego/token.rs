@@ -114,7 +114,7 @@ fn fields<'a>(
     })
 }
 
-/// Reads the object identifier in front of a mechanism's first token.
+/// Splits the first token of a mechanism into the mechanism's object identifier and the rest.
 pub fn initial(bytes: &[u8]) -> Result<(&[u8], &[u8]), ContextError> {
     let content = only(bytes, INITIAL)?;
     // The rest of a Kerberos token is not DER (RFC 4121 4.1).

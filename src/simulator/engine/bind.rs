@@ -294,7 +294,7 @@ pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bo
     };
     for exact in [true, false] {
         for parameter in &open {
-            // An object with a property of the parameter's name is not bound itself: the property is.
+            // If the object has a property of the parameter's name, the property is bound instead of the object.
             let is_identity = parameter.by_property && input.property(&parameter.name).is_some();
             if parameter.by_value && (exact || !is_identity) {
                 take(parameter, input, exact);

@@ -70,7 +70,7 @@ fn single(
                 "Cannot convert 'System.Object[]' to the type 'System.String' required by the parameter. Specified method is not supported."
                     .into(),
             )),
-            // A typed number carries its text.
+            // A number inside an object keeps the text of the object.
             plain if is_number(plain) => Ok(text(value.display_text())),
             plain => Ok(text(plain.display_text())),
         },

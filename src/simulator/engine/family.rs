@@ -11,7 +11,7 @@ use crate::psrp::clixml::Value;
 /// A kind of policy or configuration.
 #[derive(Debug)]
 pub struct Family {
-    /// `CsClientPolicy`.
+    /// Noun of the cmdlets, such as `CsClientPolicy`.
     pub noun: &'static str,
     pub type_name: &'static str,
     /// Available verbs among Get, Set, New, Remove and Grant.

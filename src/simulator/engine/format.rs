@@ -24,7 +24,7 @@ struct TypeView {
     type_name: &'static str,
     name: &'static str,
     columns: &'static [Shown],
-    /// Set if Get-FormatData returns the view; the others are built into PowerShell.
+    /// Whether Get-FormatData returns the view; the other views are built into PowerShell.
     own: bool,
 }
 

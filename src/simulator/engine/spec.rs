@@ -32,7 +32,7 @@ pub struct CommandSpec {
     pub kind: CommandKind,
     pub module: &'static str,
     pub help_uri: &'static str,
-    /// Empty: none.
+    /// Default parameter set; empty if the command has none.
     pub default_set: &'static str,
     pub should_process: bool,
     pub parameters: Vec<ParameterSpec>,
@@ -92,7 +92,8 @@ impl CommandSpec {
         all
     }
 
-    /// Returns the names of the parameter sets; one empty name if there are none.
+    /// Returns the names of the parameter sets. If no parameter has a set, returns only the default set, which may be
+    /// empty.
     pub fn parameter_sets(&self) -> Vec<&'static str> {
         let mut sets: Vec<&'static str> = Vec::new();
         for set in self.parameters.iter().flat_map(|parameter| &parameter.sets) {
@@ -184,10 +185,10 @@ pub struct ParameterSpec {
     pub mandatory: bool,
     pub by_value: bool,
     pub by_property: bool,
-    /// Empty: all.
+    /// Parameter sets; empty if the parameter belongs to all sets.
     pub sets: Vec<&'static str>,
     pub validate: Option<Validate>,
-    /// Set for common parameters.
+    /// Whether this is a common parameter (about_CommonParameters).
     pub common: bool,
 }
 

@@ -125,7 +125,7 @@ impl Executable {
 pub struct Memory {
     pub count: i32,
     pub values: Vec<Value>,
-    /// Answer "Yes to All" or "No to All".
+    /// Whether the user answered "Yes to All" (true) or "No to All" (false).
     answered: Option<bool>,
 }
 
@@ -134,7 +134,7 @@ struct Stage {
     spec: Arc<Executable>,
     bound: Bound,
     memory: Memory,
-    /// Set if errors go to the output.
+    /// Whether errors go to the output.
     merged: bool,
     piped: bool,
 }

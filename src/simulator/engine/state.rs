@@ -26,7 +26,7 @@ pub struct Tenant {
     pub users: Vec<User>,
     /// Policies and configurations by noun.
     settings: BTreeMap<&'static str, Vec<Setting>>,
-    /// Time of the last meeting migration by user number.
+    /// Status of the last meeting migration, by index of the user in `users`.
     pub migrated: BTreeMap<usize, String>,
 }
 

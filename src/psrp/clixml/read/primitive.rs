@@ -60,7 +60,7 @@ fn trimmed<'a>(source: &mut Source<'a>, tag: &Tag<'a>) -> Result<Cow<'a, str>, R
     })
 }
 
-/// Rust's parsers accept XML Schema's numbers, including `INF` and `NaN`.
+/// Reads a number. Rust's parsers accept XML Schema's numbers, including `INF` and `NaN`.
 fn number<'a, T: FromStr>(source: &mut Source<'a>, tag: &Tag<'a>) -> Result<T, ReadError> {
     let text = trimmed(source, tag)?;
     text.parse().map_err(|_| bad(tag, &text))

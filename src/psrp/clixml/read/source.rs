@@ -126,7 +126,7 @@ impl<'a> Source<'a> {
         self.reader.read_event().map_err(malformed)
     }
 
-    /// An attribute that is there twice counts with its last value.
+    /// Reads the attributes of a tag. If an attribute occurs twice, the last value counts.
     fn tag(&mut self, start: BytesStart<'a>, empty: bool) -> Result<Tag<'a>, ReadError> {
         let mut property = None;
         let mut ref_id = None;

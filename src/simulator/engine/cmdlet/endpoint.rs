@@ -89,7 +89,7 @@ pub fn commands() -> Vec<Executable> {
 
 fn clear_host<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     Box::pin(async move {
-        // Fill the whole buffer with blanks, then move the cursor home (RawUI.SetBufferContents).
+        // Moves the cursor home, then erases the screen and the scrollback with escape sequences.
         let place = |x: i32, y: i32| {
             super::super::value::extended(&[], properties([("x", Value::I32(x)), ("y", Value::I32(y))]))
         };

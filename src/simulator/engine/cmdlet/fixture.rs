@@ -1,5 +1,5 @@
-//! Commands of the recorded endpoint with their recorded behaviour (`tests/transcripts/`): the module
-//! `CsAdmin` of a restricted configuration. Four of them replace the cmdlets of those names.
+//! Commands of the recorded endpoint with their recorded behaviour (`tests/transcripts/`): the module `CsAdmin` of a
+//! restricted configuration. Four of them replace cmdlets of the same name.
 
 use std::time::Duration;
 

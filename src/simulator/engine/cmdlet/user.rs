@@ -153,8 +153,8 @@ fn get_user<'a>(call: &'a mut Call<'_>) -> Running<'a> {
     })
 }
 
-/// Returns the position of the user or room that `-Identity` names; `None` if there is none, which is reported,
-/// or if ShouldProcess refuses it.
+/// Returns the position of the user or room that `-Identity` names. Returns `None` if ShouldProcess declines, or if
+/// nothing has this identity, which is reported as an error.
 pub async fn confirmed(call: &mut Call<'_>, rooms: bool) -> Result<Option<usize>, StopReason> {
     let identity = call.bound.text("Identity").unwrap_or_default();
     let found =

@@ -70,12 +70,12 @@ impl Call<'_> {
         if self.bound.flag("Verbose") { self.verbose_always(message).await } else { Ok(()) }
     }
 
-    /// Writes a verbose message always, as `Write-Verbose -Verbose` in a function does.
+    /// Writes a verbose message regardless of -Verbose, as `Write-Verbose -Verbose` in a function does.
     pub async fn verbose_always(&self, message: &str) -> Result<(), StopReason> {
         self.record(MessageType::VerboseRecord, HostMethod::WriteVerboseLine, message).await
     }
 
-    /// Writes a debug message always.
+    /// Writes a debug message regardless of -Debug.
     pub async fn debug_always(&self, message: &str) -> Result<(), StopReason> {
         self.record(MessageType::DebugRecord, HostMethod::WriteDebugLine, message).await
     }
@@ -110,7 +110,7 @@ impl Call<'_> {
         self.engine.notify_host(HostMethod::WriteProgress, vec![Value::I64(source), shown]).await
     }
 
-    /// ShouldProcess: returns whether to proceed, after -WhatIf and -Confirm.
+    /// Implements ShouldProcess: returns whether to proceed, subject to -WhatIf and -Confirm.
     pub async fn should_process(&mut self, target: &str) -> Result<bool, StopReason> {
         let deed = format!("Performing the operation \"{}\" on target \"{target}\".", self.spec.name);
         if self.bound.flag("WhatIf") {
