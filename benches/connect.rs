@@ -146,7 +146,7 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A link to a port of this machine whose round trips take a while; so does opening a connection.
+/// A relay to a port of this machine that adds latency to each round trip and to each new connection.
 struct Link {
     port: u16,
     counts: Arc<Counts>,

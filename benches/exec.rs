@@ -1,7 +1,8 @@
 //! `lyncsh exec` in many tenants and in one, next to the ideal and to pypsrp: `cargo bench --bench exec`.
 //!
-//! The ideal is the time that the round trips of all tenants take, divided by the places. Memory is the largest sum of
-//! the proportional set sizes of lyncsh and its agents, sampled every 50 ms.
+//! The ideal is the time that the round trips of all tenants take, divided by the number of
+//! profiles that run at the same time. Memory is the largest sum of the proportional set sizes of lyncsh and its
+//! agents, sampled every 50 ms.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "nothing of an endpoint is shown")]
 #![cfg(target_os = "linux")]
 
@@ -15,6 +16,7 @@ use common::{Failure, LYNCSH};
 use lyncsh::files::replace::{New, create_new};
 
 const LATENCY: Duration = Duration::from_millis(50);
+/// Value of `--parallel`.
 const PLACES: u32 = 16;
 const ROUNDS: usize = 9;
 const LINE: &str = "Get-CsTenant";
@@ -106,7 +108,7 @@ fn one() -> Result<(), Failure> {
     let mut shell = Command::new(LYNCSH);
     shell.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", folder.path());
     let mut shell = common::Ended(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-    // Until then, a command opens a session of its own.
+    // Before the shell is attached, a command opens a session of its own.
     let is_attached = || {
         let status = Command::new(LYNCSH).arg("status").env("LYNCSH_CONFIG_DIR", folder.path()).output();
         status.is_ok_and(|status| String::from_utf8_lossy(&status.stdout).contains("attached"))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::{Failure, LYNCSH};
 
-/// Users for memory, and for time.
+/// Numbers of users for the measurements of memory and of time.
 const USERS: [u32; 2] = [30_000, 50_000];
 const ROUNDS: usize = 3;
 const COUNT: &str = "Get-CsOnlineUser | Measure-Object | % Count";

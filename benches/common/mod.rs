@@ -58,8 +58,8 @@ pub fn folder(endpoint: &serde_json::Value, shell: &Path, more: &str) -> Result<
     Ok(folder)
 }
 
-/// Runs a command with pypsrp in a session of its own. Returns the time of the call, and the time of all with the start
-/// of Python.
+/// Runs a command with pypsrp in a session of its own. Returns the duration of the call, and that of the whole process
+/// with the start of Python.
 pub fn pypsrp(endpoint: &serde_json::Value, cmdlet: &str) -> Result<(Duration, Duration), Failure> {
     const SCRIPT: &str = "\
 import json, sys, time

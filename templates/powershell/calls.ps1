@@ -1,5 +1,5 @@
 # Shared code of the proxies: $__d declares the parameters of a function, $__c builds the arguments of a call, $__i
-# calls.
+# runs the call.
 $invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
 # accepts it (tried; ScriptBlockToPowerShellConverter).

@@ -16,7 +16,7 @@ $WhatIfPreference = $false
 $ConfirmPreference = 'None'
 $WarningPreference = 'Continue'
 $DebugPreference = 'SilentlyContinue'
-# The program changes $LASTEXITCODE.
+# Running the program changes $LASTEXITCODE.
 $lastExit = $global:LASTEXITCODE
 {% include "powershell/autoload.ps1" %}
 
@@ -186,8 +186,8 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 # The agent detects the end of this PowerShell by the end of the stream. Remove-PSSession would delay `exit`.
 if ($own) {
 {% endif %}
-# `exit` removes it (the event only occurs on `exit`: tried). The action has neither this module's variables nor
-# $Event.MessageData (tried), so it uses the global variable.
+# Removes a standalone session on `exit`: the event does not occur at any other end (tried). The action has neither
+# this module's variables nor $Event.MessageData (tried), so it uses the global variable.
 $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
     foreach ($one in $global:lyncsh) {
         if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }

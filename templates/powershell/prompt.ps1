@@ -1,8 +1,8 @@
-# Sets $ours to a prompt that lists the tenants before the existing prompt $theirs: $title, while one of the modules in
-# $loaded is imported, and the other attached profiles; nothing if there are not more than $few.
+# Sets $ours to a prompt that puts the tenants before the existing prompt $theirs: $title while one of the modules in
+# $loaded is imported, then the other attached profiles. It adds nothing if there are at most $few tenants.
 if (-not $theirs) { $theirs = { 'PS>' } }
 $ours = {
-    # lyncsh: the user's prompt comes first, so that it finds $? as it was. PowerShell shows the first object of
+    # lyncsh: the user's prompt runs first, so that it finds $? as it was. PowerShell shows the first object of
     # the output of a prompt (Executor.cs).
     $text = @(& $theirs)
     $first = if ($text.Count) { $text[0] } else { "PS $($ExecutionContext.SessionState.Path.CurrentLocation)> " }

@@ -3,7 +3,7 @@ for each request and logon. Ends with its standard input. NTLM_USER_FILE names t
 
   --offer SCHEME        offered in Proxy-Authenticate; may be repeated
   --mechanisms NAMES    of Negotiate: kerberos,ntlm
-  --to HOST:PORT        connects there, whatever the client asks for
+  --to HOST:PORT        connects to this address, regardless of the requested target
   --certificate FILE    TLS with this certificate and its key, both in PEM
 """
 import argparse, base64, itertools, socket, ssl, sys, threading

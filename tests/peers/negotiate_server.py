@@ -32,7 +32,7 @@ For each token of a logon (default: all):
   not-ntlm                    a token of no mechanism
   absurd-challenge=WHERE      NTLM target info with an impossible length, offset or pair
   other-token                 the last token of an earlier logon: the AP-REP of another session
-  big-token                   1 MB longer
+  big-token                   the token is 1 MB longer
   final=missing|wrong         the last token is omitted, or its last byte is changed
 For each authenticated request with a body (default: the first):
   status=STATUS[,LOCATION]    413, 403, 503, 302
@@ -250,7 +250,7 @@ def make_certificates(folder, signature):
 
 
 def wsman_fault(value):
-    """A fault as WinRM writes it."""
+    """Returns a fault as WinRM writes it."""
     code, subcode, text = value.split("|")
     detail = ('<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" '
               f'Code="{code}" Machine="peer"><f:Message>{text}</f:Message></f:WSManFault>') if code else ""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One side of a security context in pyspnego or gss-ntlmssp, with pypsrp's sealed bodies, on standard input and
-output, one JSON object per line. Bytes are base64. The first line configures the side; an acceptor reads its accounts from the file
-NTLM_USER_FILE. Every answer is {"error": TEXT} or contains the results.
+output, one JSON object per line. Bytes are base64. The first line configures the side; an acceptor reads its accounts
+from the file NTLM_USER_FILE. Every answer is {"error": TEXT} or contains the results.
 """
 import base64, json, sys
 

@@ -17,14 +17,14 @@ $things = [ordered]@{
     stop = { $null = Invoke-Lyncsh stop work; Wait-Lost }
 }
 # A command that starts while PowerShell's pipe breaks may hang in PowerShell itself, Invoke-Command as well
-# (7.6.9): what is tried here is what comes after it.
+# (7.6.9): this test only covers the steps after that.
 function Wait-Lost {
     $until = [datetime]::UtcNow.AddSeconds(20)
     while (@(Get-PSSession | Where-Object State -eq 'Opened').Count -and [datetime]::UtcNow -lt $until) {
         Start-Sleep -Milliseconds 20
     }
 }
-# The tenant's name by the command; nothing where there is no command. An event may be late.
+# Returns the tenant's name, or '' if the command does not exist. Retries, because an event may be late.
 function Get-State {
     $until = [datetime]::UtcNow.AddSeconds(20)
     do {

@@ -168,7 +168,7 @@ fn exit_in_the_session_removes_the_commands() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Invoke-Command $session { exit 3 }");
-    terminal.waits("what became of the session", |text| {
+    terminal.waits("the report of the closed session", |text| {
         text.split_whitespace()
             .collect::<Vec<_>>()
             .join(" ")

@@ -362,12 +362,12 @@ fn staying(world: &World) -> Killed {
 #[test]
 fn a_shell_killed_by_any_signal_leaves_no_session() {
     use rustix::process::Signal;
-    let asked = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
+    let handled = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
     // Not SIGABRT, which .NET handles as its own crash and survives for long (tested).
-    let none_is_expected = [Signal::KILL, Signal::ALARM, Signal::USR1, Signal::USR2];
+    let unhandled = [Signal::KILL, Signal::ALARM, Signal::USR1, Signal::USR2];
     // Without real-time signals, .NET uses USR1 itself and survives it.
     let ends = |signal: &Signal| !(cfg!(target_vendor = "apple") && *signal == Signal::USR1);
-    for signal in asked.into_iter().chain(none_is_expected).filter(ends) {
+    for signal in handled.into_iter().chain(unhandled).filter(ends) {
         let Some(world) = World::start("") else { return };
         let shell = staying(&world);
         assert_eq!(world.front.server.shells().len(), 1);

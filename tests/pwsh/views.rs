@@ -93,7 +93,7 @@ Find-Empty computed (Get-FrontComputed) (Get-FrontComputed | Format-Table)
     );
 }
 
-/// Lines that send an object back to the endpoint.
+/// Expected output for an object that is sent back to the endpoint.
 const BACK: [&str; 2] = [
     "Deserialized.Front.User Alias,Address,Quota,Days,Odd,SerializationData",
     "Byte[] 0,1,2,254,255 5 1,2 True",

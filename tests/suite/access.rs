@@ -1,5 +1,5 @@
-//! Errors of the program when connecting fails: the reason, the advice, the time limit; and nothing is left
-//! that slows down the next command.
+//! Failed connections: the error has the reason and the advice, and comes within the time limit. Nothing is left that
+//! slows down the next command.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -45,13 +45,13 @@ fn user(way: Way, base: &str, credential: &str) -> World {
 }
 
 /// Returns the number of journal entries.
-fn written_down(world: &World) -> usize {
+fn journal_entries(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
 
 /// Waits until the removal of the only session in the journal has failed.
-fn tried(world: &World) {
-    wait(PATIENCE, "the removal is tried", || {
+fn wait_for_failed_removal(world: &World) {
+    wait(PATIENCE, "the failed removal", || {
         let folder = world.folders.state.join("sessions");
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let tried = |path| std::fs::read_to_string(path).unwrap_or_default().contains("\"tries\":1");
@@ -59,7 +59,7 @@ fn tried(world: &World) {
     });
 }
 
-/// All output for the user, without line ends.
+/// All output for the user, without line ends, and the duration of the run.
 pub struct Printed {
     pub text: String,
     pub after: Duration,
@@ -99,7 +99,7 @@ async fn an_invalid_answer_is_reported_with_its_sender() {
             assert!(printed.text.contains("answered 200 OK: a page, \"Please sign in\""), "{}", printed.text);
             assert!(printed.text.contains("a sign-in page or a proxy"), "{}", printed.text);
             world.wait_agent_gone();
-            assert_eq!(written_down(&world), 0);
+            assert_eq!(journal_entries(&world), 0);
             let token = fails(&user(Way::Token, &base, "echo pw"), &[]).text;
             assert!(token.contains("expected the address of the token service from"), "{token}");
             let discovery = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
@@ -154,7 +154,7 @@ async fn redirects_are_limited() {
                 "{printed}"
             );
             world.wait_agent_gone();
-            assert_eq!(written_down(&world), 0);
+            assert_eq!(journal_entries(&world), 0);
             let printed = fails(&user(Way::Discovery, &base, "echo pw"), &[]).text;
             assert!(printed.contains("too many redirects"), "{printed}");
         },
@@ -179,7 +179,7 @@ async fn a_lost_redirected_session_is_removed_at_its_target() {
     let printed = tokio::task::spawn_blocking(move || {
         let world = user(Way::Uri, &base, "echo pw");
         let printed = fails(&world, &[]).text;
-        wait(PATIENCE, "the removal", || written_down(&world) == 0);
+        wait(PATIENCE, "the removal", || journal_entries(&world) == 0);
         printed
     });
     let printed = printed.await.unwrap();
@@ -203,7 +203,7 @@ async fn a_missing_server_is_reported_at_every_step() {
         assert!(printed.contains("Connection refused") && printed.contains("help:"), "{printed}");
         assert!(!printed.contains("spelling"), "{printed}");
         world.wait_agent_gone();
-        assert_eq!(written_down(&world), 0);
+        assert_eq!(journal_entries(&world), 0);
     }
     let world = user(Way::Uri, "https://no-such-host.invalid", "echo pw");
     let printed = fails(&world, &[]).text;
@@ -229,7 +229,7 @@ async fn a_cut_connection_is_reported_with_its_step_and_does_not_delay_later_com
                 printed.contains(&format!("the connection to {base}/wsman ended while creating the session"))
             );
             // The session may exist: its removal is retried, but not by every command.
-            tried(&world);
+            wait_for_failed_removal(&world);
             world.wait_agent_gone();
             let (code, _, error) = world.run(&["list"]);
             assert_eq!((code, error.as_str()), (0, ""));
@@ -350,7 +350,7 @@ async fn an_invalid_certificate_is_reported_with_help() {
                 assert!(printed.contains(why), "{printed}");
                 assert!(!matches!(way, Way::Uri) || printed.contains(what), "{printed}");
                 world.wait_agent_gone();
-                assert_eq!(written_down(&world), 0);
+                assert_eq!(journal_entries(&world), 0);
             }
         })
         .await
@@ -379,7 +379,7 @@ async fn a_credential_goes_only_to_permitted_hosts() {
             let printed = fails(&world, &[]).text;
             assert!(printed.contains("; the credential may not be sent to that host"), "{printed}");
             assert!(printed.contains("add to the profile: redirects = [\"ps.evil.example\"]"), "{printed}");
-            // With the line it is asked, and is not found.
+            // With this line, lyncsh connects to the host, which does not exist.
             let path = world.folders.profile("work");
             let permitted = format!("redirects = ['*.evil.example']\n{}", std::fs::read_to_string(&path).unwrap());
             std::fs::write(path, permitted).unwrap();

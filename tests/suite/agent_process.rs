@@ -68,7 +68,7 @@ async fn ten_shells_share_one_session() {
     let answers = shells.iter().enumerate().map(|(number, shell)| async move {
         let events = output(shell.invoke(&measuring(&"x".repeat(number))).await.unwrap()).await;
         assert!(completed(&events));
-        // One that waits for long gets a progress record first.
+        // A command that waits long gets a progress record first.
         let outputs = events.iter().filter_map(|event| match event {
             PipelineEvent::Output(value) => Some(value.display_text()),
             _ => None,

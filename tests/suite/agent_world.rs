@@ -244,9 +244,9 @@ impl World {
             .env("LYNCSH_TEST_SOCKET", self.place().socket)
             .stderr(Stdio::inherit());
         let mut child = program.start();
-        let said = BufReader::new(child.0.stdout.take().unwrap());
+        let stdout = BufReader::new(child.0.stdout.take().unwrap());
         let stdin = child.input();
-        Role { process: child, stdin: Some(stdin), said }
+        Role { process: child, stdin: Some(stdin), stdout }
     }
 }
 
@@ -264,14 +264,14 @@ impl Drop for World {
 pub struct Role {
     pub process: Killed,
     stdin: Option<ChildStdin>,
-    said: BufReader<std::process::ChildStdout>,
+    stdout: BufReader<std::process::ChildStdout>,
 }
 
 impl Role {
     /// Waits until the process prints `word` at the end of a line: the test program prints other text as well.
     pub fn wait_for(&mut self, word: &str) {
         let mut line = String::new();
-        while self.said.read_line(&mut line).unwrap() > 0 {
+        while self.stdout.read_line(&mut line).unwrap() > 0 {
             if line.trim_end().ends_with(word) {
                 return;
             }

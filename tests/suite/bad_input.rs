@@ -1,6 +1,7 @@
-//! Bad input at every step of connecting: the error names the step, comes within the step's time limit and 200 MB of
-//! memory, and leaves no session. Other rows of the same table are in `access` (a missing server, redirect loops, pages),
-//! `oidc_hostile` (metadata, device codes, tokens without an expiry), `oidc` (an unused device code) and `proxy`.
+//! Bad input at every step of connecting: the error names the step and comes within the step's time limit, lyncsh uses
+//! at most 200 MB of memory, and no session is left. Other rows of the same table are in `access` (a missing server,
+//! redirect loops, pages), `oidc_hostile` (metadata, device codes, tokens without an expiry), `oidc` (an unused device
+//! code) and `proxy`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -53,7 +54,7 @@ enum Fault {
     NoExpiry,
 }
 
-/// The step, what happens, and parts of the error.
+/// The step, the fault, and parts of the expected error.
 const ROWS: &[(Step, Fault, &[&str])] = &[
     (Step::Discovery, Fault::Reset, &["discovery at "]),
     (Step::Discovery, Fault::Slow, &["discovery of litwareinc.com took longer than 3s"]),
@@ -195,7 +196,7 @@ fn serve(mut stream: TcpStream, at: Step, fault: Fault, token: &str, harmed: &At
     }
 }
 
-/// Answers badly.
+/// Sends the bad answer of a row.
 fn harm(mut stream: TcpStream, at: Step, fault: Fault) {
     let head = |length: usize| {
         format!(
@@ -295,7 +296,7 @@ fn user(at: Step, port: u16) -> World {
     world
 }
 
-/// Runs a row; returns what is wrong.
+/// Runs a row; returns a description of a failure.
 fn wrong(at: Step, fault: Fault, parts: &[&str]) -> Option<String> {
     let (port, harmed) = start(at, fault);
     let world = user(at, port);

@@ -27,7 +27,7 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
     ));
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert_eq!(out, format!("{root}\nKen Myer\nto the host\n1\nusers.json\n"));
-    // Standard input is the script, so nobody can answer.
+    // Standard input is the script, so the prompt cannot be answered.
     let (code, out, err) = demo("$a = Read-Host name\n'after'\n");
     assert_eq!((code, out.as_str()), (1, "after\n"));
     assert!(err.contains("Read-Host: cannot prompt for input: no terminal."), "{err}");

@@ -22,7 +22,7 @@ use crate::stand_in::Terminal;
 use crate::wsman_client_faults::server_config;
 use crate::wsman_client_http::{Answer, Server, http};
 
-/// The promised maximum.
+/// The documented maximum duration of a run.
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// A file or folder: mode, time of change, size.

@@ -25,14 +25,14 @@ struct Outcome {
     failed: bool,
 }
 
-/// A profile `work` on an endpoint, whose agent keeps running between the lines.
-struct Desk {
+/// A user with a profile `work` on an endpoint, whose agent keeps running between the lines.
+struct TestUser {
     folder: tempfile::TempDir,
     /// Folder that the shells run in; `None`: their own.
     work: Option<PathBuf>,
 }
 
-impl Desk {
+impl TestUser {
     fn new(profile: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("profiles")).unwrap();
@@ -79,7 +79,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for TestUser {
     fn drop(&mut self) {
         self.lyncsh(&["stop", "--all"]).run();
     }
@@ -163,11 +163,11 @@ fn shown(outcome: &Outcome) -> String {
 }
 
 /// Compares all lines, lists the differences, and fails for unexplained ones.
-fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
-    let powershell = desk.in_powershell(pwsh, lines);
+fn compare(user: &TestUser, pwsh: &Path, lines: &[Case]) {
+    let powershell = user.in_powershell(pwsh, lines);
     let (mut wrong, mut explained) = (String::new(), 0);
     for (case, powershell) in lines.iter().zip(&powershell) {
-        let console = desk.in_console(case.line);
+        let console = user.in_console(case.line);
         let difference = format!("  console\n{}  PowerShell\n{}", shown(&console), shown(powershell));
         match (same(&console, powershell), case.reason) {
             (true, None) => {}
@@ -184,7 +184,7 @@ fn compare(desk: &Desk, pwsh: &Path, lines: &[Case]) {
         }
     }
     println!("{} lines, {explained} of them with an explained difference", lines.len());
-    assert!(wrong.is_empty(), "differences that nobody has explained:\n{wrong}");
+    assert!(wrong.is_empty(), "unexplained differences:\n{wrong}");
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn lines_match_powershell_on_an_administration_endpoint() {
     let Some(pwsh) = front::powershell() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start(simulator::Options::default())).unwrap();
-    let desk = Desk::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
-    compare(&desk, &pwsh, SIMULATED);
+    let user = TestUser::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
+    compare(&user, &pwsh, SIMULATED);
 }
 
 #[test]
@@ -207,9 +207,9 @@ fn local_cmdlets_match_powershell() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text).unwrap();
     }
-    let mut desk = Desk::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
-    desk.work = Some(std::fs::canonicalize(files.path().join("work")).unwrap());
-    compare(&desk, &pwsh, LOCAL);
+    let mut user = TestUser::new(&format!("kind = \"lync-online\"\ndiscovery = \"{}\"\n", server.discovery));
+    user.work = Some(std::fs::canonicalize(files.path().join("work")).unwrap());
+    compare(&user, &pwsh, LOCAL);
 }
 
 #[test]
@@ -219,11 +219,11 @@ fn lines_match_powershell_on_a_real_endpoint() {
     let configuration = folder.path().join("everyday.pssc");
     std::fs::write(&configuration, include_str!("everyday/everyday.pssc")).unwrap();
     let (_runtime, front) = front::blocking(front::Options::configured(&pwsh, &configuration));
-    let desk = Desk::new(&format!(
+    let user = TestUser::new(&format!(
         "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{}\"\nprefix = \"R\"\n",
         front.uri
     ));
-    compare(&desk, &pwsh, REMOTE);
+    compare(&user, &pwsh, REMOTE);
 }
 
 #[test]

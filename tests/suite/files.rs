@@ -22,7 +22,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 /// Runs `test` with a user, an endpoint, and a folder with a file `keep`.
-async fn tried(test: impl FnOnce(&World, &Path) + Send + 'static) {
+async fn with_folder(test: impl FnOnce(&World, &Path) + Send + 'static) {
     let (world, server) = online(Options::default(), "").await;
     tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ const WRITERS: [&str; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_pipeline_leaves_the_file_unchanged() {
-    tried(|world, folder| {
+    with_folder(|world, folder| {
         for writer in WRITERS {
             for fails in ["Get-CsOnlineUsr", "Get-CsOnlineUser nobody@nowhere.example"] {
                 let (_, err) = console(world, folder, &format!("{fails} {writer}\n"));
@@ -64,7 +64,7 @@ async fn a_failed_pipeline_leaves_the_file_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_without_output_empties_the_file() {
-    tried(|world, folder| {
+    with_folder(|world, folder| {
         for writer in ["> '@/keep'", "| Out-File '@/keep'", "| Export-Csv '@/keep'"] {
             std::fs::write(folder.join("keep"), "old\n").unwrap();
             let line = format!("Get-CsOnlineUser | Where-Object {{ $_.DisplayName -eq 'x' }} {writer}\n");
@@ -86,7 +86,7 @@ async fn a_pipeline_without_output_empties_the_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redirected_errors_are_written_to_their_file() {
-    tried(|world, folder| {
+    with_folder(|world, folder| {
         console(world, folder, "Get-CsNothing 2> '@/keep'\nGet-CsNothing 2>> '@/keep'\n");
         let text = read(folder.join("keep"));
         assert_eq!(text.matches("'Get-CsNothing' is not recognized").count(), 2, "{text}");
@@ -98,7 +98,7 @@ async fn redirected_errors_are_written_to_their_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unwritable_file_fails_before_the_pipeline_runs() {
-    tried(|world, folder| {
+    with_folder(|world, folder| {
         std::fs::create_dir(folder.join("folder")).unwrap();
         for (writer, said) in [
             ("| Out-File -NoClobber '@/keep'", "already exists"),
@@ -123,7 +123,7 @@ async fn an_unwritable_file_fails_before_the_pipeline_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_modes_devices_and_pipes_are_kept() {
-    tried(|world, folder| {
+    with_folder(|world, folder| {
         let at = |name: &str| folder.join(name);
         symlink("keep", at("link")).unwrap();
         std::fs::set_permissions(at("keep"), std::fs::Permissions::from_mode(0o640)).unwrap();
@@ -157,7 +157,7 @@ async fn links_modes_devices_and_pipes_are_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_appended_export_keeps_the_files_encoding() {
-    tried(|world, folder| {
+    with_folder(|world, folder| {
         let (code, err) = console(
             world,
             folder,

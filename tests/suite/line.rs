@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 static STOP: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
 
-fn place<'a>(variables: &'a Variables, views: &'a Views) -> PlanContext<'a> {
+fn context<'a>(variables: &'a Variables, views: &'a Views) -> PlanContext<'a> {
     PlanContext { variables, views, width: 80, to_screen: true, stop: &STOP }
 }
 
@@ -18,7 +18,7 @@ fn place<'a>(variables: &'a Variables, views: &'a Views) -> PlanContext<'a> {
 fn planned(text: &str) -> Result<Vec<String>, String> {
     let statements = line::parse(text).map_err(|error| error.to_string())?;
     let [statement] = statements.as_slice() else { return Err(format!("{} statements", statements.len())) };
-    let plan = line::plan(statement, place(&Variables::default(), &Views::default()))
+    let plan = line::plan(statement, context(&Variables::default(), &Views::default()))
         .map_err(|error| error.to_string())?;
     let commands = plan.remote.map(|remote| remote.commands).unwrap_or_default();
     Ok(commands
@@ -55,7 +55,7 @@ fn try_local(text: &str) -> Result<Vec<String>, String> {
     let statements = line::parse(text).map_err(|error| error.to_string())?;
     let (variables, views) = (Variables::default(), Views::default());
     let mut plan =
-        line::plan(&statements[0], place(&variables, &views)).map_err(|error| error.to_string())?;
+        line::plan(&statements[0], context(&variables, &views)).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     for value in std::mem::take(&mut plan.input) {
         plan.local.push(value, &mut out).map_err(|error| error.to_string())?;
@@ -573,7 +573,7 @@ fn dates_and_times_are_formatted_as_dotnet_does() {
     ] {
         let line = format!("'{{0{form}}}' -f ${name}");
         let statements = line::parse(&line).unwrap();
-        let plan = line::plan(&statements[0], place(&variables, &Views::default())).unwrap();
+        let plan = line::plan(&statements[0], context(&variables, &Views::default())).unwrap();
         assert_eq!(plan.input.iter().map(Value::display_text).collect::<Vec<_>>(), [text], "{line}");
     }
 }
@@ -655,7 +655,8 @@ fn a_recursion_looks_for_names_in_all_folders() {
     stop.cancel();
     let (variables, views) = (Variables::default(), Views::default());
     let statements = line::parse(&format!("Get-ChildItem '{root}' -Recurse")).unwrap();
-    let plan = line::plan(&statements[0], PlanContext { stop: &stop, ..place(&variables, &views) }).unwrap();
+    let plan =
+        line::plan(&statements[0], PlanContext { stop: &stop, ..context(&variables, &views) }).unwrap();
     assert!(plan.input.is_empty());
 }
 

@@ -63,14 +63,14 @@ async fn one_shells_commands_interrupt_anothers_listing() {
     let mut select = PipelineCommand::new("Select-Object");
     select.arguments.push(Argument::named("Property", "Name"));
     let listing = Pipeline::new(vec![PipelineCommand::new("Get-Command"), select]).in_background();
-    let exit = Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")]);
+    let tenant = Pipeline::new(vec![PipelineCommand::new("Get-CsTenant")]);
     let mut slowest = Duration::ZERO;
     // Each round begins after the pause of the previous rounds.
     for round in 0..8 {
         let mut list = lister.invoke(&listing).await.unwrap();
         until_output(&mut list).await;
         let start = Instant::now();
-        let events = output(shell.invoke(&exit).await.unwrap()).await;
+        let events = output(shell.invoke(&tenant).await.unwrap()).await;
         slowest = slowest.max(start.elapsed());
         assert!(
             matches!(events.last(), Some(PipelineEvent::State(PipelineState::Completed, None))),

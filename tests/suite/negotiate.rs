@@ -33,7 +33,7 @@ impl Site {
         Self::new(Setup::new(arguments), &format!("authentication = \"ntlm\"\n{more}"))
     }
 
-    /// A server of the KDC's realm.
+    /// Starts a server in the KDC's realm.
     pub fn kerberos(arguments: &[&str], more: &str) -> Self {
         let kdc = Kdc::start();
         let mut site = Self::new(Setup::new(arguments).kerberos(&kdc), more);
@@ -56,7 +56,7 @@ impl Site {
         std::fs::write(self.world.folders.profile("work"), text).unwrap();
     }
 
-    /// The program, which may use 200 MB of memory, as may the agent that it starts.
+    /// Returns the program; it and the agent that it starts may each use 200 MB of memory.
     fn program(&self) -> Program {
         let lyncsh = self.world.lyncsh(&["work"]);
         let shell = ["-c", "ulimit -d 204800; exec \"$@\"", "sh"];

@@ -50,14 +50,14 @@ impl Setup {
         self
     }
 
-    /// The server behind a proxy that ends TLS with another certificate; needs [`Setup::tls`].
+    /// Simulates a proxy that terminates TLS with another certificate; needs [`Setup::tls`].
     pub fn behind_tls_proxy(mut self) -> Self {
         let certificate = self.folder.path().join("client.pem");
         self.program = self.program.args(["--cbt-certificate"]).args([certificate]);
         self
     }
 
-    /// The server with another clock.
+    /// Shifts the server's clock.
     pub fn clock(mut self, offset: &str) -> Self {
         // Not `faketime` itself, which would outlive the test as the server's parent.
         let printed = Program::new("faketime").args(["-f", offset, "env"]).run().good();
@@ -67,7 +67,7 @@ impl Setup {
         self
     }
 
-    /// Client certificates log on; needs [`Setup::tls`].
+    /// Accepts client certificates as logons; needs [`Setup::tls`].
     pub fn client_certificates(mut self, arguments: &[&str]) -> Self {
         let ca = self.folder.path().join("ca.pem");
         self.program = self.program.args(["--client-ca"]).args([ca]).args(arguments);
@@ -155,10 +155,10 @@ impl Server {
             stdin.0.flush().unwrap();
             number
         };
-        let carried_out =
+        let is_pending =
             |log: &mut Vec<Value>| log.iter().filter(|row| row["event"] == "sync").count() < number;
         let log = self.log.0.lock().unwrap();
-        let late = self.log.1.wait_timeout_while(log, PATIENCE, carried_out).unwrap().1;
+        let late = self.log.1.wait_timeout_while(log, PATIENCE, is_pending).unwrap().1;
         assert!(!late.timed_out(), "the server did not carry out: {order}");
     }
 

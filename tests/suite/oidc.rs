@@ -1,4 +1,4 @@
-//! Sign-in with every token flow at an OpenID provider that this project did not write (npm's oidc-provider).
+//! Sign-in with every token flow at an independent OpenID provider (npm's oidc-provider).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};

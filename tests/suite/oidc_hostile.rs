@@ -108,7 +108,7 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
         (
             "client-secret",
             |asked, _| {
-                // More is not read of its 200 MB.
+                // lyncsh must not read all of the 200 MB.
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 200 << 20);
                 (asked.path == "/token").then(|| [head.as_bytes(), &vec![b' '; 2 << 20]].concat())
             },
@@ -170,7 +170,7 @@ async fn an_invalid_answer_is_an_error_with_its_step() {
              command again, and sign in within the time limit",
         ),
     ];
-    // Not within the time limit of the request.
+    // Compressed in advance, because this would take part of the request's time limit.
     LazyLock::force(&PACKED);
     for (flow, answer, expected) in cases {
         let (text, after) = printed(flow, answer).await;

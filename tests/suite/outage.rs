@@ -76,7 +76,7 @@ fn reads(terminal: &Terminal, text: &str) {
     terminal.waits(text, |_| count(terminal, text) > 0);
 }
 
-/// Checks that the screen is empty except for the prompt.
+/// Clears the screen, and waits until it shows only the prompt.
 fn clears(terminal: &Terminal) {
     terminal.line("cls");
     terminal.waits("an empty screen", |text| text.trim() == PROMPT);
@@ -227,7 +227,7 @@ async fn the_agent_exits_with_its_console_during_an_outage() {
     world.wait_agent_gone();
 }
 
-/// Answers every request with 401, and counts them.
+/// Starts a server that answers every request with 401. Returns its port and the number of requests.
 async fn refusing() -> (u16, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

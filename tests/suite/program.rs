@@ -28,7 +28,7 @@ pub fn one_line(error: &str) -> String {
     error.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Waits until there is something, at most `limit`.
+/// Calls `search` until it returns a value, at most for `limit`.
 #[must_use]
 pub fn found<T>(limit: Duration, mut search: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
@@ -43,13 +43,13 @@ pub fn found<T>(limit: Duration, mut search: impl FnMut() -> Option<T>) -> Optio
     }
 }
 
-/// Waits for a condition; false if it does not come within `limit`.
+/// Waits for a condition; returns whether it was met within `limit`.
 #[must_use]
 pub fn holds(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     found(limit, || condition().then_some(())).is_some()
 }
 
-/// Waits for a condition, which must come within `limit`.
+/// Waits for a condition, which must be met within `limit`.
 pub fn wait(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
     assert!(holds(limit, condition), "not within {limit:?}: {what}");
 }
@@ -99,7 +99,7 @@ impl Killed {
         ready(&mut self.output())
     }
 
-    /// Closes the standard input and waits for the end; what was read of the output before is missing.
+    /// Closes the standard input and waits for the end. The result lacks the output that was read before.
     pub fn ran(mut self) -> Ran {
         drop(self.0.stdin.take());
         let out = self.0.stdout.take().map(read);
@@ -269,7 +269,7 @@ impl Program {
     }
 }
 
-/// The command's folders and variables; its streams are replaced.
+/// Keeps the command's folders and variables; replaces its output streams.
 impl From<Command> for Program {
     fn from(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -37,7 +37,7 @@ fn user(lines: &str) -> World {
     world
 }
 
-/// Lines of a profile for an endpoint with Basic authentication.
+/// Returns the lines of a profile for an endpoint with Basic authentication.
 fn basic(uri: &str) -> String {
     format!("kind = 'wsman'\nauthentication = 'basic'\nuri = '{uri}'\n")
 }
@@ -134,7 +134,7 @@ async fn a_refused_proxy_credential_is_sent_once_and_reported() {
 }
 
 #[test]
-fn what_squid_refuses_is_reported_as_the_answer_of_the_proxy() {
+fn a_refusal_of_squid_is_reported_as_the_answer_of_the_proxy() {
     let squid = Squid::start();
     let at = format!("http://127.0.0.1:{}", squid.port);
     let world = user(&format!("{}proxy = '{at}'\n", basic(NOWHERE)));
@@ -359,7 +359,7 @@ fn a_misbehaving_proxy_is_reported_in_time_and_leaves_nothing() {
 }
 
 #[test]
-fn a_proxy_that_says_nothing_is_reported_after_the_limit() {
+fn a_silent_proxy_is_reported_after_the_limit() {
     for (protocol, first, step) in [
         ("http", "", "the CONNECT request took longer than 3s"),
         ("https", "", "the TLS handshake with the proxy took longer than 3s"),
@@ -391,7 +391,7 @@ fn a_proxy_that_says_nothing_is_reported_after_the_limit() {
 }
 
 #[test]
-fn a_proxy_that_asks_again_and_again_receives_the_password_once() {
+fn a_proxy_that_repeats_407_receives_the_password_once() {
     // The challenge of NTLM is from MS-NLMP 4.2.4.3.
     let challenge = "TlRMTVNTUAACAAAADAAMADgAAAAzgoriASNFZ4mrze8AAAAAAAAAACQAJABEAAAABgBwFwAAAA9TAGUAcgB2AGUAcgACAAwA\
                      RABvAG0AYQBpAG4AAQAMAFMAZQByAHYAZQByAAAAAAA=";

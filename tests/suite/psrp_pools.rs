@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::psrp_recordings::messages;
 
-/// A client and a server of ours, connected; every message is sent in fragments.
+/// A client and a server of lyncsh, connected; every message is sent in fragments.
 struct Pair {
     client: ClientPool,
     server: ServerPool,

@@ -275,9 +275,9 @@ fn leftovers_of_a_killed_start_are_removed() {
     std::fs::rename(&whole, &half).unwrap();
     assert!(
         parsed(&user.module(&profile).manifest).contains("FunctionsToExport = '*'"),
-        "it is half a module"
+        "the export is incomplete"
     );
-    assert!(half.exists(), "another start may be at it");
+    assert!(half.exists(), "another start may still write it");
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
     std::fs::File::open(&half).unwrap().set_modified(long_ago).unwrap();
     user.module(&profile);

@@ -1,7 +1,7 @@
 //! Check that scripts use only syntax and commands of Windows PowerShell 5.1, by an independent grammar and a
 //! list.
 
-/// Every command and parameter that the scripts use, all of which Windows PowerShell 5.1 has.
+/// Commands and parameters that the scripts may use, all of which Windows PowerShell 5.1 has.
 const OF_5_1: [(&str, &str); 33] = [
     ("connect-exchangeonline", ""),
     ("connect-microsoftteams", ""),

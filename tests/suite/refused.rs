@@ -146,7 +146,7 @@ fn refused_ntlm_lists_its_causes() {
         ("not-ntlm", &["invalid NTLM CHALLENGE message", "authentication = \"kerberos\"", "proxy"]),
     ]);
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // Over http, the binding is left out: a server forgives an absent binding, and not one of zeros.
+    // Over http, lyncsh sends no channel binding: servers accept an absent binding, but not one that is all zeros.
     site.works();
     assert!(
         site.server.events("logon").iter().all(|row| row["binding"] == "absent"),
@@ -166,7 +166,7 @@ fn a_tls_proxy_breaks_the_channel_binding() {
     site.profile(DOMAIN_USER, &format!("{NTLM}\nca = \"ca.pem\""));
     let err = site.fails();
     assert_eq!(lacks(&err, &["refused the credential", "CbtHardeningLevel", "Extended Protection"]), None);
-    // Once, although the binding is to blame: the server counts a failed logon.
+    // Only one attempt, because the server counts each as a failed logon.
     assert_eq!(site.server.failed_logons(), 1);
 }
 
@@ -269,7 +269,7 @@ fn a_refused_ticket_lists_its_causes() {
     site.path = "/PowerShell/";
     site.profile("alice@LITWAREINC.COM", KERBEROS);
     wrong.extend(site.wrong(&[("locked", &["RemotePowerShellEnabled", "kerbauth"])]));
-    // The keytab has the key before this one.
+    // The keytab still has the previous key.
     let kdc = site.kdc.as_ref().unwrap();
     kdc.kadmin(&format!("cpw -randkey {}", kdc::SERVICE));
     wrong.extend(lacks(&site.fails(), &["refused the Kerberos ticket", "another account"]));
@@ -314,8 +314,8 @@ fn exchange_boundaries_and_multiple_parts_are_read() {
     Site::kerberos(&arguments, KERBEROS).works();
 }
 
-/// An idle connection whose keys the server has forgotten: one more logon, and the session goes on. A shell that is
-/// gone is lost after that only.
+/// The server has lost the keys of an idle connection: lyncsh logs on once more, and the session continues. Only if the
+/// next request fails too, the shell is gone.
 #[test]
 fn an_empty_400_is_followed_by_one_logon() {
     for more in [NTLM, KERBEROS] {
@@ -386,7 +386,7 @@ fn a_late_client_certificate_request_is_reported() {
     }
 }
 
-/// The class of the service principal is the profile's.
+/// lyncsh requests a ticket for the service class in the profile.
 #[test]
 fn a_ticket_for_another_class_of_the_service_is_accepted() {
     let site = Site::kerberos(&[], KERBEROS);
@@ -400,7 +400,7 @@ fn a_ticket_for_another_class_of_the_service_is_accepted() {
     }
 }
 
-/// A shell that is gone although the connection is authenticated again.
+/// The shell is gone: each Receive is answered with 400, although the connection is authenticated again.
 #[test]
 fn an_empty_400_to_each_receive_loses_the_session() {
     let site = Site::ntlm(&[], "");

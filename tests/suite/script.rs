@@ -131,7 +131,7 @@ fn all_refusals_are_found_before_running() {
 }
 
 #[test]
-fn a_script_is_decoded_by_its_encoding() {
+fn comments_here_strings_and_continued_lines_are_read() {
     let script = concat!(
         "# a comment; if (1) { }\n",
         "<# more\n   of it: while #>\n",

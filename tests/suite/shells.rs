@@ -1,5 +1,5 @@
-//! What lyncsh writes for other programs: prompts and completions for shells, manual pages. The real programs
-//! read and run it.
+//! Files that lyncsh writes for other programs: prompts and completions for shells, manual pages. The real programs
+//! read and run them.
 
 use std::ffi::OsString;
 use std::path::Path;

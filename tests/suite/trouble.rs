@@ -10,7 +10,7 @@ use crate::agent_way::Way;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
 use crate::program::{Program, Ran, lyncsh, one_line, signal};
 
-fn written_down(world: &World) -> usize {
+fn journal_entries(world: &World) -> usize {
     std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count)
 }
 
@@ -37,7 +37,7 @@ fn no_session_is_requested_on_a_full_disk() {
     assert!(told.contains(": File too large"), "{told}");
     assert!(told.contains(&*world.root().to_string_lossy()), "{told}");
     assert_eq!(world.requests(), 0);
-    assert_eq!(written_down(&world), 0);
+    assert_eq!(journal_entries(&world), 0);
 }
 
 #[test]
@@ -96,11 +96,11 @@ fn a_hanging_delete_is_reported_and_retried_later() {
     assert_eq!((code, out.as_str()), (Some(0), "it reads\n"), "{told}");
     assert!(one_line(&told).contains("the session of 'work' may still be on the server"), "{told}");
     world.wait_agent_gone();
-    assert_eq!(written_down(&world), 1);
+    assert_eq!(journal_entries(&world), 1);
     signal(endpoint, Signal::CONT);
     let (_, _, told) = world.run(&["status"]);
     assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
-    assert_eq!((world.shells(), written_down(&world)), (0, 0));
+    assert_eq!((world.shells(), journal_entries(&world)), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,9 +116,9 @@ async fn a_failing_delete_is_retried_reported_and_removed_later() {
     world.wait_agent_gone();
     // Deletes: one by the session, one on a new connection, and those of its guard, with pauses.
     assert!((4..=8).contains(&way.refused()), "{}", way.refused());
-    assert_eq!((world.shells(), written_down(&world)), (1, 1));
+    assert_eq!((world.shells(), journal_entries(&world)), (1, 1));
     way.refuse_delete(false);
     let (_, _, told) = world.run(&["status"]);
     assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
-    assert_eq!((world.shells(), written_down(&world)), (0, 0));
+    assert_eq!((world.shells(), journal_entries(&world)), (0, 0));
 }

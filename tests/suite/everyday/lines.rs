@@ -1,6 +1,6 @@
 //! Compared lines, with the reasons of differences.
 
-/// A line.
+/// A line to run in both shells.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub line: &'static str,
@@ -13,29 +13,29 @@ const fn differs(line: &'static str, reason: &'static str) -> Case {
 }
 
 const IMPORTED: &str = "PowerShell adds PSComputerName, RunspaceId and PSShowComputerName to what an imported command \
-     gives; the console shows the object as the endpoint sent it";
+     returns; the console shows the object as the endpoint sent it";
 const TYPE_NAME: &str = "the console names the endpoint's type; PowerShell puts \"Deserialized.\" before it";
-const ENUM: &str = "an enum that has travelled is shown by its name; PowerShell draws a table of its Value";
+const ENUM: &str = "a deserialized enum is shown by its name; PowerShell draws a table of its Value";
 const WRAPPED: &str = "the console breaks lines at words, PowerShell wherever the column ends";
 const FIRST: &str = "PowerShell's $? is false after Select-Object -First has stopped an imported command, which did not \
      fail";
 const WORDING: &str =
-    "the endpoint's own words, which is an older PowerShell; PowerShell looks for the command itself";
+    "the endpoint words the error, and is an older PowerShell; PowerShell looks for the command itself";
 const HOST_CALL: &str =
     "PowerShell cannot redirect a warning of an imported command; the console redirects its record";
 const TYPE: &str = "the proxy in PowerShell converts the value, and reports an error as a cmdlet does; in the console the endpoint reports it";
 const LIST: &str =
-    "PowerShell keeps the text of a number that stands alone only; the console keeps those of a list too";
-const STATEMENT: &str = "the console ends what it draws with the statement, PowerShell with the line";
+    "PowerShell keeps the typed text only of a single number; the console also keeps it in a list";
+const STATEMENT: &str = "the console ends a table or list with the statement, PowerShell with the line";
 const STATIC: &str = "the console checks a line before it runs any part of it";
-const REGEX: &str = "the words about an invalid pattern are .NET's";
-const DATE: &str = "the words about an invalid date are .NET's";
+const REGEX: &str = "PowerShell shows .NET's message about an invalid pattern";
+const DATE: &str = "PowerShell shows .NET's message about an invalid date";
 const COLOUR: &str = "PowerShell lists the names of the colours on another line";
-const JSON: &str = "the words about invalid JSON are Newtonsoft's";
-const NO_TERMINAL: &str = "the console says what to do instead";
-const VERSION: &str = "the console's info of files has no VersionInfo";
-const STAT: &str = "PowerShell's files have more properties";
-const HINT: &str = "PowerShell does not heed the DisplayHint of a date that has travelled";
+const JSON: &str = "PowerShell shows Newtonsoft's message about invalid JSON";
+const NO_TERMINAL: &str = "the console's error also says what to do instead";
+const VERSION: &str = "the console's file objects have no VersionInfo";
+const STAT: &str = "PowerShell's file objects have more properties";
+const HINT: &str = "PowerShell ignores the DisplayHint of a deserialized date";
 
 const fn same(line: &'static str) -> Case {
     Case { line, reason: None }
