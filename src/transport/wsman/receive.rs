@@ -178,6 +178,9 @@ async fn answer(
             Ok(_) => false,
         };
         cut |= received.as_ref().is_err_and(Error::is_lost);
+        if cut {
+            sequence.cut();
+        }
         let result = match received {
             Err(error) if silent => {
                 tracing::debug!("a Receive is repeated after silence: {error}");

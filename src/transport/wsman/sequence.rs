@@ -1,6 +1,10 @@
 //! Tracks the server's messages that have arrived. A Receive whose connection is cut may lose messages that
 //! the server considers delivered; their object ids, which count up over the whole session, are then missing.
 //! Conversely, a repeated Receive may return fragments again.
+//!
+//! PowerShell counts object ids per process (`s_objectIdSequenceNumber` in `fragmentor.cs`). Where several sessions
+//! share a process (IIS as the host, as for Exchange; `UseSharedProcess`), and where a command opens a session of its
+//! own, gaps prove nothing, and nothing is reported as missing.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher as _};
@@ -35,6 +39,23 @@ struct Arrived {
     /// Ids that have arrived in part.
     begun: BTreeSet<u64>,
     recent: Recent,
+    /// Who uses the server's counter.
+    counter: Counter,
+    /// When the oldest gap was seen.
+    gap: Option<Instant>,
+}
+
+/// Users of the server's counter of object ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counter {
+    /// No message has arrived.
+    Unknown,
+    /// Every id so far belongs to this session.
+    Own,
+    /// Every id belonged to this session until a connection was cut; gaps since then are lost messages.
+    OwnUntilCut,
+    /// Other sessions use ids too.
+    Shared,
 }
 
 /// The last received fragments, including their headers.
@@ -65,8 +86,14 @@ impl Recent {
 
 impl Default for Arrived {
     fn default() -> Self {
-        let (beyond, begun, recent) = (BTreeSet::new(), BTreeSet::new(), Recent::default());
-        Self { next: 1, beyond, begun, recent }
+        Self {
+            next: 1,
+            beyond: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            recent: Recent::default(),
+            counter: Counter::Unknown,
+            gap: None,
+        }
     }
 }
 
@@ -97,6 +124,9 @@ impl Sequence {
             let [a, b, c, d, e, f, g, h, .., flags, l0, l1, l2, l3] = *header;
             let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
             let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            if arrived.counter == Counter::Unknown {
+                arrived.counter = if id == 1 { Counter::Own } else { Counter::Shared };
+            }
             if flags & END != 0 {
                 arrived.take(id);
                 latest = latest.max(Some(id));
@@ -105,7 +135,17 @@ impl Sequence {
             }
             data = rest.get(length..).unwrap_or_default();
         }
+        arrived.check_gap(Instant::now());
         latest
+    }
+
+    /// Records that a connection was cut with a Receive pending: from now on a gap may be a lost message.
+    pub fn cut(&self) {
+        let mut arrived = self.arrived();
+        arrived.check_gap(Instant::now());
+        if arrived.counter == Counter::Own {
+            arrived.counter = Counter::OwnUntilCut;
+        }
     }
 
     fn arrived(&self) -> MutexGuard<'_, Arrived> {
@@ -128,8 +168,7 @@ impl Sequence {
     pub async fn missing_since(&self, since: u64) -> u64 {
         let missing = |arrived: &Arrived| {
             let Some(&last) = arrived.beyond.last().filter(|last| **last > since) else { return 0 };
-            let arriving = arrived.begun.range(since + 1..=last).count() as u64;
-            arrived.missing_between(since, last).saturating_sub(arriving)
+            arrived.not_begun_between(since, last)
         };
         self.settled(missing).await
     }
@@ -137,7 +176,10 @@ impl Sequence {
     async fn settled(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
         let until = Instant::now() + TRANSIT_TIMEOUT;
         loop {
-            let missing = missing(&self.arrived());
+            let missing = {
+                let arrived = self.arrived();
+                if arrived.counter == Counter::Shared { 0 } else { missing(&arrived) }
+            };
             if missing == 0 || Instant::now() >= until {
                 return missing;
             }
@@ -161,6 +203,25 @@ impl Arrived {
             return 0;
         }
         (id - from).saturating_sub(self.beyond.range(from..id).count() as u64)
+    }
+
+    /// Returns the number of messages between these two of which nothing has arrived.
+    fn not_begun_between(&self, since: u64, last: u64) -> u64 {
+        let arriving = self.begun.range(since.saturating_add(1)..=last).count() as u64;
+        self.missing_between(since, last).saturating_sub(arriving)
+    }
+
+    /// Checks for a gap that no cut connection explains. A paused pipeline's output also leaves one; then lost
+    /// messages are not recognised either.
+    fn check_gap(&mut self, now: Instant) {
+        let last = self.beyond.last().copied();
+        if last.is_none_or(|last| self.not_begun_between(0, last) == 0) {
+            self.gap = None;
+        } else if now.duration_since(*self.gap.get_or_insert(now)) >= TRANSIT_TIMEOUT
+            && self.counter == Counter::Own
+        {
+            self.counter = Counter::Shared;
+        }
     }
 
     fn take(&mut self, id: u64) {
