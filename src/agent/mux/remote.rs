@@ -44,7 +44,7 @@ impl Core {
                 self.pipeline_lost(id, &error.to_string(), error.may_have_run());
             }
             ConnectionEvent::Unsent(pipelines) => self.unsent = pipelines,
-            // The server's fault text fills the screen.
+            // The server's fault text would fill the screen.
             ConnectionEvent::Broken(Error::Fault(fault)) if fault.is_gone() => {
                 self.broken("the shell no longer exists on the server");
             }
@@ -71,7 +71,7 @@ impl Core {
                     self.deliver(id, message.clone());
                 }
             }
-            Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_news(&message),
+            Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_changed(&message),
             // Answer to the keep-alive request.
             Kind::RunspaceAvailability => {}
             _ if message.pipeline.is_nil() => self.line_of_pool(&message),
@@ -85,7 +85,7 @@ impl Core {
         let body = if message.kind == MessageType::PipelineState { read(&message.body).ok() } else { None };
         let (state, record) = body.and_then(|body| PipelineState::read(&body).ok()).unzip();
         let is_final = state.is_some_and(PipelineState::is_final);
-        // The error that ends a pipeline is in its state.
+        // The error that ends a pipeline is part of its final state, not an error record.
         let is_error = message.kind == MessageType::ErrorRecord || state == Some(PipelineState::Failed);
         if is_error && !pipeline.internal {
             self.counters.errors += 1;
@@ -186,7 +186,7 @@ impl Core {
         self.pool_host_call(&Message { kind: MessageType::RunspacePoolHostCall, body, ..message.clone() });
     }
 
-    fn pool_news(&mut self, message: &Message) {
+    fn pool_changed(&mut self, message: &Message) {
         let events = match self.pool.receive(message) {
             Ok(events) => events,
             Err(error) => return self.broken(&format!("the endpoint violated the protocol: {error}")),
