@@ -27,7 +27,7 @@ pub struct Outbound {
     ready: VecDeque<Element>,
 }
 
-/// A wait for the peer's answer with a limit.
+/// A wait for the peer's answer, with a time limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait {
     pub operation: Operation,
@@ -43,9 +43,10 @@ struct Lane {
     /// Stream and length of the one unacknowledged Data.
     unacknowledged: Option<(Stream, usize)>,
     phase: Phase,
-    /// Length of the pipeline's first message in fragments: a Signal before the server has received all of it
-    /// would have no effect.
+    /// Length of the fragments of the pipeline's first message, in bytes: a Signal before the server has received
+    /// all of them would have no effect.
     first: u64,
+    /// Whether a Signal is queued.
     stop: bool,
     wait: Option<Wait>,
 }
