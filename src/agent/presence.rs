@@ -82,7 +82,7 @@ impl Counts {
         }
     }
 
-    /// Removes the announcement of an attached shell: that of its process, else the oldest one that it may match.
+    /// Removes the announcement of an attached shell: of its process, else the oldest announcement that may be for it.
     /// `lyncsh attach` may announce the process that starts the shell. A launcher that is also a shell was not
     /// announced, but may have lost its session.
     fn arrived(&mut self, process: Option<u32>) {
@@ -272,12 +272,12 @@ impl Default for Presence {
 }
 
 impl PresenceGuard {
-    /// Leaves and announces a shell.
+    /// Removes the client, and announces a shell.
     pub fn announce(mut self, expected: ExpectedShell) {
         self.announce_other(expected);
     }
 
-    /// Announces a shell; this client itself leaves silently.
+    /// Announces a shell. The later departure of this client has no effect ([`Leaves::Silent`]).
     pub fn announce_other(&mut self, expected: ExpectedShell) {
         self.leaves = Leaves::Silent;
         self.presence.0.send_modify(|counts| {
@@ -288,7 +288,7 @@ impl PresenceGuard {
         });
     }
 
-    /// Leaves as the last client, regardless of its announcements.
+    /// Removes the client. Counts as the last client if no other is connected, regardless of its announcements.
     pub fn leave(mut self) {
         self.leaves = Leaves::Gone;
     }

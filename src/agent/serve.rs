@@ -83,7 +83,7 @@ async fn mux(shared: &Shared) -> Option<Mux> {
 const FIRST_BYTES: &[u8] = b"<Data ";
 
 /// A shell's stream, which counts as a client while it is open. A peer that sends nothing, or something other
-/// than PSRP, does not count as a shell, and leaves as if it had never connected.
+/// than PSRP, does not count as a shell: after it has disconnected, the count is as before.
 struct TrackedStream {
     stream: Local,
     /// The first bytes, up to the length of [`FIRST_BYTES`].

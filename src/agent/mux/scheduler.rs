@@ -22,7 +22,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const NOTICE_ID: i32 = 0x6C79_6E63;
 
 /// An action for the owner of the scheduler. `A` is the acknowledgement of a client's message, which is sent when the
-/// value is dropped. That of a forwarded message is kept until the endpoint has the message in order.
+/// value is dropped. The acknowledgement of a forwarded message is kept until the endpoint has the message in order.
 #[derive(Debug)]
 pub enum SchedulerAction<A> {
     /// Forward a client's message to the endpoint.

@@ -15,7 +15,7 @@ use crate::psrp::fragment::Fragmenter;
 use crate::psrp::message::MessageType;
 use crate::transport::error::Operation;
 
-/// All queued elements, by pipeline (nil: the pool), and the answers that the peer owes.
+/// All queued elements, by pipeline (nil: the pool), and the pending answers of the peer.
 ///
 /// The client's task queues requests, takes elements to write, reports acknowledgements, and asks for
 /// exceeded time limits. Guarantees: one Data of a pipeline is unacknowledged at a time; a Signal follows the

@@ -99,7 +99,7 @@ impl Affinity {
         self.state().front_end = front_end(headers);
     }
 
-    /// Returns the names of the pool member that answered and of the one that has the session, if they differ.
+    /// Returns the names of the pool member that answered and of the member that has the session, if they differ.
     pub fn strayed(&self, headers: &HeaderMap) -> Option<(String, String)> {
         let (home, answering) = (self.state().front_end.clone()?, front_end(headers)?);
         (home != answering).then_some((answering, home))

@@ -21,7 +21,7 @@ impl Wire {
         Self(connector.client())
     }
 
-    /// Sends an envelope with these headers; head and body leave in one write.
+    /// Sends an envelope with these headers; head and body are sent in one write.
     pub async fn post(
         &self,
         uri: &Url,
