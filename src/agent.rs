@@ -1,5 +1,5 @@
 //! The agent: a process that owns one remote session. [`mux`] shares the session between any number of local
-//! shells. The session is removed whatever happens to the shells, the launcher or the agent.
+//! shells. The session is always removed, even if the shells, the launcher or the agent are killed.
 //!
 //! [`process`] holds the session behind a [`guard`] that removes it. The launcher ([`launch`]) watches the
 //! agent and removes the session if the agent dies. If both have died, the next start of lyncsh removes it

@@ -1,7 +1,8 @@
 //! Functions that differ between operating systems: users, private folders and files, local sockets, detached
 //! processes, and shutdown signals.
 //!
-//! All systems have the same functions. The only `unsafe` of the crate is here.
+//! Each system's module has the same functions, except for the services of one system (GSSAPI, user ids, SSPI, named
+//! pipes). The only `unsafe` code of the crate is in this module.
 
 #[cfg(unix)]
 pub mod gssapi;
@@ -15,7 +16,7 @@ mod windows;
 #[cfg(windows)]
 pub use windows::*;
 
-/// Returns the FNV-1a hash: names need a stable hash, not a secure one.
+/// Returns the FNV-1a hash of bytes: stable across systems and versions, but not secure.
 pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -25,11 +26,12 @@ pub fn hash(bytes: &[u8]) -> u64 {
 /// Owner and permissions of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// It belongs to this user; on Windows, also to the administrators or the system.
+    /// It belongs to this user, or on Windows to the administrators or the system.
     pub is_own: bool,
     /// The path is a symbolic link; the other fields are those of its target.
     pub is_link: bool,
-    /// Other users can read it. Always false on Windows, where files inherit the access list of their folder.
+    /// Other users can read or execute it; for a folder, list it or access its entries. Always false on Windows, where
+    /// files inherit the access list of their folder.
     pub is_readable: bool,
     /// Other users can change it. Always false on Windows.
     pub is_writable: bool,
@@ -74,7 +76,7 @@ impl ShutdownSignals {
     }
 }
 
-/// Returns options for a file that only its owner may read.
+/// Returns options for opening a file for reading and writing. A new file is accessible to its owner only.
 pub fn private_file() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true);

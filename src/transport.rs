@@ -1,5 +1,5 @@
 //! Transports for PSRP messages: WSMan ([`wsman`]) or out-of-process framing over a byte stream ([`stream`]).
-//! Both provide a [`Connection`]; [`session`] is a PSRP client on one.
+//! Both provide a [`Connection`]; [`session`] is a PSRP client on a connection.
 
 pub mod backpressure;
 mod connection;
@@ -13,7 +13,7 @@ pub use error::{AuthScheme, Error, Operation, RedirectRefusal};
 
 pub use crate::profile::Limits;
 
-/// Waits until a deadline; without a limit if there is none.
+/// Waits until a deadline. Never returns if there is none.
 pub async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,

@@ -19,12 +19,12 @@ use crate::psrp::record::PipelineState;
 use crate::transport::session::Session;
 use crate::transport::{Error, stream};
 
-/// Delay after a session opens; a new shell sends enough requests of its own.
+/// Delay after a session opens, so that the check does not delay the first requests of a new shell.
 const CHECK_DELAY: Duration = Duration::from_secs(10);
 /// Interval for checking whether a PowerShell process has exported commands.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Lists the commands once in each session, if commands were exported; never returns.
+/// Lists the commands once in each session, if commands were exported. Returns when the sender of `opened` is dropped.
 pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Profile>, folders: Folders) {
     loop {
         let current = match opened.wait_for(Option::is_some).await {
@@ -39,7 +39,7 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
             while !exports.has(&stem) {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
-            match ask(&current.mux, &profile).await {
+            match command_names(&current.mux, &profile).await {
                 Ok(names) => exports.saw(&stem, &names).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             }
@@ -59,14 +59,14 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
 }
 
 /// Returns the names of the endpoint's commands, sorted and unique, through a client of the agent itself.
-async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
+async fn command_names(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let asked = async {
         let connection = stream::connect(near, profile.limits);
         let (session, _events) = Session::attach(connection, HostInfo::null()).await?;
         let names = loop {
-            // Repeated if a shell's command has preempted it.
-            if let Some(names) = list(&session).await? {
+            // Repeated if a shell's pipeline has preempted it.
+            if let Some(names) = try_list(&session).await? {
                 break names;
             }
         };
@@ -86,7 +86,7 @@ async fn ask(mux: &Mux, profile: &Profile) -> Result<Vec<String>, Error> {
 }
 
 /// Runs `Get-Command | Select-Object Name` in the background. `None`: a shell's pipeline stopped it.
-async fn list(session: &Session) -> Result<Option<Vec<String>>, Error> {
+async fn try_list(session: &Session) -> Result<Option<Vec<String>>, Error> {
     let mut running = session.invoke(&command_metadata::names().in_background()).await?;
     let mut names = Vec::new();
     while let Some(event) = running.next().await {

@@ -28,11 +28,11 @@ pub enum ControlRequest {
     /// Ends the watch. If the agent ends because of it, the connection stays open until the session is
     /// removed.
     Release,
-    /// Announces a shell: this process or a process that it starts. The watcher disconnects after
+    /// Announces a shell: the watcher's process or a process that it starts. The watcher disconnects after
     /// [`ControlEvent::Awaited`].
     Announce { process: u32 },
-    /// Keeps the watch, which no longer keeps the agent running: the agent waits for the announced shell, which
-    /// is this process.
+    /// Announces a shell that the watcher has started. The watch continues, but no longer keeps the agent running:
+    /// instead, the agent waits for the shell.
     Guard { process: u32 },
     /// Answers [`ControlEvent::LimitReached`]: removes these sessions and connects again.
     Retry { remove: Vec<Uuid> },
@@ -74,11 +74,11 @@ pub enum ControlEvent {
         failure: Failure,
         holders: Vec<Holder>,
     },
-    /// The endpoint has refused the password. The resulting event follows.
+    /// The endpoint has refused the password. [`ControlEvent::Failed`] follows.
     PasswordRefused {
         endpoint: url::Url,
     },
-    /// The proxy has refused its password. The resulting event follows.
+    /// The proxy has refused its password. [`ControlEvent::Failed`] follows.
     ProxyRefused,
     /// No session could be opened; the agent ends.
     Failed(Failure),
@@ -105,7 +105,7 @@ pub struct Guarded {
     /// The connection URI.
     pub endpoint: url::Url,
     pub configuration: String,
-    /// The runspace pool's id, which is the shell's.
+    /// The id of the runspace pool, which is also the id of the WSMan shell.
     pub shell: Uuid,
 }
 
@@ -175,7 +175,7 @@ pub struct Traffic {
     pub received: u64,
     /// Bytes of PSRP messages to the endpoint.
     pub sent: u64,
-    /// Errors of the users' pipelines, and those that ended without a final state.
+    /// Errors of the users' pipelines, and pipelines that ended without a final state.
     pub errors: u64,
 }
 
@@ -204,7 +204,7 @@ mod seconds {
     }
 }
 
-/// Writes one line.
+/// Writes a message as one line.
 pub async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), what: &T) -> io::Result<()> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
@@ -212,7 +212,7 @@ pub async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), what: &T) ->
     to.flush().await
 }
 
-/// Reads one line; `None` at the end of the stream. Not safe to cancel.
+/// Reads a message from one line; `None` at the end of the stream. Not safe to cancel.
 pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     from.take(MAX_LINE).read_until(b'\n', &mut line).await?;

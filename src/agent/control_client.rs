@@ -37,15 +37,20 @@ pub enum Stopped {
 
 /// Returns the status of a profile's agent; `None` if no agent is running.
 pub async fn status(folders: &Folders, profile: &str) -> io::Result<Option<Status>> {
-    ask(folders, profile, false, STATUS_TIMEOUT).await
+    request_status(folders, profile, false, STATUS_TIMEOUT).await
 }
 
 /// Returns the status without the sessions on the endpoint, within `limit`.
 pub async fn brief_status(folders: &Folders, profile: &str, limit: Duration) -> io::Result<Option<Status>> {
-    ask(folders, profile, true, limit).await
+    request_status(folders, profile, true, limit).await
 }
 
-async fn ask(folders: &Folders, profile: &str, brief: bool, limit: Duration) -> io::Result<Option<Status>> {
+async fn request_status(
+    folders: &Folders,
+    profile: &str,
+    brief: bool,
+    limit: Duration,
+) -> io::Result<Option<Status>> {
     let paths = AgentPaths::of(folders, profile);
     let asking = async {
         let Ok(stream) = socket::connect(&paths.control).await else { return Ok(None) };

@@ -22,7 +22,7 @@ const MAX_CREATE_TIME: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Guard {
     endpoint: Endpoint,
-    /// `None`: the session is removed.
+    /// `None` after the removal.
     kept: Option<JournalEntry>,
     notes: Arc<Notes>,
     /// Create was sent recently and may still be in progress.
@@ -32,8 +32,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Creates the guard of a session that is about to be opened on `endpoint`, which records its running
-    /// commands.
+    /// Creates the guard of a session that is about to be opened. The guard's endpoint has a ledger that records the
+    /// session's running commands.
     pub fn new(
         journal: &Journal,
         profile: &Profile,
@@ -67,7 +67,7 @@ impl Guard {
     /// Records the target of a redirect.
     pub fn moved(&mut self, endpoint: Endpoint) {
         if let Some(kept) = &mut self.kept {
-            noted(kept.moved(endpoint.uri.clone()));
+            log_failure(kept.moved(endpoint.uri.clone()));
         }
         self.endpoint = endpoint;
     }
@@ -76,7 +76,7 @@ impl Guard {
     pub fn created(&mut self) {
         self.unsettled = false;
         if let Some(kept) = &mut self.kept {
-            noted(kept.created());
+            log_failure(kept.created());
         }
     }
 
@@ -90,14 +90,14 @@ impl Guard {
         self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
     }
 
-    /// Returns whether this process sent Create with the same credential, and Create is not confirmed: an endpoint that
-    /// refuses the credential then has not created the session. Excludes tokens, which may have expired since.
-    fn is_refused_with_its_credential(&self) -> bool {
+    /// Returns whether a refused credential proves that there is no session: this process sent Create with the same
+    /// credential, and Create was not confirmed. Excludes tokens, which may have expired since.
+    fn refusal_proves_absence(&self) -> bool {
         let is_token = matches!(self.endpoint.authentication, Authentication::Bearer { .. });
         !self.is_adopted && !is_token && self.kept.as_ref().is_some_and(|kept| !kept.entry.created)
     }
 
-    /// Limits each step of the removal.
+    /// Limits the time of each step of the removal.
     pub fn hurry(&mut self, limit: Duration) {
         let limits = &mut self.endpoint.limits;
         limits.close = limits.close.min(limit);
@@ -119,7 +119,7 @@ impl Guard {
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
         let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
-        let result = settled(result, self.is_refused_with_its_credential());
+        let result = removal_result(result, self.refusal_proves_absence());
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => {
                 self.notes.close();
@@ -132,17 +132,17 @@ impl Guard {
     }
 }
 
-/// Returns the result of a removal. `is_refused`: an endpoint that refuses the credential has created nothing, because
-/// Create was sent with the same one.
-fn settled(result: Result<(), Error>, is_refused: bool) -> Result<(), Error> {
+/// Returns the result of a removal. If `refusal_proves_absence`, a refused credential counts as success: Create was
+/// sent with the same credential, so there is no session.
+fn removal_result(result: Result<(), Error>, refusal_proves_absence: bool) -> Result<(), Error> {
     match result {
-        Err(Error::Unauthorized { .. }) if is_refused => Ok(()),
+        Err(Error::Unauthorized { .. }) if refusal_proves_absence => Ok(()),
         result => result,
     }
 }
 
 /// Logs a failed write; earlier journal lines stay valid.
-fn noted(written: io::Result<()>) {
+fn log_failure(written: io::Result<()>) {
     if let Err(error) = written {
         tracing::warn!("cannot write the journal: {error}");
     }
@@ -150,18 +150,18 @@ fn noted(written: io::Result<()>) {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let is_refused = self.is_refused_with_its_credential();
+        let refusal_proves_absence = self.refusal_proves_absence();
         let Some(kept) = self.kept.take() else { return };
         let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
         let (notes, unsettled) = (self.notes.clone(), self.unsettled);
         let limit = endpoint.limits.close * 2 + Duration::from_secs(3);
-        // Uses a separate thread and runtime: the dropping runtime may be shutting down or panicking.
+        // Uses a separate thread and runtime: this runtime may be shutting down, or this thread may be panicking.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let removing = removal::remove(&endpoint, shell, &notes, unsettled);
                 match tokio::time::timeout(limit, removing).await {
-                    Ok(result) => Ok(settled(result, is_refused)),
+                    Ok(result) => Ok(removal_result(result, refusal_proves_absence)),
                     Err(elapsed) => Err(io::Error::from(elapsed)),
                 }
             })

@@ -1,4 +1,4 @@
-//! Data for a new agent on its standard input: one line of JSON, then the secrets that the user entered.
+//! Data for a new agent on its standard input: one line of JSON, then the secrets that the launcher has.
 
 use std::io::{self, BufRead as _, Read as _};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use crate::folders::Folders;
 use crate::profile::{self, Profile, ProfileError, Source};
 
-/// Maximum length of the secrets.
+/// Maximum length of the secrets, in bytes.
 const MAX_SECRET: u64 = 128 * 1024;
 
 /// The handover data without the secrets.
@@ -27,7 +27,7 @@ pub struct Handover {
     pub runtime: PathBuf,
     /// The launcher's number of `-v` options.
     pub verbosity: u8,
-    /// Time for which the session stays open without a shell: zero for `lyncsh exec`, whatever the profile's.
+    /// Time for which the session stays open without a shell; always zero for `lyncsh exec`.
     pub keep: Duration,
     /// Whether the profile's secret follows, after the proxy's.
     pub secret: bool,
@@ -35,7 +35,7 @@ pub struct Handover {
     pub proxy_secret: Option<usize>,
 }
 
-/// The secrets of a profile, as far as the user entered them.
+/// The secrets of a profile that the launcher has, for example because the user entered them.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     pub main: Option<SecretString>,

@@ -32,7 +32,7 @@ const ENTRY: &str = "json";
 /// Extension of an incomplete entry's file, and the number of attempts to create it.
 const INCOMPLETE: &str = "new";
 const ATTEMPTS: usize = 20;
-/// Extension of an entry's file that this version cannot read; the user or another version of lyncsh may.
+/// Extension of an entry's file that this version cannot read. It is kept: the user may still be able to read it.
 const UNREAD: &str = "unread";
 
 /// Time for the system to close the files of a killed process.
@@ -89,7 +89,7 @@ impl Entry {
 ///
 /// [`Guard`](super::guard::Guard) writes the entry of a session; the agent and the commands remove the
 /// sessions of dead owners ([`super::orphans`]). Guarantees: [`Journal::write`] returns when the entry is on
-/// the disk; one process at a time has an entry, as the holder of its lock; an entry stays until the removal
+/// the disk; an entry belongs to one process at a time, which holds its lock; an entry stays until the removal
 /// is confirmed or the endpoint must have removed the session by itself.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -164,7 +164,7 @@ impl Journal {
         }
         let mut kept =
             JournalEntry { entry: entry.clone(), file, path: path.to_owned(), notes: notes.to_owned() };
-        kept.put()?;
+        kept.append()?;
         std::fs::rename(beside, path)?;
         Ok(kept)
     }
@@ -175,13 +175,13 @@ impl Journal {
             if kept.entry.profile == profile && kept.entry.refused {
                 kept.entry.refused = false;
                 kept.entry.tried = None;
-                kept.put()?;
+                kept.append()?;
             }
         }
         Ok(())
     }
 
-    /// Deletes the entries of a profile's orphaned sessions, and returns them: the sessions are not removed.
+    /// Deletes the entries of a profile's orphaned sessions without removing the sessions. Returns the entries.
     pub fn give_up(&self, profile: &str) -> Vec<Entry> {
         let orphans = self.orphans().into_iter().filter(|kept| kept.entry.profile == profile);
         let given_up = orphans.map(|kept| {
@@ -272,7 +272,7 @@ impl Journal {
         self.notes.join(format!("{shell}.{ENTRY}"))
     }
 
-    /// Removes incomplete entries of dead owners: their Create was not sent.
+    /// Removes incomplete entries of dead owners, whose Create was not sent, and notes without an entry.
     fn tidy(&self) {
         for path in files(&self.folder, INCOMPLETE).into_iter().chain(files(&self.notes, INCOMPLETE)) {
             let Ok(file) = platform::private_file().open(&path) else { continue };
@@ -308,17 +308,18 @@ impl JournalEntry {
     /// Records the target of a redirect.
     pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
         self.entry.session.endpoint = endpoint;
-        self.put()
+        self.append()
     }
 
     /// Records that Create succeeded.
     pub fn created(&mut self) -> io::Result<()> {
         self.entry.created = true;
-        self.put()
+        self.append()
     }
 
-    fn put(&mut self) -> io::Result<()> {
-        // Ends a line that was cut off.
+    /// Appends the current state of the entry as a line, and syncs the file.
+    fn append(&mut self) -> io::Result<()> {
+        // The first line feed ends a line that was cut off.
         let line = format!("\n{}\n", serde_json::to_string(&self.entry)?);
         self.file.seek(io::SeekFrom::End(0))?;
         self.file.write_all(line.as_bytes())?;
@@ -334,7 +335,7 @@ impl JournalEntry {
         self.entry.first_tried.get_or_insert(now);
         self.entry.tried = Some(now);
         self.entry.tries = self.entry.tries.saturating_add(1);
-        if let Err(error) = self.put() {
+        if let Err(error) = self.append() {
             tracing::warn!("cannot write the journal: {error}");
         }
     }

@@ -38,7 +38,7 @@ use crate::transport::{self, Limits, stream};
 const STARTING_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time limit for a new agent to listen; it may wait for its ending predecessor.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(45);
-/// Time limit for the first event from an agent.
+/// Time limit for the first event from an agent, and for a failed agent to end.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Additional time for removing the session of a dead agent before the launcher exits.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +46,7 @@ const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Maximum number of attempts to connect: an agent may end while the launcher connects.
 const ATTEMPTS: usize = 5;
+
 /// Parameters for starting an agent.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -73,7 +74,7 @@ pub enum LaunchError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
-    /// This process knows that the password is refused.
+    /// The password was refused earlier in this process, and is not sent again.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Refused(Failure),
@@ -314,7 +315,7 @@ impl Agent {
             let mut ended = pin!(ended);
             let mut end = tokio::time::timeout(limit, &mut ended).await;
             if end.is_err() && self.removing.load(Ordering::Relaxed) {
-                // No other process removes the session.
+                // The agent is dead: only this process removes the session.
                 end = tokio::time::timeout(REMOVAL_TIMEOUT, ended).await;
             }
             end

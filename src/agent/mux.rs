@@ -54,8 +54,8 @@ pub use status::{ClientInfo, ClientStatus, Count, Counters, State, Status};
 /// Time limit for shells to end their streams.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Handle to the owner of one remote runspace pool. Clones share it; dropping the last one closes the pool
-/// without waiting.
+/// Handle to the task that owns one remote runspace pool. Clones share it; dropping the last one closes the
+/// pool without waiting.
 #[derive(Clone, Debug)]
 pub struct Mux {
     control: mpsc::Sender<Control>,
@@ -64,8 +64,8 @@ pub struct Mux {
 }
 
 impl Mux {
-    /// Waits until the endpoint's pool is open. [`ClientPool::open`] was called on `pool`; its pending
-    /// messages are sent, unless the transport has taken them already.
+    /// Waits until the endpoint has opened the pool, and starts the task that shares it. [`ClientPool::open`] was
+    /// called on `pool`; its pending messages are sent, unless the transport has taken them already.
     pub async fn open(connection: Connection, pool: ClientPool, options: Options) -> Result<Self, Error> {
         let remote = open::open(connection, pool, options.open).await?;
         let (control, controls) = mpsc::channel(16);
@@ -96,7 +96,7 @@ impl Mux {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        // If the owner has ended, the end of the stream reports that to the client.
+        // If the task has ended, the end of the stream reports that to the client.
         let _ = self.control.send(Control::Attach(stream::serve(stream), info, kind)).await;
     }
 
@@ -117,8 +117,8 @@ impl Mux {
         status.await.ok()
     }
 
-    /// Ends every pipeline, notifies every shell, closes the remote pool and waits for its answer. The
-    /// shells' streams end when the last owner is dropped.
+    /// Ends every pipeline, notifies every shell, closes the remote pool and waits for the endpoint's
+    /// confirmation. The shells' streams end when the last handle is dropped.
     pub async fn close(&self) -> Result<(), Error> {
         let (reply, closed) = oneshot::channel();
         self.control.send(Control::Close(reply)).await.map_err(|_| Error::Closed)?;

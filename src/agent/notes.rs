@@ -1,7 +1,7 @@
-//! Removal notes on a session, beside its journal entry: the commands that may run in it, and whether a Delete was
-//! not answered. They change with each command, so they have a separate small file, which is replaced as a whole.
-//! It is not synced: it must survive a killed process, not a crash of the machine, which disconnects the commands'
-//! client anyway.
+//! Removal notes on a session, beside its journal entry: the commands that may run in it, its cookies, its idle
+//! timeout, and whether a Delete was not answered. They change with each command, so they have a separate small file,
+//! which is replaced as a whole. The file is not synced: it must survive a killed process, but not a crash of the
+//! machine, which disconnects the client of the commands anyway.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,7 @@ struct Known {
 pub struct Notes {
     path: PathBuf,
     known: Mutex<Known>,
-    /// An earlier owner left the session in doubt.
+    /// An earlier owner recorded [`Known::doubtful`].
     inherited_doubt: bool,
     /// The session is removed: a late answer must not write the file again.
     is_closed: AtomicBool,
@@ -58,6 +58,7 @@ impl Notes {
         Self { path, inherited_doubt, known: Mutex::new(known), is_closed: AtomicBool::new(false) }
     }
 
+    /// Returns the removal data of the session.
     pub fn left(&self) -> Left {
         let known = self.known();
         Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
@@ -99,8 +100,8 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let says_nothing = known.commands.is_empty() && known.doubtful.is_none() && known.cookies.is_empty();
-        let result = if says_nothing { remove(&self.path) } else { self.write(&known) };
+        let is_empty = known.commands.is_empty() && known.doubtful.is_none() && known.cookies.is_empty();
+        let result = if is_empty { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");
         }

@@ -1,4 +1,4 @@
-//! Removes orphaned sessions; runs first at every start of lyncsh.
+//! Removes orphaned sessions: the first step of most commands.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,12 +13,12 @@ use crate::net::ProxyError;
 use crate::profile;
 use crate::quote::desktop;
 
-/// Maximum delay of a start of lyncsh because of orphaned sessions.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for resolving the endpoint of an orphaned session. Each step of its removal has half of this time.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Removes all orphaned sessions whose secrets are available without a prompt, in parallel. Removals that
 /// failed recently are retried only if `everything` is set. Returns one line for each session that was
-/// removed or could not be removed.
+/// removed or could not be removed, and for each entry that cannot be read.
 pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
@@ -106,8 +106,8 @@ async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orph
     }
     let session = kept.entry.session.clone();
     let (report, _) = tokio::sync::mpsc::unbounded_channel();
-    let there = access.at(session.endpoint, session.configuration, &report);
-    let endpoint = match tokio::time::timeout(PATIENCE, there).await {
+    let resolving = access.at(session.endpoint, session.configuration, &report);
+    let endpoint = match tokio::time::timeout(ORPHAN_TIMEOUT, resolving).await {
         Ok(Ok(endpoint)) => endpoint,
         Ok(Err(error)) => {
             let line = line(&kept, &error.to_string());
@@ -123,7 +123,7 @@ async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orph
     };
     let opened = age(&kept);
     let mut guard = Guard::adopt(kept, endpoint);
-    guard.hurry(PATIENCE / 2);
+    guard.hurry(ORPHAN_TIMEOUT / 2);
     Ok(Orphan { guard, profile, opened })
 }
 

@@ -20,7 +20,7 @@ pub struct Outage {
 
 impl Outage {
     /// Waits until the next attempt is due: after the delay, when a shell requests it, or when the machine
-    /// wakes up; no longer than any client waits for a session.
+    /// wakes up. Also returns when the agent must end, and when no client wants further attempts.
     pub async fn next_attempt(&mut self, shared: &Shared) {
         let pause = pause(self.attempts);
         self.attempts += 1;

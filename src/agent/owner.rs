@@ -24,9 +24,10 @@ use crate::transport::wsman::{self, Endpoint};
 
 /// Minimum number of keep-alives per idle timeout.
 const KEEP_ALIVES_PER_TIMEOUT: u32 = 3;
-/// Maximum keep-alive interval: a third of the 15 minutes of Lync Online.
+/// Maximum keep-alive interval: a third of Lync Online's idle timeout of 15 minutes.
 const MAX_KEEP_ALIVE: Duration = Duration::from_mins(5);
-/// Minimum lifetime of a reconnected session. A session lost sooner is not reconnected again.
+/// Minimum lifetime of a reconnected session. A session lost sooner is reconnected again only while a client wants
+/// that without a time limit ([`ControlRequest::Persist`](super::control::ControlRequest::Persist)).
 const MIN_STEADY_TIME: Duration = Duration::from_secs(10);
 /// Maximum time for which the next connection waits for the removal of the lost session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,6 +58,7 @@ enum Attempt {
 
 /// Reason why an open session has ended.
 enum Over {
+    /// The agent must end: on request, or after its last client.
     Asked,
     Lost(String),
 }
@@ -118,7 +120,7 @@ impl Owner {
                             tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= MIN_STEADY_TIME;
                             self.shared.presence.expect();
-                            // Do not wait for an unreachable endpoint.
+                            // Waits only briefly: the endpoint may be unreachable.
                             while removals.try_join_next().is_some() {}
                             removals.spawn(async { drop(remove(Some(guard)).await) });
                             let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removals.join_next()).await;
@@ -134,7 +136,7 @@ impl Owner {
                 }
                 (Attempt::Failed(error), guard) => {
                     if reconnecting && !self.is_final(&error) && self.is_patient() {
-                        // Attached shells do not wait that long.
+                        // Shells do not wait that long before they attach again.
                         self.shared.presence.stop_expecting();
                         // The lost sessions may still count against the session limit.
                         if error.wants_slot()
@@ -149,7 +151,7 @@ impl Owner {
                         outage.next_attempt(&shared).await;
                         continue;
                     }
-                    // The guard keeps this session from being treated as orphaned.
+                    // While the guard exists, this session is not treated as orphaned.
                     if !error.wants_slot() || !self.make_room(&error).await {
                         self.publish_refusal(&error);
                         self.shared.news.publish(ControlEvent::Failed(error.failure()));
@@ -282,7 +284,7 @@ impl Owner {
         let (connection, endpoint) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                if has_made_nothing(&error) {
+                if created_nothing(&error) {
                     slot.take().into_iter().for_each(Guard::confirmed);
                 } else {
                     guard.doubt();
@@ -404,7 +406,7 @@ pub async fn remove(guard: Option<Guard>) -> Option<String> {
 
 /// Returns whether a failed Create certainly created no session: it was refused, or the peer is not a WSMan
 /// service. A Delete would be refused as well and count a wrong password twice.
-fn has_made_nothing(error: &transport::Error) -> bool {
+fn created_nothing(error: &transport::Error) -> bool {
     use transport::Error::{Http, Redirect};
     error.is_refusal() || matches!(error, Redirect { .. } | Http { status: ..500, .. })
 }

@@ -57,6 +57,7 @@ struct Announcement {
 
 #[derive(Clone, Debug)]
 struct Counts {
+    /// Number of connected clients.
     here: usize,
     last: Last,
     announced: Vec<Announcement>,
@@ -69,7 +70,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Announces a shell; a repeated announcement replaces the first.
+    /// Announces a shell; a repeated announcement of a process only extends the first.
     fn announce(&mut self, expected: ExpectedShell) {
         let until = Instant::now() + ANNOUNCEMENT_TIMEOUT;
         let same = |one: &&mut Announcement| {
@@ -81,9 +82,9 @@ impl Counts {
         }
     }
 
-    /// Removes the announcement of an attached shell. An announcement through `lyncsh attach` matches exactly
-    /// only if the shell itself made it; otherwise the oldest announcement is removed. A launcher that is
-    /// also a shell was not announced, but may have lost its session.
+    /// Removes the announcement of an attached shell: of its process, else the oldest announcement that may be for it.
+    /// `lyncsh attach` may announce the process that starts the shell. A launcher that is also a shell was not
+    /// announced, but may have lost its session.
     fn arrived(&mut self, process: Option<u32>) {
         let own = |one: &Announcement| process.is_some() && one.expected.process() == process;
         let watches = process.is_some_and(|process| self.watchers.contains(&process));
@@ -101,7 +102,8 @@ impl Counts {
         self.here > 0 || self.expects
     }
 
-    /// The shells of a launcher that leaves are no longer expected after a lost session.
+    /// Handles the departure of a launcher: without another client, the shells of a lost session are no longer
+    /// expected.
     fn released(&mut self) {
         if self.here == 0 {
             self.expects = false;
@@ -110,11 +112,11 @@ impl Counts {
     }
 
     fn awaits(&self) -> bool {
-        self.next_look().is_some()
+        self.next_check().is_some()
     }
 
     /// Returns when to check the announced shells again; `None`: no shell is expected.
-    fn next_look(&self) -> Option<Instant> {
+    fn next_check(&self) -> Option<Instant> {
         let now = Instant::now();
         let expected = |one: &&Announcement| one.until > now && !one.expected.is_gone();
         let until = self.announced.iter().filter(expected).map(|one| one.until).min();
@@ -172,18 +174,18 @@ impl Presence {
 
     /// Counts a launcher with its process id if known.
     pub fn arrive_watching(&self, process: Option<u32>) -> PresenceGuard {
-        let mut stay = self.arrive();
+        let mut guard = self.arrive();
         self.0.send_modify(|counts| counts.watchers.extend(process));
-        (stay.watches, stay.process) = (true, process);
-        stay
+        (guard.watches, guard.process) = (true, process);
+        guard
     }
 
     /// Counts a client that has sent nothing yet. If it leaves without sending, it was not the expected
     /// shell.
     pub fn arrive_silent(&self) -> PresenceGuard {
-        let mut stay = self.arrive();
-        stay.leaves = Leaves::Silent;
-        stay
+        let mut guard = self.arrive();
+        guard.leaves = Leaves::Silent;
+        guard
     }
 
     /// Cancels the announcement of a launcher's shell.
@@ -245,18 +247,18 @@ impl Presence {
     pub async fn wait_deserted(&self, linger: impl Fn(Last) -> Duration) {
         let mut changes = self.0.subscribe();
         loop {
-            let (needed, last, look) = {
+            let (needed, last, check) = {
                 let counts = changes.borrow_and_update();
-                (counts.is_needed(), counts.last, counts.next_look())
+                (counts.is_needed(), counts.last, counts.next_check())
             };
             if needed {
                 // The sender is alive, so another change is possible.
                 let _ = changes.changed().await;
                 continue;
             }
-            let end = look.unwrap_or_else(|| Instant::now() + linger(last));
+            let end = check.unwrap_or_else(|| Instant::now() + linger(last));
             tokio::select! {
-                () = tokio::time::sleep_until(end) => if look.is_none() { return },
+                () = tokio::time::sleep_until(end) => if check.is_none() { return },
                 _ = changes.changed() => {}
             }
         }
@@ -270,12 +272,12 @@ impl Default for Presence {
 }
 
 impl PresenceGuard {
-    /// Leaves and announces a shell.
+    /// Removes the client, and announces a shell.
     pub fn announce(mut self, expected: ExpectedShell) {
         self.announce_other(expected);
     }
 
-    /// Announces a shell; this client itself leaves silently.
+    /// Announces a shell. The later departure of this client has no effect ([`Leaves::Silent`]).
     pub fn announce_other(&mut self, expected: ExpectedShell) {
         self.leaves = Leaves::Silent;
         self.presence.0.send_modify(|counts| {
@@ -286,7 +288,7 @@ impl PresenceGuard {
         });
     }
 
-    /// Leaves as the last client, regardless of its announcements.
+    /// Removes the client. Counts as the last client if no other is connected, regardless of its announcements.
     pub fn leave(mut self) {
         self.leaves = Leaves::Gone;
     }

@@ -31,7 +31,7 @@ use crate::platform::{self, ShutdownSignals};
 
 /// Maximum wait for an ending predecessor of the agent.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum wait of an agent that ends early for the launcher that started it.
+/// Maximum time for which an agent that ends early waits for its launcher to connect.
 const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for sending the last events to the watchers.
 const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub async fn run() -> ExitCode {
         return ExitCode::FAILURE;
     }
     match started {
-        Ok(agent) => agent.live().await,
+        Ok(agent) => agent.serve().await,
         Err(_) => return ExitCode::FAILURE,
     }
     ExitCode::SUCCESS
@@ -121,10 +121,10 @@ async fn start(handover: Handover, secrets: Secrets) -> Result<Agent, Failure> {
 }
 
 impl Agent {
-    async fn live(self) {
+    async fn serve(self) {
         let Self { owner, server, folders, shells, launchers, mut signals, lock } = self;
         let shared = owner.shared.clone();
-        let (talk, mut talks) = mpsc::channel(1);
+        let (connection, mut connections) = mpsc::channel(1);
         // A separate task, so that a panic ends the session like any other error: the guard's drop has
         // removed the session when the task is joined.
         let mut owning = tokio::spawn(owner.run());
@@ -133,7 +133,7 @@ impl Agent {
             let leaving = async {
                 tokio::select! {
                     _ = join_all(shells.iter().map(|shells| serve::shells(shells, &shared))) => {}
-                    () = serve::launchers(&launchers, server, &talk) => {}
+                    () = serve::launchers(&launchers, server, &connection) => {}
                 }
             };
             let signalled = async {
@@ -165,8 +165,8 @@ impl Agent {
         shared.leaving.cancel();
         // New clients start their own agent, which waits for the lock.
         drop((shells, launchers));
-        drop(talk);
-        let _ = tokio::time::timeout(LAST_EVENTS_TIMEOUT, talks.recv()).await;
+        drop(connection);
+        let _ = tokio::time::timeout(LAST_EVENTS_TIMEOUT, connections.recv()).await;
         drop(lock);
         owner::remove(left).await;
     }
@@ -194,7 +194,7 @@ pub fn rename_log(folders: &Folders, old: &str, new: &str) -> io::Result<()> {
     move_file(&log_file(&folders.state, old), &log_file(&folders.state, new))
 }
 
-/// Returns the log of a profile's agent. Each agent replaces it.
+/// Returns the path of the log of a profile's agent. Each new agent overwrites the log.
 pub fn log_file(state: &Path, profile: &str) -> PathBuf {
     state.join("log").join(format!("{profile}.log"))
 }

@@ -26,18 +26,17 @@ use crate::transport::wsman::{self, Endpoint};
 
 /// Maximum number of redirects followed.
 const MAX_REDIRECTIONS: u8 = 5;
-/// Name in messages of the account that `credential = "system"` uses without a `user`.
+/// Name in messages of the account of `credential = "system"`, if the profile has no `user`.
 const SYSTEM_ACCOUNT: &str = "the system's account";
 /// The shortest idle timeout that endpoints usually grant.
 const SHORTEST_IDLE: Duration = Duration::from_mins(1);
 
-/// Resolves the endpoint of one profile: it owns the profile, its secret, and which credential was presented
-/// last.
+/// Resolver of the endpoint of one profile. Owns the profile, its secret, and the credential that was presented last.
 ///
 /// The agent's [`Owner`](super::owner::Owner) resolves an endpoint for each session that it opens; launchers
 /// and the removal of orphaned sessions have their own resolvers. Guarantees: the secret is fetched once, and
-/// again only after a refusal and where that needs no prompt; a password that the endpoint has refused in
-/// this process is not sent again.
+/// again only after a refusal, if that needs no prompt; a password that the endpoint has refused in this
+/// process is not sent again.
 #[derive(Clone, Debug)]
 pub struct EndpointResolver {
     pub profile: Arc<Profile>,
@@ -133,7 +132,7 @@ impl SessionError {
                 | TokenError::NoChallenge { .. }
                 | TokenError::Answered { .. },
             ) => true,
-            // The proxy may have failed to reach the token service instead; nothing was sent to the service.
+            // The proxy may have failed to reach the token service instead: then nothing was sent to the service.
             Self::Token(TokenError::Proxy(error)) | Self::Transport(transport::Error::Proxy(error)) => {
                 error.misses_target()
             }

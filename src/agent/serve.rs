@@ -83,7 +83,7 @@ async fn mux(shared: &Shared) -> Option<Mux> {
 const FIRST_BYTES: &[u8] = b"<Data ";
 
 /// A shell's stream, which counts as a client while it is open. A peer that sends nothing, or something other
-/// than PSRP, leaves no trace in the count.
+/// than PSRP, does not count as a shell: after it has disconnected, the count is as before.
 struct TrackedStream {
     stream: Local,
     /// The first bytes, up to the length of [`FIRST_BYTES`].
@@ -175,7 +175,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
         tokio::select! {
             request = requests.recv() => match request {
                 None => {
-                    // The launcher died, and so did its shell; its requests are ignored.
+                    // The launcher died, and with it the shell that it had started.
                     if launched.is_some() {
                         server.shared.presence.release();
                     }
@@ -236,7 +236,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                     }
                 }
                 Some(ControlRequest::Retry { remove }) => {
-                    // The refusal may have been resolved already.
+                    // Another launcher may have answered already.
                     let _ = server.shared.retry.try_send(remove);
                 }
                 Some(ControlRequest::Status { brief }) => {

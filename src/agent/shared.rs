@@ -25,8 +25,8 @@ impl EventLog {
     pub fn publish(&self, event: ControlEvent) {
         match &event {
             // The sign-in URL is for the user only.
-            ControlEvent::Step(Step::SignIn { .. }) => tracing::debug!("news: the user must sign in"),
-            event => tracing::debug!(?event, "news"),
+            ControlEvent::Step(Step::SignIn { .. }) => tracing::debug!("event: the user must sign in"),
+            event => tracing::debug!(?event, "event"),
         }
         self.0.send_modify(|events| events.push(event));
     }

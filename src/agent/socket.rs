@@ -1,5 +1,6 @@
 //! The agent's local sockets: Unix domain sockets with mode 0600, or named pipes whose ACL names only the
-//! owner. Both sides check that the peer is the same user.
+//! owner. The peer is always the same user: on Unix, both sides check this; on Windows, the ACL rejects other
+//! clients, and the client checks the owner of the pipe.
 
 use std::io;
 

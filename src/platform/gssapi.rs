@@ -473,7 +473,7 @@ impl Credential {
     /// # Errors
     /// There is no ticket; some libraries report this only with the first token.
     pub fn system(library: &'static Library, mech: Mech) -> Result<Self, Status> {
-        Self::suited(library, mech, |mech| Self::acquire(library, INITIATE, mech))
+        Self::acquire_restricted(library, mech, |mech| Self::acquire(library, INITIATE, mech))
     }
 
     /// Acquires the credential for an acceptor: any key of the keytab (KRB5_KTNAME).
@@ -481,7 +481,7 @@ impl Credential {
     /// # Errors
     /// There is no keytab, or it has no key.
     pub fn keytab(library: &'static Library, mech: Mech) -> Result<Self, Status> {
-        Self::suited(library, mech, |mech| Self::acquire(library, ACCEPT, mech))
+        Self::acquire_restricted(library, mech, |mech| Self::acquire(library, ACCEPT, mech))
     }
 
     /// Requests a ticket from a KDC with a password. The ticket is kept in memory, not in the system's cache.
@@ -494,7 +494,7 @@ impl Credential {
             let text = format!("{} has no gss_acquire_cred_with_password", library.name);
             return Err(Status { major: major::UNAVAILABLE, minor: 0, text });
         };
-        Self::suited(library, mech, |mech| {
+        Self::acquire_restricted(library, mech, |mech| {
             let oid = Oid::of(mech.bytes());
             let set = OidSet { count: 1, elements: &oid };
             // The library does not keep the buffer, and wipes its own copy.
@@ -519,7 +519,8 @@ impl Credential {
         })
     }
 
-    fn suited(
+    /// Acquires a credential for Kerberos and then, if requested, for SPNEGO restricted to Kerberos.
+    fn acquire_restricted(
         library: &'static Library,
         mech: Mech,
         acquire: impl Fn(Mech) -> Result<Self, Status>,
@@ -582,9 +583,9 @@ impl Drop for Credential {
     }
 }
 
-/// A token for the peer, and the state of the context after it.
+/// Result of a handshake step: a token for the peer, and the state of the context.
 pub struct Progress {
-    /// The token; after a failed step, the error for the peer, if any.
+    /// The token; after a failed step, the error token for the peer. Empty if there is none.
     pub token: Vec<u8>,
     pub result: Result<State, Status>,
 }
@@ -687,14 +688,14 @@ impl Context {
 
     fn progress(&self, major: u32, minor: u32, output: Buffer, flags: u32) -> Progress {
         let token = self.library.take(output);
-        let ordered = self.library.check(major, minor, self.mech).and_then(|major| self.ordered(major));
+        let ordered = self.library.check(major, minor, self.mech).and_then(|major| self.check_order(major));
         let state = |major: u32| State { established: major & major::CONTINUE_NEEDED == 0, flags };
         Progress { token, result: ordered.map(state) }
     }
 
-    /// Converts the bits for an old, repeated, missing or reordered token to an error, which RFC 2743 §1.2.3
-    /// leaves to the caller.
-    fn ordered(&self, major: u32) -> Result<u32, Status> {
+    /// Returns an error if the status marks an old, repeated, missing or reordered token: RFC 2743 §1.2.3 leaves this
+    /// decision to the caller.
+    fn check_order(&self, major: u32) -> Result<u32, Status> {
         if major & major::ORDER == 0 { Ok(major) } else { Err(self.library.status(major, 0, self.mech)) }
     }
 
@@ -721,7 +722,7 @@ impl Context {
         // SAFETY: releases only the parts that the library has marked as its allocations.
         unsafe { release(&mut ignored, parts.as_mut_ptr(), 3) };
         self.library.check(major, minor, self.mech)?;
-        self.encrypted(encrypted)?;
+        self.check_encrypted(encrypted)?;
         data.extend_from_slice(&padding);
         Ok(Wrapped { header, data, padding: padding.len() })
     }
@@ -744,7 +745,7 @@ impl Context {
         };
         let mut token = self.library.take(output);
         self.library.check(major, minor, self.mech)?;
-        self.encrypted(encrypted)?;
+        self.check_encrypted(encrypted)?;
         let Some(header) = rotate(&mut token, message.len()) else {
             let text = format!("{} cannot seal messages with this encryption type", self.library.name);
             return Err(Status { major: major::UNAVAILABLE, minor: 0, text });
@@ -774,8 +775,8 @@ impl Context {
         // during the call.
         let major =
             unsafe { unwrap(&mut minor, self.handle, &mut encrypted, &mut quality, parts.as_mut_ptr(), 3) };
-        self.ordered(self.library.check(major, minor, self.mech)?)?;
-        self.encrypted(encrypted)?;
+        self.check_order(self.library.check(major, minor, self.mech)?)?;
+        self.check_encrypted(encrypted)?;
         let length = { parts[1].buffer }.length;
         data.truncate(length);
         Ok(data)
@@ -793,13 +794,13 @@ impl Context {
             (self.library.unwrap)(&mut minor, self.handle, &input, &mut output, &mut encrypted, &mut quality)
         };
         let message = self.library.take(output);
-        self.ordered(self.library.check(major, minor, self.mech)?)?;
-        self.encrypted(encrypted)?;
+        self.check_order(self.library.check(major, minor, self.mech)?)?;
+        self.check_encrypted(encrypted)?;
         Ok(message)
     }
 
     /// Refuses a message that is only signed.
-    fn encrypted(&self, encrypted: c_int) -> Result<(), Status> {
+    fn check_encrypted(&self, encrypted: c_int) -> Result<(), Status> {
         if encrypted != 0 {
             return Ok(());
         }
@@ -822,7 +823,7 @@ impl Drop for Context {
     }
 }
 
-/// Returns bindings with only application data; RFC 5056 §2.1 omits both addresses.
+/// Returns channel bindings that contain only application data: RFC 5056 §2.1 omits both addresses.
 fn bind(data: &[u8]) -> Bindings {
     Bindings {
         initiator_type: 0,
@@ -833,10 +834,12 @@ fn bind(data: &[u8]) -> Bindings {
     }
 }
 
-/// Rotates the ciphertext of a sealed RFC 4121 token so that the message is at its end. Returns the length
-/// before the message, or `None` for another token. Heimdal's `gss_wrap` already rotates its tokens.
+/// Rotates the ciphertext of a sealed RFC 4121 token so that the message is at its end. Returns the number of bytes
+/// before the message, or `None` if the token has another format. Heimdal's `gss_wrap` already rotates its tokens.
+///
+/// `message`: the length of the message in bytes.
 fn rotate(token: &mut [u8], message: usize) -> Option<usize> {
-    /// Lengths of the header and of the confounder, an AES block, which is not rotated.
+    /// Lengths of the header and of the confounder (one AES block), which directly precedes the message.
     const HEADER: usize = 16;
     const CONFOUNDER: usize = 16;
     let front = token.len().checked_sub(message)?;

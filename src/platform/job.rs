@@ -13,7 +13,7 @@ use super::Ending;
 pub struct Exit {
     /// The exit code; 128 plus the signal's number after a signal.
     pub code: u8,
-    /// Whether a signal ended the shell, which then did not clean up.
+    /// Whether a signal (on Windows, a system error) ended the shell, which then did not clean up.
     pub killed: bool,
 }
 
@@ -40,7 +40,7 @@ mod unix {
 
     /// Resets the modes that a killed shell may have left: hidden cursor, application keys, bracketed paste,
     /// colours.
-    const AS_USUAL: &[u8] = b"\x1b[?25h\x1b[?1l\x1b>\x1b[?2004l\x1b[0m";
+    const RESET_MODES: &[u8] = b"\x1b[?25h\x1b[?1l\x1b>\x1b[?2004l\x1b[0m";
 
     /// A shell in its own process group. It starts in the background, and stops when it reads from the
     /// terminal, until [`Job::hand_over`].
@@ -50,8 +50,8 @@ mod unix {
     #[derive(Debug)]
     struct Shared {
         group: Pid,
-        handed: AtomicBool,
-        over: AtomicBool,
+        is_handed_over: AtomicBool,
+        has_ended: AtomicBool,
         terminal: Option<Terminal>,
     }
 
@@ -80,8 +80,8 @@ mod unix {
             let group = group.ok_or_else(|| io::Error::other("the shell has no process id"))?;
             let shared = Arc::new(Shared {
                 group,
-                handed: AtomicBool::new(false),
-                over: AtomicBool::new(false),
+                is_handed_over: AtomicBool::new(false),
+                has_ended: AtomicBool::new(false),
                 terminal,
             });
             let (ended, end) = oneshot::channel();
@@ -100,8 +100,8 @@ mod unix {
 
         /// Gives the shell the terminal, and continues a shell that waits for it.
         pub fn hand_over(&self) {
-            self.0.handed.store(true, Ordering::SeqCst);
-            self.0.go_on(None);
+            self.0.is_handed_over.store(true, Ordering::SeqCst);
+            self.0.resume(None);
         }
 
         /// Forwards a signal of this process to the shell.
@@ -124,7 +124,7 @@ mod unix {
 
     impl Shared {
         fn signal(&self, signal: Signal) {
-            if !self.over.load(Ordering::SeqCst) {
+            if !self.has_ended.load(Ordering::SeqCst) {
                 // Fails if the shell just ended.
                 let _ = kill_process_group(self.group, signal);
             }
@@ -157,24 +157,26 @@ mod unix {
         /// background (SIGTTIN, SIGTTOU).
         fn stopped(&self, reads: bool) {
             // The shell waits until the terminal is handed over.
-            let Some(terminal) = self.terminal.as_ref().filter(|_| self.handed.load(Ordering::SeqCst)) else {
+            let Some(terminal) =
+                self.terminal.as_ref().filter(|_| self.is_handed_over.load(Ordering::SeqCst))
+            else {
                 return;
             };
             if reads && (terminal.is_lent() || terminal.foreground() == Some(getpgrp())) {
                 // The shell stopped before the terminal was handed over, or this process came to the
                 // foreground.
-                return self.go_on(None);
+                return self.resume(None);
             }
             let modes = tcgetattr(&terminal.file).ok();
             terminal.take_back();
-            // Stops this process like the shell, for the calling shell. In an orphaned process group, where
-            // no shell could continue this process, the signal has no effect.
+            // Stops this process as well, so that the calling shell takes the terminal. In an orphaned process
+            // group, where no shell could continue this process, the signal has no effect.
             let _ = raise(if reads { Raised::SIGTTIN } else { Raised::SIGTSTP });
-            self.go_on(modes);
+            self.resume(modes);
         }
 
         /// Hands the terminal over if this process has it, and continues the shell.
-        fn go_on(&self, modes: Option<Termios>) {
+        fn resume(&self, modes: Option<Termios>) {
             if let Some(terminal) = &self.terminal {
                 terminal.lend(self.group, modes);
             }
@@ -182,12 +184,12 @@ mod unix {
         }
 
         fn take_back(&self, exit: Exit) -> Exit {
-            self.over.store(true, Ordering::SeqCst);
+            self.has_ended.store(true, Ordering::SeqCst);
             if let Some(terminal) = &self.terminal
                 && terminal.take_back()
                 && exit.killed
             {
-                let _ = (&terminal.file).write_all(AS_USUAL);
+                let _ = (&terminal.file).write_all(RESET_MODES);
             }
             exit
         }

@@ -10,10 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Access, Ending};
 use crate::screen::Stream;
 
-/// Creates a private folder (0700), or checks that an existing folder is private.
+/// Creates a private folder (0700), or makes an existing folder of this user private.
 ///
 /// # Errors
-/// The folder cannot be created, belongs to another user, or is accessible to others.
+/// The folder cannot be created or changed, is not a folder, or belongs to another user.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 
@@ -58,7 +58,7 @@ pub fn access(path: &Path) -> io::Result<Access> {
     })
 }
 
-/// Returns whether only its owner can read a file.
+/// Returns whether a file is accessible only to its owner and this user.
 ///
 /// # Errors
 /// The file cannot be accessed.
@@ -66,7 +66,7 @@ pub fn is_private(path: &Path) -> io::Result<bool> {
     is_private_file(&File::open(path)?)
 }
 
-/// Returns whether only its owner, and this user, can read an open file.
+/// Returns whether an open file is accessible only to its owner and this user.
 ///
 /// # Errors
 /// The file cannot be accessed.
@@ -156,13 +156,13 @@ pub fn leave_terminal() -> io::Result<()> {
     }
 }
 
-/// Closes standard output for its reader.
+/// Replaces standard output with /dev/null, so that its reader gets the end of the stream.
 pub fn end_output() -> io::Result<()> {
     let null = File::options().write(true).open("/dev/null")?;
     Ok(rustix::stdio::dup2_stdout(&null)?)
 }
 
-/// Waits until standard input is readable, with a time limit.
+/// Waits until standard input is readable. Returns `false` after the time limit or a signal.
 pub fn input_is_ready(limit: std::time::Duration) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -194,7 +194,7 @@ pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     command.current_dir("/").spawn()
 }
 
-/// Sockets on which shells find this process by its id. None on this system: shells get the socket's path.
+/// Returns the sockets on which shells find this process by its id: none on Unix, where shells get the socket's path.
 pub fn process_sockets() -> [PathBuf; 0] {
     []
 }
@@ -218,13 +218,14 @@ pub fn terminate(process: u32) {
     }
 }
 
-/// A child and its descendants in a process group, which is killed on drop.
+/// A child and its descendants in a process group of their own, which is killed on drop. A child in this process's
+/// group is killed alone, when its [`Child`] is dropped.
 #[derive(Debug)]
 pub struct Family(Option<rustix::process::Pid>);
 
 impl Family {
-    /// Starts a command in a new process group. If this process has a terminal, the child stays in the
-    /// terminal's group: it may ask the user, and receives Ctrl-C only there.
+    /// Starts a command in a new process group. If standard input is a terminal, the child stays in this process's
+    /// group, in which it can prompt the user and receives Ctrl-C.
     pub fn spawn(mut command: Command) -> io::Result<(Child, Self)> {
         let apart = !std::io::IsTerminal::is_terminal(&io::stdin());
         if apart {
@@ -235,7 +236,7 @@ impl Family {
         Ok((child, Self(id.and_then(rustix::process::Pid::from_raw))))
     }
 
-    /// Releases the group after the child ended: processes that it left may continue.
+    /// Releases the group after the child has ended: processes that it left running continue.
     pub fn ended(mut self) {
         self.0 = None;
     }
@@ -256,8 +257,8 @@ pub fn program_name(process: u32) -> Option<String> {
     Some(name.trim_end().to_owned())
 }
 
-/// Returns the start time of a process in the system's unit (`/proc/PID/stat`, field 22), which together with
-/// the id identifies a process. Returns `None` if it is not known.
+/// Returns the start time of a process in clock ticks since boot (`/proc/PID/stat`, field 22), which together with the
+/// id identifies a process. Returns `None` if it is not known, as on macOS.
 pub fn start_time(process: u32) -> Option<u64> {
     stat(process, 22)
 }
@@ -277,7 +278,7 @@ pub fn has_ended(process: u32) -> bool {
     if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
         return true;
     }
-    // The size of its memory (vsize). The command line is not a sign: it is empty during execve, too.
+    // The virtual memory size (vsize). An empty command line proves nothing: it is also empty during execve.
     stat(process, 23) == Some(0)
 }
 
@@ -373,7 +374,7 @@ fn attributes(from: &File, to: &File) -> io::Result<()> {
     /// Maximum size of a list of attributes, and of an attribute, on Linux.
     const MAX: usize = 64 * 1024;
     let mut names = vec![0; MAX];
-    // A file system without attributes.
+    // The file system has no attributes.
     let Ok(length) = rustix::fs::flistxattr(from, &mut names[..]) else { return Ok(()) };
     let mut value = vec![0; MAX];
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -395,9 +396,9 @@ fn attributes(_: &File, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces a file by another.
-pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
-    new.persist(place).map_err(|error| error.error)
+/// Replaces the file at `path` with a temporary file.
+pub fn exchange(new: tempfile::TempPath, path: &Path) -> io::Result<()> {
+    new.persist(path).map_err(|error| error.error)
 }
 
 #[cfg(test)]
@@ -439,7 +440,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn an_access_list_may_admit_its_reader_only() {
+    fn an_access_list_may_admit_only_the_owner_and_this_user() {
         let list = |entries: &[(u16, u16, u32)]| {
             let entry = |(tag, rights, id): &(u16, u16, u32)| {
                 [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()

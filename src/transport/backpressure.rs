@@ -61,7 +61,8 @@ pub const fn has_caught_up(before: usize, after: usize) -> bool {
     before >= RESUME && after < RESUME
 }
 
-/// Returns whether to read at all. `others_wait`: a reader that is not paused waits for output.
+/// Returns whether to read from the peer. `waiting`: the unread bytes of each reader. `others_wait`: a reader that is
+/// not paused waits for output.
 pub fn reads(waiting: impl IntoIterator<Item = usize>, others_wait: impl FnOnce() -> bool) -> bool {
     waiting.into_iter().all(|bytes| bytes < STOP_READING_AT) || others_wait()
 }

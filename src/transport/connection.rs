@@ -13,9 +13,9 @@ pub enum ConnectionRequest {
     /// Sends a complete message. A pipeline's first message starts it. `ordered` is answered when the peer
     /// has the message in order (DataAck, CommandResponse, SendResponse).
     Send { outgoing: Outgoing, ordered: Option<oneshot::Sender<()>> },
-    /// Stops a pipeline: Signal. PIPELINE_STATE 3 and [`ConnectionEvent::StopAcknowledged`] follow.
+    /// Stops a pipeline with Signal. PIPELINE_STATE 3 (stopped) and [`ConnectionEvent::StopAcknowledged`] follow.
     Stop(Uuid),
-    /// Releases an ended pipeline: Signal terminate, or Close.
+    /// Releases an ended pipeline with Signal (terminate) or Close.
     ClosePipeline(Uuid),
     /// Resumes or pauses a pipeline's output; initially resumed. While paused, output is not fetched for that
     /// pipeline, output in transit still arrives, and other pipelines continue. A byte stream cannot pause a

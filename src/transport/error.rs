@@ -129,7 +129,7 @@ pub enum Error {
     /// `scheme`: the method, `None` for a credential that was refused before and was not sent again.
     #[error("{endpoint} refused the credential of {user}{}{}", answered(*.scheme), offers(.offered))]
     Unauthorized { endpoint: String, user: String, scheme: Option<AuthScheme>, offered: Vec<String> },
-    /// A security context failed before the endpoint had an envelope.
+    /// A security context failed before the endpoint received an envelope.
     #[error("cannot authenticate {user} to {endpoint}: {error}")]
     Authentication { endpoint: String, user: String, error: ContextError },
     /// The answer to a request cannot be verified or unsealed.
@@ -170,7 +170,7 @@ impl Error {
         matches!(self, Self::Fault(fault) if fault.is_quota())
     }
 
-    /// Returns whether the command with this error may have run.
+    /// Returns whether the command that ended with this error may have run.
     pub fn may_have_run(&self) -> bool {
         matches!(self, Self::Unsettled(_))
     }

@@ -26,8 +26,8 @@ use crate::psrp::host::{HostInfo, HostResponse};
 use crate::psrp::pipeline::{MetadataQuery, Pipeline};
 use driver::{DriverCommand, QueuedEvent};
 
-/// Maximum number of input objects that the peer has not acknowledged. Objects that wait for an acknowledgement are
-/// sent together after it.
+/// Maximum number of input objects that the peer has not acknowledged. Objects that were queued before an
+/// acknowledgement are sent together after it.
 const INPUT_WINDOW: usize = 64;
 
 /// An open runspace pool: a handle to the [`driver`]'s task. Clones share it; dropping the last one,
@@ -68,7 +68,8 @@ impl Session {
         Self::open_pool(connection, pool).await
     }
 
-    /// Does the same with a pool of an agent.
+    /// Opens a pool on a connection to an agent, which may report the pool's state without a delay. The second value is
+    /// as for [`Session::open`].
     pub async fn attach(
         connection: Connection,
         host: HostInfo,
@@ -78,7 +79,8 @@ impl Session {
         Self::open_pool(connection, pool).await
     }
 
-    /// Does the same with a pool whose opening messages are queued or were already sent while connecting.
+    /// Opens a pool whose opening messages are queued or were already sent while connecting. The second value is as for
+    /// [`Session::open`].
     pub async fn open_pool(
         connection: Connection,
         pool: ClientPool,

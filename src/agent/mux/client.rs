@@ -186,7 +186,7 @@ impl Client {
         self.until = Some(Instant::now() + PHASE_TIMEOUT);
     }
 
-    /// Calls back when the client has read its backlog.
+    /// Calls `caught_up` when fewer than [`RESUME`] bytes are queued or the client has disconnected.
     pub fn watch<F>(&self, caught_up: impl FnOnce() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,

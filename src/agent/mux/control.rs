@@ -16,7 +16,7 @@ pub enum Control {
     Close(oneshot::Sender<Result<(), Error>>),
     /// A client has read most of its backlog.
     Drained(ClientId),
-    /// Answers a client's request for its pool.
+    /// The delay before the answer to a client's INIT_RUNSPACEPOOL is over.
     Answer(ClientId),
     /// The key pair for the exchange with the endpoint is ready.
     Pair(Result<KeyPair, KeyError>),

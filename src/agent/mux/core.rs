@@ -45,7 +45,7 @@ pub struct Core {
     pub(super) key: KeyExchange<Ack>,
     pub(super) pool_calls: PoolCalls,
     pub(super) counters: Counters,
-    /// When the session was last kept alive.
+    /// Time of the last keep-alive.
     kept_alive: Instant,
     next_client: ClientId,
     from_clients: mpsc::Sender<(ClientId, Incoming)>,
@@ -64,7 +64,7 @@ enum CoreInput {
     Time,
 }
 
-/// Starts the task. It closes the remote pool and ends when the last owner is dropped.
+/// Starts the task. It ends and closes the remote pool when the last [`Mux`](super::Mux) is dropped.
 pub fn spawn(
     remote: Remote,
     options: Options,
@@ -99,7 +99,7 @@ pub fn spawn(
 }
 
 impl Core {
-    /// Handles the next input. Returns `false` when the last owner is dropped.
+    /// Handles the next input. Returns `false` when the last [`Mux`](super::Mux) is dropped.
     async fn step(
         &mut self,
         incoming: &mut mpsc::Receiver<(ClientId, Incoming)>,
@@ -109,7 +109,7 @@ impl Core {
         let reads = self.reads();
         let deadline = self.deadline();
         let writes = !self.outbox.is_empty();
-        let turn = tokio::select! {
+        let input = tokio::select! {
             permit = self.connection.requests.clone().reserve_owned(), if writes =>
                 CoreInput::Writable(permit.ok()),
             event = self.connection.events.recv(), if reads && !self.ended => CoreInput::Remote(event),
@@ -118,7 +118,7 @@ impl Core {
             Some(report) = reported.recv() => CoreInput::Control(Some(report)),
             () = sleep_until(deadline) => CoreInput::Time,
         };
-        match turn {
+        match input {
             CoreInput::Writable(Some(permit)) => {
                 if let Some(request) = self.outbox.pop_front() {
                     if let ConnectionRequest::Send { outgoing, .. } = &request {
@@ -292,7 +292,7 @@ impl Core {
     pub fn deliver(&mut self, id: ClientId, message: Message) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.deliver(message);
-        self.measure(id);
+        self.throttle(id);
     }
 
     /// Sends the agent's own messages to a client.
@@ -300,10 +300,11 @@ impl Core {
         let Some(client) = self.clients.get_mut(&id) else { return };
         compose(client);
         client.flush();
-        self.measure(id);
+        self.throttle(id);
     }
 
-    fn measure(&mut self, id: ClientId) {
+    /// Throttles or stops a client's pipelines if the client's backlog is too long.
+    fn throttle(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         match client.backlog.note(client.unread()) {
             Pressure::Unchanged => {}
@@ -422,7 +423,7 @@ impl Core {
         }
     }
 
-    /// Only a session that is idle and has an attached shell must be kept alive.
+    /// Returns when the next keep-alive is due: only a session that is idle and has an attached shell needs one.
     fn keep_alive_due(&self) -> Option<Instant> {
         let interval = self.options.keep_alive?;
         let idle = self.scheduler.running().next().is_none();

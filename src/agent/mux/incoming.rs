@@ -17,15 +17,15 @@ use crate::psrp::server::ServerEvent;
 use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
-/// Delay between the capabilities and the pool state sent to a PowerShell. It drops a pool state that
-/// arrives before its negotiation, on another thread, has finished, and may end the session then (7.6.9;
+/// Delay between the capabilities and the pool state sent to a PowerShell. PowerShell drops a pool state that
+/// arrives before another of its threads has finished the negotiation, and may then end the session (7.6.9;
 /// ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
 const NEGOTIATION_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A client's protocol violation.
 #[derive(Debug, thiserror::Error)]
 enum ClientError {
-    /// The client's PSRP server refused the message.
+    /// The server side of the client's pool refused the message.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// The message's body is not CLIXML.
@@ -139,7 +139,7 @@ impl Core {
         Ok(())
     }
 
-    /// Answers INIT_RUNSPACEPOOL from the endpoint's data.
+    /// Handles INIT_RUNSPACEPOOL. Delays the answer if the client does not accept an early pool state.
     fn open_client(&mut self, id: ClientId, message: &Message) -> Result<(), ClientError> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.host = rewrite::host_of_pool(&message.body)?;
@@ -161,7 +161,7 @@ impl Core {
         Ok(())
     }
 
-    /// Answers a client's request for its pool.
+    /// Answers a client's INIT_RUNSPACEPOOL with the state of the remote pool.
     pub fn answer_client(&mut self, id: ClientId) {
         let open = self.is_open();
         let Some(client) = self.clients.get_mut(&id) else { return };

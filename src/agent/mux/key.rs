@@ -4,8 +4,8 @@
 use super::status::ClientId;
 use crate::psrp::key::{KeyError, KeyPair, SessionKey};
 
-/// An action for the owner of a key exchange. A client's Data is acknowledged together with its answer:
-/// clients take the acknowledgement as the end of the exchange.
+/// An action for the owner of a key exchange. `ack` acknowledges the client's PUBLIC_KEY, not before the answer is
+/// sent: clients take the acknowledgement as the end of the exchange.
 #[derive(Debug)]
 pub enum KeyAction<A> {
     /// Generate a key pair and pass it to [`KeyExchange::pair_made`].

@@ -21,6 +21,7 @@ pub struct Remote {
     pub calls: Vec<Message>,
 }
 
+/// Waits until the endpoint has opened the pool, at most for `limit`.
 pub async fn open(connection: Connection, pool: ClientPool, limit: Duration) -> Result<Remote, Error> {
     let timeout = Error::Timeout { operation: Operation::Open, limit };
     tokio::time::timeout(limit, negotiate(connection, pool)).await.unwrap_or(Err(timeout))

@@ -43,7 +43,7 @@ impl Core {
             ConnectionEvent::PipelineFailed(id, error) => {
                 self.pipeline_lost(id, &error.to_string(), error.may_have_run());
             }
-            // The server's fault text fills the screen.
+            // The server's fault text would fill the screen.
             ConnectionEvent::Broken { error: Error::Fault(fault), unsent } if fault.is_gone() => {
                 self.broken("the shell no longer exists on the server", unsent);
             }
@@ -70,7 +70,7 @@ impl Core {
                     self.deliver(id, message.clone());
                 }
             }
-            Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_news(&message),
+            Kind::RunspacePoolState | Kind::ApplicationPrivateData => self.pool_changed(&message),
             // Answer to the keep-alive request.
             Kind::RunspaceAvailability => {}
             _ if message.pipeline.is_nil() => self.line_of_pool(&message),
@@ -84,7 +84,7 @@ impl Core {
         let body = if message.kind == MessageType::PipelineState { read(&message.body).ok() } else { None };
         let (state, record) = body.and_then(|body| PipelineState::read(&body).ok()).unzip();
         let is_final = state.is_some_and(PipelineState::is_final);
-        // The error that ends a pipeline is in its state.
+        // The error that ends a pipeline is part of its final state, not an error record.
         let is_error = message.kind == MessageType::ErrorRecord || state == Some(PipelineState::Failed);
         if is_error && !pipeline.internal {
             self.counters.errors += 1;
@@ -185,7 +185,7 @@ impl Core {
         self.pool_host_call(&Message { kind: MessageType::RunspacePoolHostCall, body, ..message.clone() });
     }
 
-    fn pool_news(&mut self, message: &Message) {
+    fn pool_changed(&mut self, message: &Message) {
         let events = match self.pool.receive(message) {
             Ok(events) => events,
             Err(error) => {

@@ -70,7 +70,7 @@ fn command_names(create_pipeline: &Value) -> String {
     let commands = create_pipeline.property("PowerShell").and_then(|shell| shell.property("Cmds"));
     let commands = commands.and_then(Value::items).unwrap_or_default();
     let names: Vec<String> = commands.iter().take(4).filter_map(name).collect();
-    // Hides the formatting commands that a shell adds.
+    // Hides the Out-Default that a shell adds.
     let shown = match names.as_slice() {
         [first @ .., last] if !first.is_empty() && last.eq_ignore_ascii_case("Out-Default") => first,
         all => all,
@@ -95,7 +95,7 @@ pub fn without_debugger(private_data: &Value) -> Value {
     Value::Object(Arc::new(object))
 }
 
-/// Returns whether a body contains a SecureString. A literal `<` cannot occur elsewhere in CLIXML.
+/// Returns whether a body contains a SecureString. In CLIXML, a literal `<` only begins a tag.
 pub fn has_secret(body: &str) -> bool {
     body.contains("<SS")
 }
@@ -180,8 +180,8 @@ mod tests {
         let entry = |key: &str| (Value::string(key), Value::I32(1));
         let data =
             Value::primitive_dictionary([entry("DebugMode"), entry("PSVersionTable"), entry("BreakAll")]);
-        let told = without_debugger(&data);
-        assert_eq!(told.entries().unwrap(), [entry("PSVersionTable")]);
+        let filtered = without_debugger(&data);
+        assert_eq!(filtered.entries().unwrap(), [entry("PSVersionTable")]);
     }
 
     #[test]

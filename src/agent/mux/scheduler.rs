@@ -21,8 +21,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The progress record's id, outside the range that cmdlets use.
 const NOTICE_ID: i32 = 0x6C79_6E63;
 
-/// An action for the owner of the scheduler. `A` acknowledges a client's message on drop; with the message, it is
-/// kept until the message is in order at the endpoint.
+/// An action for the owner of the scheduler. `A` is the acknowledgement of a client's message, which is sent when the
+/// value is dropped. The acknowledgement of a forwarded message is kept until the endpoint has the message in order.
 #[derive(Debug)]
 pub enum SchedulerAction<A> {
     /// Forward a client's message to the endpoint.
@@ -47,8 +47,9 @@ pub enum SchedulerAction<A> {
 ///
 /// Guarantees: at most as many pipelines run as the endpoint has runspaces, not counting nested ones; queued
 /// pipelines start in the order of arrival; background pipelines run only while no other pipeline runs, and
-/// give way immediately; every pipeline of an attached client gets one final state and, if it was stopped,
-/// one acknowledgement after it; after [`Scheduler::end`] there are no further requests to the endpoint.
+/// give way immediately; every pipeline of an attached client gets one final state and, if it was stopped and the
+/// session has not ended, one acknowledgement after it; after [`Scheduler::end`] there are no further requests to
+/// the endpoint.
 #[derive(Debug)]
 pub struct Scheduler<A> {
     max_runspaces: usize,
@@ -205,7 +206,7 @@ impl<A> Scheduler<A> {
     /// Ends all pipelines of a client that has closed its pool.
     pub fn abandon_all(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         self.active = now;
-        for id in self.of(client, |_| true) {
+        for id in self.pipelines_of(client, |_| true) {
             self.abandon(id, now);
         }
         self.take()
@@ -215,7 +216,7 @@ impl<A> Scheduler<A> {
     pub fn flow(&mut self, client: ClientId, wanted: bool) -> Vec<SchedulerAction<A>> {
         let changed = if wanted { self.held.remove(&client) } else { self.held.insert(client) };
         if changed {
-            for pipeline in self.of(client, ScheduledPipeline::is_running) {
+            for pipeline in self.pipelines_of(client, ScheduledPipeline::is_running) {
                 self.actions.push(SchedulerAction::Flow { pipeline, wanted });
             }
         }
@@ -345,11 +346,11 @@ impl<A> Scheduler<A> {
 
     /// Handles a forwarded final state: the runspace is free.
     pub fn ended(&mut self, id: Uuid, now: Instant) -> Vec<SchedulerAction<A>> {
-        self.end_of(id, now);
+        self.mark_ended(id, now);
         self.take()
     }
 
-    /// Handles a pipeline that the endpoint has closed or aborted. If it had not ended, it has failed.
+    /// Handles a pipeline that the endpoint has closed or aborted. Without a final state, it has failed.
     pub fn lost(&mut self, id: Uuid, failure: ErrorRecord, now: Instant) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
             // The endpoint will not acknowledge the stop.
@@ -359,7 +360,7 @@ impl<A> Scheduler<A> {
             match (pipeline.client, pipeline.is_running()) {
                 (Some(client), true) => {
                     self.send_failed(client, id, failure);
-                    self.end_of(id, now);
+                    self.mark_ended(id, now);
                 }
                 (Some(_), false) => self.answer_stop(id),
                 (None, _) => {
@@ -373,7 +374,7 @@ impl<A> Scheduler<A> {
 
     /// Stops the pipelines of a client whose backlog is too long.
     pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
-        for id in self.of(client, ScheduledPipeline::is_running) {
+        for id in self.pipelines_of(client, ScheduledPipeline::is_running) {
             self.abandon(id, now);
             let text = "the command was stopped: the shell did not read its output";
             self.send_failed(client, id, ErrorRecord::session_failed(text));
@@ -433,7 +434,7 @@ impl<A> Scheduler<A> {
         std::mem::take(&mut self.actions)
     }
 
-    fn of(&self, client: ClientId, is_wanted: impl Fn(&ScheduledPipeline<A>) -> bool) -> Vec<Uuid> {
+    fn pipelines_of(&self, client: ClientId, is_wanted: impl Fn(&ScheduledPipeline<A>) -> bool) -> Vec<Uuid> {
         let own = |pipeline: &ScheduledPipeline<A>| pipeline.client == Some(client) && is_wanted(pipeline);
         self.pipelines.iter().filter(|(_, pipeline)| own(pipeline)).map(|(id, _)| *id).collect()
     }
@@ -454,7 +455,7 @@ impl<A> Scheduler<A> {
             self.actions.push(SchedulerAction::Progress {
                 client,
                 pipeline: id,
-                record: waiting(status, true),
+                record: wait_notice(status, true),
             });
         }
     }
@@ -469,7 +470,7 @@ impl<A> Scheduler<A> {
         }
     }
 
-    fn end_of(&mut self, id: Uuid, now: Instant) {
+    fn mark_ended(&mut self, id: Uuid, now: Instant) {
         self.active = now;
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
         pipeline.phase = Phase::Ended;
@@ -495,6 +496,7 @@ impl<A> Scheduler<A> {
         self.actions.push(SchedulerAction::End { client, pipeline, state: PipelineState::Stopped, error });
     }
 
+    /// Detaches a pipeline from its client: drops a queued pipeline, and stops a running one on the endpoint.
     fn abandon(&mut self, id: Uuid, now: Instant) {
         let Some(pipeline) = self.pipelines.get_mut(&id) else { return };
         pipeline.client = None;
@@ -562,7 +564,7 @@ impl<A> Scheduler<A> {
             let Some(client) = self.pipelines.get(&id).and_then(|pipeline| pipeline.client) else {
                 continue;
             };
-            let status = self.obstacle(client);
+            let status = self.wait_reason(client);
             let phase = self.pipelines.get_mut(&id).map(|pipeline| &mut pipeline.phase);
             let Some(Phase::Queued { since, notice, .. }) = phase else { continue };
             if *since + NOTICE_DELAY <= now && notice.as_ref() != Some(&status) {
@@ -570,14 +572,14 @@ impl<A> Scheduler<A> {
                 self.actions.push(SchedulerAction::Progress {
                     client,
                     pipeline: id,
-                    record: waiting(status, false),
+                    record: wait_notice(status, false),
                 });
             }
         }
     }
 
-    /// Returns the pipeline that has been running longest, as text for `client`.
-    fn obstacle(&self, client: ClientId) -> String {
+    /// Returns the reason why a queued pipeline of `client` waits: the pipeline that has been running longest.
+    fn wait_reason(&self, client: ClientId) -> String {
         let running = self.pipelines.values().filter(|pipeline| !pipeline.nested);
         let running = running.filter_map(|pipeline| Some((pipeline.since()?, pipeline)));
         let Some((_, pipeline)) = running.min_by_key(|(since, _)| *since) else {
@@ -592,7 +594,7 @@ impl<A> Scheduler<A> {
     }
 }
 
-fn waiting(status: String, completed: bool) -> ProgressRecord {
+fn wait_notice(status: String, completed: bool) -> ProgressRecord {
     ProgressRecord {
         activity: "Waiting for the session".into(),
         activity_id: NOTICE_ID,

@@ -69,7 +69,7 @@ pub struct Counters {
     pub received: u64,
     /// Bytes of messages to the endpoint.
     pub sent: u64,
-    /// Errors of the users' pipelines, and those that ended without a final state.
+    /// Errors of the users' pipelines, and pipelines that ended without a final state.
     pub errors: u64,
 }
 

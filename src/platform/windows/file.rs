@@ -22,7 +22,7 @@ use crate::platform::Access;
 
 /// The administrators and the system: they may own the files of an elevated process, and can access
 /// everything.
-const POWERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
+const TRUSTED_OWNERS: [&str; 2] = ["S-1-5-32-544", "S-1-5-18"];
 
 /// Offset of the locked byte, in units of 4 GiB.
 const LOCK_OFFSET: u32 = 0x4000_0000;
@@ -55,7 +55,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 }
 
 fn is_own(owner: &str, user: &User) -> bool {
-    owner == user.sid || POWERS.contains(&owner)
+    owner == user.sid || TRUSTED_OWNERS.contains(&owner)
 }
 
 /// Returns the owner of a file or folder, or of the target of a link.
@@ -68,23 +68,23 @@ pub fn access(path: &Path) -> io::Result<Access> {
     Ok(Access { is_own, is_link: path.is_symlink(), is_readable: false, is_writable: false, mode: None })
 }
 
-/// Returns whether a folder exists: on Windows, lyncsh only uses folders of the user.
+/// Returns whether a folder exists. The owner is not checked: on Windows, lyncsh only uses folders of the user.
 pub fn is_own_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// Always returns true: a file inherits the access list of its folder, and a user's own folders only admit the
+/// Returns true if the file exists: it inherits the access list of its folder, and a user's own folders only admit the
 /// user, administrators and the system.
 pub fn is_private(path: &Path) -> io::Result<bool> {
     std::fs::metadata(path).map(|_| true)
 }
 
-/// Always returns true, like [`is_private`].
+/// Always returns true, for the reason given at [`is_private`].
 pub fn is_private_file(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Does nothing, like [`is_private`].
+/// Does nothing, for the reason given at [`is_private`].
 pub fn make_private(_file: &File) -> io::Result<()> {
     Ok(())
 }
@@ -109,8 +109,8 @@ fn owner(name: &[u16]) -> io::Result<String> {
     }
 }
 
-/// Returns whether an open file is the file at a path: a removed file has no name, and no other file can get
-/// its name while it is open.
+/// Returns whether an open file is still the file at a path. The path is sufficient: no other file can get the name of
+/// an open file, and a removed file has no name.
 pub fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
@@ -128,9 +128,9 @@ pub fn take_after(_: &File, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces a file by another, and keeps the access list, attributes and streams.
-pub fn exchange(new: tempfile::TempPath, place: &Path) -> io::Result<()> {
-    let (from, to) = (wide(&new), wide(place));
+/// Replaces the file at `path` with a temporary file, and keeps its access list, attributes and streams.
+pub fn exchange(new: tempfile::TempPath, path: &Path) -> io::Result<()> {
+    let (from, to) = (wide(&new), wide(path));
     // SAFETY: both names end with a zero and outlive the call; the rest may be null.
     let done = unsafe {
         ReplaceFileW(
@@ -168,13 +168,13 @@ pub fn is_held(file: &File) -> bool {
     matches!(lock(file, LOCKFILE_FAIL_IMMEDIATELY), Ok(false))
 }
 
-/// Locks one byte far after the end of the file.
+/// Locks one byte far after the end of the file. Returns `false` if another process holds the lock.
 fn lock(file: &File, how: LOCK_FILE_FLAGS) -> io::Result<bool> {
-    let mut place = OVERLAPPED::default();
-    place.Anonymous.Anonymous.OffsetHigh = LOCK_OFFSET;
+    let mut range = OVERLAPPED::default();
+    range.Anonymous.Anonymous.OffsetHigh = LOCK_OFFSET;
     // SAFETY: the handle is open as long as `file` is borrowed. It was not opened for overlapped calls, so
-    // `place` is not used after this call.
-    let done = unsafe { LockFileEx(file.as_raw_handle(), how, 0, 1, 0, &mut place) };
+    // `range` is not used after this call.
+    let done = unsafe { LockFileEx(file.as_raw_handle(), how, 0, 1, 0, &mut range) };
     if done != 0 {
         return Ok(true);
     }

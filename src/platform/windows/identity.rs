@@ -82,8 +82,8 @@ impl User {
     /// may be the administrators' group for an elevated process.
     pub fn pipe(&self) -> io::Result<Descriptor> {
         let sid = &self.sid;
-        // The integrity level would deny access to the same user's processes that are not elevated, which
-        // must also reach the session.
+        // The high integrity level of an elevated process would deny access to the same user's processes that are
+        // not elevated, which must also reach the session.
         let label = if self.elevated { "S:(ML;;NW;;;ME)" } else { "" };
         Descriptor::parse(&format!("O:{sid}G:{sid}D:P(A;;GA;;;{sid}){label}"))
     }

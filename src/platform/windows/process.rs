@@ -30,7 +30,7 @@ pub fn end_output() -> io::Result<()> {
     Ok(())
 }
 
-/// Does nothing: on Windows, waiting for a line of the console reads it.
+/// Always returns true: on Windows, a wait for a complete line of the console also reads the line.
 pub fn input_is_ready(_: std::time::Duration) -> io::Result<bool> {
     Ok(true)
 }
@@ -135,8 +135,8 @@ pub fn program_name(process: u32) -> Option<String> {
     Some(Path::new(&path).file_stem()?.to_string_lossy().into_owned())
 }
 
-/// Returns the start time of a process in tenths of a microsecond since 1601 (FILETIME), which together with
-/// the id identifies a process. Returns `None` if the process does not exist.
+/// Returns the start time of a process in units of 100 ns since 1601 (FILETIME), which together with the
+/// id identifies a process. Returns `None` if the process does not exist.
 pub fn start_time(process: u32) -> Option<u64> {
     let handle = open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
     let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };

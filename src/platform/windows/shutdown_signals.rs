@@ -16,7 +16,7 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 use super::super::Ending;
 use super::wide;
 
-/// Receiver for the end of the user's session.
+/// Sender of the end of the user's session.
 static SESSION: OnceLock<watch::Sender<Option<Ending>>> = OnceLock::new();
 
 /// Handler of the events that end a process.
@@ -107,9 +107,10 @@ fn watch_session() {
     }
 }
 
+/// Handles the messages of the window: sends the end of the user's session to [`SESSION`].
 unsafe extern "system" fn message(window: HWND, kind: u32, what: WPARAM, how: LPARAM) -> LRESULT {
     match kind {
-        // More time must be requested before the answer.
+        // More time for the shutdown must be requested before this message is answered.
         WM_QUERYENDSESSION => {
             let reason = wide("The remote session is being removed.");
             // SAFETY: `window` is this window; the reason ends with a zero and is copied.

@@ -91,7 +91,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Acquires a credential; without an identity, that of the logged-on user. Does not check the password.
+    /// Acquires a credential; without an identity, the credential of the logged-on user. Does not check the password.
     ///
     /// # Errors
     /// The package is missing, or there is no logon.

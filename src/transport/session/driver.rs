@@ -21,10 +21,10 @@ use crate::transport::error::Error;
 const POOL_EVENTS: usize = 256;
 
 /// Maximum number of events that are processed in one step and passed on together: a wake-up for each object
-/// would take longer than the object.
+/// would take longer than processing the object.
 const BATCH: usize = 64;
 
-/// Request of a session's owners.
+/// Request of a session's handles.
 pub enum DriverCommand {
     Invoke(Box<Pipeline>, oneshot::Sender<Result<Started, Error>>),
     Metadata(MetadataQuery, oneshot::Sender<Result<Started, Error>>),
@@ -39,7 +39,7 @@ pub enum DriverCommand {
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
-/// The reading end of a pipeline.
+/// The reading end of a pipeline that was started.
 pub struct Started {
     pub id: Uuid,
     pub output: mpsc::UnboundedReceiver<Vec<QueuedEvent>>,
@@ -125,12 +125,12 @@ pub async fn open(
 }
 
 impl Driver {
-    /// Runs until the last owner is dropped. Dropping the connection closes the pool.
+    /// Runs until the last handle is dropped. Dropping the connection closes the pool.
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<DriverCommand>) {
         while self.step(Some(&mut commands)).await {}
     }
 
-    /// Handles the next input. Returns `false` when the last owner is dropped.
+    /// Handles the next input. Returns `false` when the last handle is dropped.
     async fn step(&mut self, commands: Option<&mut mpsc::UnboundedReceiver<DriverCommand>>) -> bool {
         let command = async {
             match commands {
@@ -140,7 +140,7 @@ impl Driver {
         };
         let reads = self.reads();
         let mut events = Vec::new();
-        let turn = tokio::select! {
+        let input = tokio::select! {
             permit = self.connection.requests.clone().reserve_owned(), if !self.outbox.is_empty() =>
                 DriverInput::Writable(permit.ok()),
             count = self.connection.events.recv_many(&mut events, BATCH), if reads => {
@@ -148,7 +148,7 @@ impl Driver {
             }
             command = command => DriverInput::Command(command),
         };
-        match turn {
+        match input {
             DriverInput::Writable(Some(permit)) => {
                 if let Some(request) = self.outbox.pop_front() {
                     permit.send(request);
@@ -169,7 +169,7 @@ impl Driver {
     /// Returns whether to read from the connection: not while a reader's backlog is too long, unless another
     /// pipeline would be blocked.
     fn reads(&self) -> bool {
-        // What waits for an ignored reader does not grow any more.
+        // The backlog of an ignored reader no longer grows.
         let entries = || self.pipelines.values().filter(|entry| !entry.ignored);
         self.ended.is_none()
             && backpressure::reads(entries().map(|entry| entry.waiting.load(Ordering::Relaxed)), || {

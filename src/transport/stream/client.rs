@@ -23,8 +23,8 @@ const MAX_PARTIAL: usize = 64;
 
 /// A client's connection over a byte stream: the agent's socket, or an ssh subsystem.
 ///
-/// Sends on a stream only after its last Data was acknowledged, and queues further messages: an owner with
-/// much data waits for `ordered`. An owner that does not read its events blocks the peer, all pipelines
+/// Sends the next Data of a pipeline only after the previous one was acknowledged, and queues further messages:
+/// an owner with much data waits for `ordered`. An owner that does not read its events blocks the peer, all pipelines
 /// together ([`ConnectionRequest::Flow`] has no effect). A missing answer to Command, Signal or Close fails
 /// its pipeline after the limit; a missing DataAck has no limit, because a server may delay it while its
 /// pipeline takes no input.

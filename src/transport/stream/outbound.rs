@@ -15,7 +15,7 @@ use crate::psrp::fragment::Fragmenter;
 use crate::psrp::message::MessageType;
 use crate::transport::error::Operation;
 
-/// All queued elements, by pipeline (nil: the pool), and the answers that the peer owes.
+/// All queued elements, by pipeline (nil: the pool), and the pending answers of the peer.
 ///
 /// The client's task queues requests, takes elements to write, reports acknowledgements, and asks for
 /// exceeded time limits. Guarantees: one Data of a pipeline is unacknowledged at a time; a Signal follows the
@@ -27,7 +27,7 @@ pub struct Outbound {
     ready: VecDeque<Element>,
 }
 
-/// A wait for the peer's answer with a limit.
+/// A wait for the peer's answer, with a time limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait {
     pub operation: Operation,
@@ -43,9 +43,10 @@ struct Lane {
     /// Stream and length of the one unacknowledged Data.
     unacknowledged: Option<(Stream, usize)>,
     phase: Phase,
-    /// Length of the pipeline's first message in fragments: a Signal before the server has received all of it
-    /// would have no effect.
+    /// Length of the fragments of the pipeline's first message, in bytes: a Signal before the server has received
+    /// all of them would have no effect.
     first: u64,
+    /// Whether a Signal is queued.
     stop: bool,
     wait: Option<Wait>,
 }

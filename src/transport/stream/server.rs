@@ -111,7 +111,7 @@ where
 }
 
 impl Sender {
-    /// Queues a message after the client has read most of the queue. Never blocks for a disconnected client.
+    /// Queues a message as soon as fewer than [`MAX_QUEUED`] bytes are queued. Never blocks for a disconnected client.
     pub async fn send(&self, message: Message) {
         self.room(MAX_QUEUED).await;
         self.push(message);
@@ -126,7 +126,7 @@ impl Sender {
         }
     }
 
-    /// Returns the bytes of messages that the client has not read.
+    /// Returns the bytes of queued messages that are not written to the stream yet.
     pub fn queued(&self) -> usize {
         *self.queued.borrow()
     }

@@ -91,6 +91,7 @@ struct Actor {
     closing: watch::Sender<bool>,
     opened: watch::Sender<bool>,
     input: mpsc::UnboundedSender<Cut>,
+    /// Queue of the responses to the pool's host calls.
     answers: mpsc::UnboundedSender<Cut>,
     pipelines: HashMap<Uuid, Handle>,
     /// The pipelines' tasks; aborted with this task.
@@ -136,7 +137,7 @@ impl Actor {
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Ok(id) = ended {
-                        self.over(id);
+                        self.pipeline_ended(id);
                     }
                 }
             }
@@ -174,12 +175,12 @@ impl Actor {
         let ended = join_all(self.pipelines.values().map(Handle::ended));
         if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
             tracing::debug!("the pipelines of session {} do not end", self.pool);
-            self.doubts();
+            self.record_doubt();
         }
         let deleting = async {
             let deleted = self.shell.delete().await;
             if deleted.as_ref().is_err_and(|error| !error.is_refusal()) {
-                self.doubts();
+                self.record_doubt();
             }
             deleted
         };
@@ -189,27 +190,28 @@ impl Actor {
     /// Retries a failed Delete once on new connections.
     async fn remove_again(&mut self, error: Error) -> Result<(), Error> {
         tracing::debug!("retrying the removal of the session: {error}");
-        // New Receives replace theirs.
+        // The Receives of the removal replace those of the pipelines' tasks.
         self.tasks.abort_all();
         let commands = self.pipelines.keys().copied().collect();
         let left = Left { commands, doubtful: !error.is_refusal() };
         removing::remove_once(&self.endpoint, self.pool, &left).await.map(drop)
     }
 
-    fn doubts(&self) {
+    /// Records that "not found" no longer proves that the session is gone.
+    fn record_doubt(&self) {
         if let Some(ledger) = &self.endpoint.ledger {
             ledger.doubts();
         }
     }
 
     /// Removes an ended pipeline.
-    fn over(&mut self, id: Uuid) {
+    fn pipeline_ended(&mut self, id: Uuid) {
         self.pipelines.remove(&id);
-        self.runs();
+        self.record_commands();
     }
 
     /// Records the commands that may be running.
-    fn runs(&self) {
+    fn record_commands(&self) {
         if let Some(ledger) = &self.endpoint.ledger {
             ledger.runs(self.pipelines.keys().copied().collect());
         }
@@ -250,7 +252,7 @@ impl Actor {
             let left = Left { commands, doubtful: false };
             let result = removing::remove_left(&self.endpoint, self.pool, &left).await;
             if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-                self.doubts();
+                self.record_doubt();
             }
             result.map(drop)
         };
@@ -318,7 +320,7 @@ impl Actor {
                 self.opened.subscribe(),
             );
             self.pipelines.insert(id, handle);
-            self.runs();
+            self.record_commands();
             self.tasks.spawn(async move {
                 pipeline.run().await;
                 id

@@ -15,7 +15,7 @@ use url::Url;
 /// Maximum number of cookies, and the maximum length of one (RFC 6265 §6.1 recommends 4096 bytes).
 const MAX_COOKIES: usize = 50;
 const MAX_COOKIE: usize = 4096;
-/// Name of the pool member that answered (Exchange).
+/// Header with the name of the pool member that answered (Exchange).
 const FRONT_END: HeaderName = HeaderName::from_static("x-feserver");
 /// Maximum length of that name.
 const MAX_NAME: usize = 100;
@@ -62,12 +62,12 @@ impl Affinity {
         self.state().cookies.clone()
     }
 
-    /// Replaces the cookies by earlier ones.
+    /// Replaces the cookies with earlier ones.
     pub fn restore(&self, cookies: Vec<StoredCookie>) {
         self.state().cookies = cookies;
     }
 
-    /// Adds the header for a request to `uri`.
+    /// Adds the Cookie header for a request to `uri`.
     pub fn apply(&self, uri: &Url, headers: &mut HeaderMap) {
         let now = SystemTime::now();
         let state = self.state();
@@ -99,7 +99,7 @@ impl Affinity {
         self.state().front_end = front_end(headers);
     }
 
-    /// Returns the names of the pool member that answered and of the one that has the session, if they differ.
+    /// Returns the names of the pool member that answered and of the member that has the session, if they differ.
     pub fn strayed(&self, headers: &HeaderMap) -> Option<(String, String)> {
         let (home, answering) = (self.state().front_end.clone()?, front_end(headers)?);
         (home != answering).then_some((answering, home))

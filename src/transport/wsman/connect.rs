@@ -15,7 +15,7 @@ use crate::transport::error::Error;
 /// Creates a shell with the id `pool` whose creationXml contains `opening` (SESSION_CAPABILITY and
 /// INIT_RUNSPACEPOOL), and keeps a Receive pending. Returns the connection, and the endpoint after redirects.
 ///
-/// A caller that stops waiting removes the shell with [`remove`]: `pool` is its id from the start, and
+/// A caller that stops waiting removes the shell with [`remove`](super::remove): `pool` is its id from the start, and
 /// `redirected` receives each redirect target before Create is sent there.
 pub async fn connect(
     mut endpoint: Endpoint,
@@ -41,7 +41,7 @@ pub async fn connect(
     Err(Error::Protocol("too many redirects".to_owned()))
 }
 
-/// Returns the fragments for Create and those that do not fit.
+/// Returns the fragments for Create, and the fragments that do not fit into it.
 fn opening_fragments(
     opening: &[Outgoing],
     fragmenter: &mut Fragmenter,

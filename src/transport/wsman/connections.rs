@@ -37,12 +37,13 @@ use crate::transport::error::Operation;
 
 /// Maximum idle time of a connection for Command and Send, which cannot be repeated.
 const MAX_COMMAND_IDLE: Duration = Duration::from_secs(20);
-/// Duration of a handshake until one was measured, and the shortest that counts: a busy machine is slow.
+/// Assumed duration of a handshake before the first is measured, and the minimum of the measured value: a handshake may
+/// take longer when the machine is busy.
 const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
 const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(50);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
-/// Maximum number of mechanisms to try: Kerberos in two forms, then NTLM in three.
+/// Maximum number of attempts: Kerberos in two forms, then NTLM in three.
 const MAX_MODES: usize = 5;
 /// Maximum size of the answer to a handshake message.
 const MAX_HANDSHAKE_ANSWER: usize = 1024 * 1024;
@@ -134,8 +135,8 @@ struct Shared {
     /// than Receive.
     busy: AtomicUsize,
     freed: Notify,
-    /// Duration of a handshake.
-    patience: Mutex<Duration>,
+    /// Duration of a handshake: a request waits at most this long for a connection to become idle.
+    handshake_time: Mutex<Duration>,
 }
 
 /// Counts a connection that will be idle soon.
@@ -188,7 +189,7 @@ impl Connections {
             idle: Mutex::default(),
             busy: AtomicUsize::new(0),
             freed: Notify::new(),
-            patience: Mutex::new(USUAL_HANDSHAKE),
+            handshake_time: Mutex::new(USUAL_HANDSHAKE),
         }))
     }
 
@@ -198,12 +199,12 @@ impl Connections {
     /// that answers with an empty 400 is not used again: the server may have lost its keys.
     pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
         let repeats = operation == Operation::Enumerate;
-        let fresh = if matches!(operation, Operation::Command | Operation::Send) {
+        let max_idle = if matches!(operation, Operation::Command | Operation::Send) {
             MAX_COMMAND_IDLE
         } else {
             KEEP_IDLE
         };
-        while let Some(mut connection) = self.next(fresh).await {
+        while let Some(mut connection) = self.idle_connection(max_idle).await {
             let busy = (operation != Operation::Receive).then(|| self.busy());
             let answer = self.0.request(&mut connection, envelope).await;
             match answer {
@@ -265,7 +266,7 @@ impl Connections {
             let begun = Instant::now();
             match tokio::time::timeout(KDC_TIMEOUT, connections.open(None)).await {
                 Ok(Ok(Opened::Ready(connection))) => {
-                    *connections.patience() = begun.elapsed().max(SHORTEST_HANDSHAKE);
+                    *connections.handshake_time() = begun.elapsed().max(SHORTEST_HANDSHAKE);
                     connections.keep(connection);
                 }
                 Ok(Ok(_)) => {}
@@ -280,17 +281,18 @@ impl Connections {
         Busy(self.0.clone())
     }
 
-    fn patience(&self) -> MutexGuard<'_, Duration> {
-        self.0.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    fn handshake_time(&self) -> MutexGuard<'_, Duration> {
+        self.0.handshake_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns an idle connection. If one is expected soon, waits for it as long as a new one would take.
-    async fn next(&self, fresh: Duration) -> Option<Connection> {
-        let deadline = Instant::now() + *self.patience();
+    /// Returns an idle connection. If a connection will be idle soon, waits for it, at most for the duration of a
+    /// handshake.
+    async fn idle_connection(&self, max_idle: Duration) -> Option<Connection> {
+        let deadline = Instant::now() + *self.handshake_time();
         loop {
             let mut freed = pin!(self.0.freed.notified());
             freed.as_mut().enable();
-            if let Some(connection) = self.kept(fresh) {
+            if let Some(connection) = self.take_idle(max_idle) {
                 return Some(connection);
             }
             if self.0.busy.load(Ordering::SeqCst) == 0 {
@@ -304,10 +306,10 @@ impl Connections {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the most recently used idle connection, and closes those that are too old.
-    fn kept(&self, fresh: Duration) -> Option<Connection> {
+    /// Takes the most recently used idle connection, and closes connections that were idle for `max_idle`.
+    fn take_idle(&self, max_idle: Duration) -> Option<Connection> {
         let mut idle = self.idle();
-        idle.retain(|one| !one.sender.is_closed() && one.used.elapsed() < fresh);
+        idle.retain(|one| !one.sender.is_closed() && one.used.elapsed() < max_idle);
         idle.pop()
     }
 
@@ -581,7 +583,7 @@ impl Prepared {
     }
 }
 
-/// Returns a failure before an envelope was sent.
+/// Converts a failure that occurred before an envelope was sent.
 fn not_connected(error: hyper::Error) -> Failed {
     Failed::Connection(wire::not_connected(error.into()))
 }

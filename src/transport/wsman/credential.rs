@@ -10,13 +10,13 @@ use tokio::sync::Mutex;
 use super::endpoint::{Authentication, Endpoint, Renew};
 use crate::net::basic::{basic, secret_header};
 
-/// Part of a token's lifetime before its end in which it is renewed.
+/// Divisor of a token's remaining lifetime: the token is renewed in the last fifth.
 const MARGIN: u32 = 5;
-/// Longest such part.
+/// Maximum time before a token's end at which it is renewed.
 const MAX_MARGIN: Duration = Duration::from_mins(5);
 /// Shortest time between two renewals.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Time after a failed renewal.
+/// Delay before a failed renewal is retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The Authorization header of a session's requests.
@@ -132,7 +132,7 @@ mod tests {
             due(&bearer, now).unwrap().duration_since(now).as_secs()
         };
         assert_eq!((wait(3600), wait(600), wait(60)), (3300, 480, 48));
-        // That of a session's removal may have expired.
+        // The token may have expired before the removal of a session.
         assert_eq!((wait(5), wait(0)), (4, 0));
         let unknown = Authentication::Bearer { user: String::new(), token: "t".into(), expires: None };
         assert_eq!(due(&unknown, now), None);

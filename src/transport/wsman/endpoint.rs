@@ -82,8 +82,8 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     fn doubts(&self);
 }
 
-/// The cookies of a session with their record. An answer sets them before it is read, so that a killed owner leaves no
-/// session without its cookie.
+/// The cookies of a session, which are also recorded for its removal. They are recorded before the body of the answer
+/// is read: the cookie of a session is known even if the process is killed then.
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
     pub affinity: Affinity,
@@ -100,7 +100,7 @@ impl Cookies {
         self.change(|affinity| affinity.receive(uri, headers));
     }
 
-    /// Replaces the cookies by earlier ones.
+    /// Replaces the cookies with earlier ones.
     pub fn restore(&self, cookies: Vec<StoredCookie>) {
         self.change(|affinity| affinity.restore(cookies));
     }
@@ -117,8 +117,8 @@ impl Cookies {
 
 type Renewing = Pin<Box<dyn Future<Output = Option<Authentication>> + Send>>;
 
-/// Fetches another credential after the endpoint has refused the current one, or before it expires.
-/// `None` if there is no other.
+/// Source of another credential, for when the endpoint has refused the current one or before it expires. Returns `None`
+/// if there is no other credential.
 #[derive(Clone)]
 pub struct Renew(Arc<dyn Fn() -> Renewing + Send + Sync>);
 

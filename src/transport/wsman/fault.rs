@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) const ACTION_BASES: [&str; 2] =
     ["http://schemas.dmtf.org/wbem/wsman/1/wsman", "http://schemas.xmlsoap.org/ws/2004/08/addressing"];
 
-/// A part of the text that lyncsh adds to a fault of a pool member that does not have the shell.
+/// Part of the text that lyncsh adds to the fault of a pool member that does not have the shell.
 pub const LOST_AFFINITY: &str = "the load balancer has lost the affinity";
 
 /// SOAP's own code for an unsupported header with mustUnderstand; it takes the place of a subcode.
@@ -128,12 +128,12 @@ impl Fault {
     }
 }
 
-/// The text of a server, then its codes.
+/// Writes the server's text, then its codes.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         match (self.code, &self.subcode) {
-            // Windows' tools print the first form, its documentation and PowerShell the second.
+            // Windows tools print the code in decimal, Microsoft's documentation and PowerShell in hexadecimal.
             (Some(code @ 0x8000_0000..), _) => write!(f, " (WSManFault {code}, 0x{code:08X})"),
             (Some(code), _) => write!(f, " (WSManFault {code})"),
             (None, Some(subcode)) => write!(f, " ({subcode})"),

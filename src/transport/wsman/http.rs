@@ -28,6 +28,7 @@ use crate::transport::error::{AuthScheme, Error, Operation};
 
 /// Maximum size of an answer. lyncsh requests 150 KB, but OMI sends more.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
 /// An HTTP client for one endpoint, with the credential.
 #[derive(Clone)]
 pub(super) struct Http {
@@ -37,7 +38,7 @@ pub(super) struct Http {
     uri: Url,
     cookies: Cookies,
     user: String,
-    /// The method of the credential; that of Kerberos does not matter, whose tickets have their own error.
+    /// The method by which the credential is sent. NTLM also stands for Kerberos: a refused ticket has its own error.
     scheme: AuthScheme,
     /// The endpoint's name in errors.
     name: String,
@@ -148,8 +149,8 @@ impl Http {
         let cookies = self.cookies.affinity.cookies();
         let sending = async {
             match self.exchange(envelope.clone(), operation).await {
-                // The answer of another pool member, which also sets another cookie: the shell is looked for once
-                // more at the member that has it.
+                // Another pool member has answered, and has set another cookie. The envelope is sent once more with
+                // the earlier cookie, to the member that has the shell.
                 Ok(answer)
                     if answer.is_gone()
                         && !cookies.is_empty()
@@ -185,7 +186,8 @@ impl Http {
         }
     }
 
-    /// A request refused with 401 was not executed: it is sent once more if there is a fresh credential.
+    /// Sends an envelope with the credential in a header. A request refused with 401 was not executed: it is sent once
+    /// more if there is another credential.
     async fn exchange_with_header(
         &self,
         (wire, credential, password): (&Wire, &Credential, Option<refusals::Credential>),
@@ -292,8 +294,8 @@ impl Http {
         Error::Unauthorized { endpoint, user, scheme: None, offered: Vec::new() }
     }
 
-    /// Returns the error of a 401 to a header. A server that offers other schemes only has read no password
-    /// (hashicorp/terraform#2918).
+    /// Returns the error for a 401 to a request with a credential header. A server that offers only other schemes did
+    /// not check the password (hashicorp/terraform#2918).
     fn refused(&self, offered: Vec<String>) -> Error {
         let is_basic = self.scheme == AuthScheme::Basic;
         if is_basic && !offered.is_empty() && !offered.iter().any(|offer| self.scheme.is(offer)) {
@@ -346,7 +348,7 @@ impl Http {
     }
 }
 
-/// Converts a failure of the HTTP client. `limit`: that of the connection.
+/// Converts a failure of the HTTP client. `limit`: the time limit for connecting.
 pub(super) fn failed(
     error: Cause<'_>,
     operation: Operation,
@@ -381,7 +383,7 @@ pub(super) fn failed(
     Error::Cut { endpoint, operation, reason }
 }
 
-/// Returns the method that a credential is sent by.
+/// Returns the method by which a credential is sent.
 fn scheme(authentication: &Authentication) -> AuthScheme {
     match authentication {
         Authentication::Basic { .. } => AuthScheme::Basic,
@@ -405,12 +407,13 @@ fn violated(reason: &dyn std::fmt::Display, operation: Operation) -> Error {
     Error::Protocol(format!("{reason} (while {operation})"))
 }
 
-/// Returns the content of an answer without an envelope, and the servers that sent it.
+/// Returns the content of an answer without an envelope, and the servers that sent it. `sent`: the size of the request
+/// in bytes.
 pub(super) fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
     let content = match kind(headers) {
         _ if body.is_empty() => Some(format!("an empty answer to {sent} bytes")),
         None => Some("an answer without a content type".to_owned()),
-        // Exchange Online gives its reason so.
+        // Exchange Online returns its reason as plain text.
         Some(kind) if kind.trim_start().to_ascii_lowercase().starts_with("text/plain") => {
             answered::plain(&String::from_utf8_lossy(body))
         }

@@ -1,4 +1,4 @@
-//! Creates a shell: redirects, and Creates whose caller has stopped waiting.
+//! Creates a shell: sends Create, checks redirects, and removes the shell of a caller that has stopped waiting.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) async fn create(
     let create = creates::Pending::new(pool);
     let (shell, endpoint) = (shell.clone(), endpoint.clone());
     tokio::spawn(async move {
-        let result = granted(&shell, &endpoint, data, limit).await;
+        let result = create_with_idle_timeout(&shell, &endpoint, data, limit).await;
         drop(create);
         if let (Ok(Creation::Done { idle_timeout: Some(granted) }), Some(ledger)) =
             (&result, &endpoint.ledger)
@@ -47,9 +47,9 @@ pub(super) async fn create(
     answer.await.unwrap_or(Err(Error::Closed))
 }
 
-/// Sends Create. If the endpoint rejects the idle timeout, it has created nothing; Create is repeated without
-/// one.
-async fn granted(
+/// Sends Create. If the endpoint rejects the idle timeout, it has created nothing; Create is repeated without an
+/// idle timeout.
+async fn create_with_idle_timeout(
     shell: &Shell,
     endpoint: &Endpoint,
     data: Vec<u8>,

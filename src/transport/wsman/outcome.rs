@@ -52,7 +52,7 @@ const REFUSED_SUBCODES: [&str; 6] = [
 const REFUSED_STATUSES: [u16; 13] = [401, 403, 404, 405, 407, 411, 413, 414, 415, 417, 421, 429, 431];
 
 /// HTTP statuses of a failing server or gateway, which do not indicate whether the request was executed.
-const TROUBLED_STATUSES: std::ops::RangeInclusive<u16> = 500..=599;
+const SERVER_ERROR_STATUSES: std::ops::RangeInclusive<u16> = 500..=599;
 
 impl Fault {
     /// Returns whether the server certainly did not execute the request.
@@ -114,7 +114,7 @@ impl Error {
         }
     }
 
-    /// Returns whether to repeat a Receive or Signal with this error: the session may still exist.
+    /// Returns whether to repeat a Receive or Signal after this error: the session may still exist.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Ended(_)
@@ -124,13 +124,13 @@ impl Error {
             | Self::Protocol(_) => true,
             Self::Proxy(error) => error.may_pass(),
             Self::Http { status, .. } => {
-                TROUBLED_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
+                SERVER_ERROR_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
             }
             _ => false,
         }
     }
 
-    /// Returns whether there was no connection, which may pass.
+    /// Returns whether no connection was established, for a reason that may be temporary.
     pub(super) fn is_not_connected(&self) -> bool {
         match self {
             Self::Proxy(error) => error.may_pass(),
@@ -141,8 +141,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the peer was reachable until the request ended: a gateway or firewall that ends idle
-    /// requests, not an outage.
+    /// Returns whether the peer was reachable until the request ended: a gateway or firewall may have ended an idle
+    /// request, which is not an outage.
     pub(super) fn is_given_up(&self) -> bool {
         match self {
             Self::Cut { operation, .. } => *operation != Operation::Authenticate,

@@ -22,7 +22,7 @@ use super::shell::Shell;
 use crate::psrp::client::Stream;
 use crate::transport::{ConnectionEvent, Error};
 
-/// Maximum wait for a pipeline's last Receive, which crosses the final Signal.
+/// Maximum wait for a pipeline's last Receive, which is pending when the final Signal is sent.
 const LAST_RECEIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Control request of the connection's owner to a pipeline.
@@ -260,7 +260,7 @@ async fn signal_until_closed(
     closing: &AtomicBool,
 ) -> Result<(), Error> {
     let stop_once = || async {
-        crossing(shell.signal(id, SignalCode::Stop).await)?;
+        ignore_late_fault(shell.signal(id, SignalCode::Stop).await)?;
         events.emit(ConnectionEvent::StopAcknowledged(id)).await;
         Ok::<(), Error>(())
     };
@@ -283,11 +283,11 @@ async fn signal_until_closed(
         }
     }
     closing.store(true, Ordering::Relaxed);
-    crossing(shell.signal(id, SignalCode::Terminate).await)
+    ignore_late_fault(shell.signal(id, SignalCode::Terminate).await)
 }
 
-/// Ignores a fault to a Signal that crossed the end of its pipeline.
-fn crossing(result: Result<(), Error>) -> Result<(), Error> {
+/// Ignores the fault for a Signal that arrived after the end of its pipeline.
+fn ignore_late_fault(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(Error::Fault(fault)) => {
             tracing::debug!("a signal crossed its pipeline's end: {}", fault.text);

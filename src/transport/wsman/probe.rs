@@ -45,7 +45,7 @@ pub struct ProbeResponse {
     pub now: SystemTime,
     /// The target of a redirect.
     pub target: Option<String>,
-    /// The answer is an HTML page.
+    /// Whether the answer is an HTML page.
     pub is_page: bool,
     endpoint: String,
     said: Option<String>,
@@ -71,7 +71,7 @@ impl ProbeConnection {
 }
 
 impl Probe {
-    /// Sends nothing yet. `limit` applies to the connection and to the answer.
+    /// Creates a probe, without sending anything. `limit` applies to the connection and to the answer.
     ///
     /// # Errors
     /// TLS cannot be set up.

@@ -27,7 +27,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 const MIN_PENDING_TIME: Duration = Duration::from_secs(1);
 /// An empty response that arrives sooner is from a server that does not wait.
 const MIN_POLL_TIME: Duration = Duration::from_millis(20);
-/// Number of consecutive hasty responses without a delay, and the delay of further ones.
+/// Number of consecutive such responses after which Receives are delayed, and the delay.
 const HASTY_ANSWERS: u32 = 10;
 const SLOWED: Duration = Duration::from_millis(200);
 
@@ -61,9 +61,9 @@ pub(super) struct Receiver {
     hasty: u32,
     /// Whether a connection was lost with a Receive pending.
     cut: bool,
-    /// The latest complete message.
+    /// Object id of the latest complete message.
     latest: u64,
-    /// Messages lost up to this one belong to other pipelines.
+    /// Object id up to which lost messages belong to other pipelines.
     since: u64,
 }
 
@@ -76,7 +76,7 @@ struct Answered {
 }
 
 impl Receiver {
-    /// `since`: the last message received before the command was sent.
+    /// `since`: the object id of the last message received before the command was sent.
     pub fn new(shell: Arc<Shell>, sequence: Arc<Sequence>, command: Option<Uuid>, since: u64) -> Self {
         Self {
             shell,
@@ -97,7 +97,7 @@ impl Receiver {
         if !self.cut {
             return Ok(());
         }
-        complete(self.sequence.missing_between(self.since, self.latest).await)
+        fail_if_missing(self.sequence.missing_between(self.since, self.latest).await)
     }
 
     /// Returns the next response's messages, if any, and its state. If `wanted` returns true, the next
@@ -125,7 +125,7 @@ impl Receiver {
             self.ask();
         }
         if received.streams.is_empty() && received.state.is_none() {
-            is_awaited(&self.sequence, self.command, self.since, self.cut).await?;
+            check_missing(&self.sequence, self.command, self.since, self.cut).await?;
         }
         let messages = self.read(received.streams.into_iter().map(|part| part.data))?;
         Ok((messages, received.state))
@@ -185,7 +185,7 @@ async fn answer(
             Err(error) if silent => {
                 tracing::debug!("a Receive is repeated after silence: {error}");
                 lost = None;
-                match is_awaited(&sequence, command, since, cut).await {
+                match check_missing(&sequence, command, since, cut).await {
                     Ok(()) => continue,
                     Err(error) => Err(error),
                 }
@@ -208,12 +208,18 @@ async fn answer(
 }
 
 /// Checks after a timeout whether messages are missing: the last message may have been lost with a
-/// connection. Later messages of the session, to other pipelines or to the keep-alive, show that.
-async fn is_awaited(sequence: &Sequence, command: Option<Uuid>, since: u64, cut: bool) -> Result<(), Error> {
-    if cut && command.is_some() { complete(sequence.missing_since(since).await) } else { Ok(()) }
+/// connection. Later messages of the session, for other pipelines or the keep-alive, reveal the loss.
+async fn check_missing(
+    sequence: &Sequence,
+    command: Option<Uuid>,
+    since: u64,
+    cut: bool,
+) -> Result<(), Error> {
+    if cut && command.is_some() { fail_if_missing(sequence.missing_since(since).await) } else { Ok(()) }
 }
 
-fn complete(missing: u64) -> Result<(), Error> {
+/// Returns an error unless the number of missing messages is zero.
+fn fail_if_missing(missing: u64) -> Result<(), Error> {
     match missing {
         0 => Ok(()),
         1 => Err(Error::Ended(

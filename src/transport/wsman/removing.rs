@@ -25,7 +25,7 @@ use crate::transport::Error;
 
 /// Time limit for a session's pipelines to end before the session is deleted.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Delay before a refused Receive is repeated: the Receive of the session's dead owner may be pending.
+/// Delay before a failed Receive is repeated: the Receive of the session's dead owner may be pending.
 const RECEIVE_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Removal data of a shell.
@@ -45,7 +45,8 @@ pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
     remove_left(endpoint, pool, &Left::default()).await.map(drop)
 }
 
-/// Does the same with more data on the shell, in one attempt. Returns whether the shell existed.
+/// Removes a shell in one attempt. First stops the commands of `left`, and waits for their end with a time limit.
+/// Returns whether the shell existed.
 ///
 /// # Errors
 /// [`Error::Unconfirmed`] if the shell was not found after an unanswered Delete.
@@ -54,7 +55,7 @@ pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<
     remove_once(endpoint, pool, left).await
 }
 
-/// Does the same as [`try_remove`] with a second attempt.
+/// Removes a shell like [`try_remove`], with a second attempt.
 pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     creates::settle(pool).await;
     let mut left = left.clone();
@@ -68,7 +69,7 @@ pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) ->
     }
 }
 
-/// Makes one attempt, or waits for a pending one of this process.
+/// Makes one attempt to remove a shell, or waits for a pending attempt of this process.
 pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
     turn::removing(pool, remove_alone(endpoint, pool, left)).await
 }

@@ -98,8 +98,8 @@ impl Default for Arrived {
 }
 
 impl Sequence {
-    /// Removes the fragments that have arrived before. Each contains the ids of its object and of itself in
-    /// its header (MS-PSRP 2.2.4), so no two are equal.
+    /// Removes the fragments that have arrived before. A fragment's header contains its object id and its own id
+    /// (MS-PSRP 2.2.4), so different fragments are never equal.
     pub fn fresh(&self, mut data: Vec<u8>) -> Vec<u8> {
         let mut arrived = self.arrived();
         let (mut read, mut kept) = (0, 0);
@@ -116,7 +116,7 @@ impl Sequence {
         data
     }
 
-    /// Records complete fragments; returns the latest message that ends in them.
+    /// Records complete fragments; returns the highest object id of the messages that end in them.
     pub fn note(&self, mut data: &[u8]) -> Option<u64> {
         let mut arrived = self.arrived();
         let mut latest = None;
@@ -152,28 +152,29 @@ impl Sequence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the last message that has arrived.
+    /// Returns the highest object id of the messages that have arrived.
     pub fn last(&self) -> u64 {
         let arrived = self.arrived();
         arrived.beyond.last().copied().unwrap_or(arrived.next.saturating_sub(1))
     }
 
-    /// Returns the number of missing messages between these two, after a delay for messages in transit.
+    /// Returns the number of missing messages between these object ids, excluding both. Waits for messages in transit.
     pub async fn missing_between(&self, since: u64, id: u64) -> u64 {
-        self.settled(|arrived| arrived.missing_between(since, id)).await
+        self.after_transit(|arrived| arrived.missing_between(since, id)).await
     }
 
-    /// Returns the number of missing messages between this one and the last received one, not counting those
-    /// in progress.
+    /// Returns the number of missing messages between this object id and the highest received one, not counting
+    /// messages that have arrived in part. Waits for messages in transit.
     pub async fn missing_since(&self, since: u64) -> u64 {
         let missing = |arrived: &Arrived| {
             let Some(&last) = arrived.beyond.last().filter(|last| **last > since) else { return 0 };
             arrived.not_begun_between(since, last)
         };
-        self.settled(missing).await
+        self.after_transit(missing).await
     }
 
-    async fn settled(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
+    /// Returns the result of `missing`: zero as soon as it is zero, else after [`TRANSIT_TIMEOUT`].
+    async fn after_transit(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
         let until = Instant::now() + TRANSIT_TIMEOUT;
         loop {
             let missing = {
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(sequence.note(&fourth.concat()), Some(4));
         assert_eq!((sequence.last(), sequence.missing_between(0, 4).await), (4, 2));
         assert_eq!(sequence.missing_between(2, 4).await, 1);
-        assert_eq!(sequence.missing_between(4, 4).await, 0, "what began later did not lose it");
+        assert_eq!(sequence.missing_between(4, 4).await, 0, "a later command did not lose it");
         assert_eq!(sequence.missing_since(0).await, 1, "the second is arriving");
         assert_eq!(sequence.missing_since(4).await, 0);
         assert_eq!(sequence.note(&second[2..].concat()), Some(2));

@@ -58,6 +58,7 @@ pub(super) struct Shell {
     configuration: String,
     /// The runspace pool's id in capitals, which clients use as the shell's id.
     id: String,
+    /// The client's id, `p:SessionId`, which Reconnect checks.
     session: String,
     pub limits: Limits,
     capacity: usize,
@@ -76,7 +77,7 @@ impl Shell {
             capacity: 0,
             reconnections: Arc::default(),
         };
-        shell.capacity = shell.measure();
+        shell.capacity = shell.compute_capacity();
         Ok(shell)
     }
 
@@ -90,8 +91,8 @@ impl Shell {
         self.capacity
     }
 
-    /// Returns the size of an envelope less its headers; base64 is a third longer.
-    fn measure(&self) -> usize {
+    /// Returns how many bytes of fragments fit into an envelope beside the headers, in base64, which is a third longer.
+    fn compute_capacity(&self) -> usize {
         let command =
             WsmanRequest::Command { id: Some(Uuid::nil()), name: String::new(), arguments: Vec::new() };
         let around = self.envelope(command, self.limits.operation).write().len() + ENVELOPE_RESERVE;
@@ -239,9 +240,9 @@ impl Shell {
         }
     }
 
-    /// Does the same as [`Self::operate`] with retries: a request without a connection has certainly not
-    /// arrived, and is sent again. A request whose answer was lost may have arrived, and is not: a server
-    /// would process its bytes twice.
+    /// Does the same as [`Self::operate`] with retries: a request that failed without a connection has certainly not
+    /// arrived, and is sent again. A request whose answer was lost may have arrived, and is not sent again: the
+    /// server would process its bytes twice.
     async fn operate_when_reachable(
         &self,
         request: WsmanRequest,
@@ -316,20 +317,20 @@ impl Shell {
 
     /// Reconnects the shell (not an error if it is connected), and then the command.
     async fn reconnect(&self, command: Option<Uuid>) -> Result<(), Error> {
-        self.bring_back(WsmanRequest::Reconnect { command: None }).await?;
+        self.send_reconnect(WsmanRequest::Reconnect { command: None }).await?;
         if command.is_none() {
             return Ok(());
         }
-        match self.bring_back(WsmanRequest::Reconnect { command }).await {
+        match self.send_reconnect(WsmanRequest::Reconnect { command }).await {
             // MS-PSRP specifies Reconnect for commands; some clients use Connect.
             Err(Error::Fault(_)) => {
-                self.bring_back(WsmanRequest::Connect { command, data: Vec::new() }).await
+                self.send_reconnect(WsmanRequest::Connect { command, data: Vec::new() }).await
             }
             result => result,
         }
     }
 
-    async fn bring_back(&self, request: WsmanRequest) -> Result<(), Error> {
+    async fn send_reconnect(&self, request: WsmanRequest) -> Result<(), Error> {
         let limit = self.limits.operation;
         let envelope = self.envelope(request, limit);
         match self.answered_once(&envelope, Operation::Reconnect, limit).await? {

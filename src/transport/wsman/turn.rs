@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::shell::Removal;
 use crate::transport::Error;
 
-/// Result of the removal, locked during an attempt.
+/// Result of a shell's removal, locked during an attempt; `None` if there was no successful attempt.
 type RemovalTurn = Arc<tokio::sync::Mutex<Option<Removal>>>;
 
 static TURNS: Mutex<Vec<(Uuid, RemovalTurn)>> = Mutex::new(Vec::new());
 
-/// Removes a shell, or waits for a pending removal and returns its success.
+/// Removes a shell. If a removal of the shell is pending, waits for it, and returns its result if it succeeded.
 pub(super) async fn removing(
     pool: Uuid,
     remove: impl Future<Output = Result<Removal, Error>>,
@@ -31,7 +31,7 @@ pub(super) async fn removing(
 
 fn turn(pool: Uuid) -> RemovalTurn {
     let mut turns = turns();
-    // Removals that have ended.
+    // Drops the removals that have ended.
     turns.retain(|(_, turn)| Arc::strong_count(turn) > 1);
     if let Some((_, turn)) = turns.iter().find(|(id, _)| *id == pool) {
         return turn.clone();

@@ -21,7 +21,7 @@ impl Wire {
         Self(connector.client())
     }
 
-    /// Sends an envelope with these headers; head and body leave in one write.
+    /// Sends an envelope with these headers; head and body are sent in one write.
     pub async fn post(
         &self,
         uri: &Url,
@@ -65,7 +65,7 @@ pub(super) fn is_connect_late(failure: &(dyn Error + 'static)) -> bool {
     is_connect(failure) && is_late(failure)
 }
 
-/// Marks a failure before which no envelope was sent.
+/// Marks a failure that occurred before an envelope was sent.
 pub(super) fn not_connected(failure: Failure) -> Failure {
     NotConnected(failure).into()
 }
@@ -75,7 +75,7 @@ pub(super) fn not_connected(failure: Failure) -> Failure {
 #[error("cannot connect")]
 struct NotConnected(#[source] Failure);
 
-/// Marks a failure of a connection that was open, before an envelope was sent.
+/// Marks a failure of an open connection that occurred before an envelope was sent.
 pub(super) fn not_authenticated(failure: Failure) -> Failure {
     NotAuthenticated(failure).into()
 }

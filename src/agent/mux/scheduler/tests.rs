@@ -123,13 +123,13 @@ impl Simulation {
         self.ids.get(number).copied()
     }
 
-    fn is_there(&self, client: ClientId) -> bool {
+    fn is_attached(&self, client: ClientId) -> bool {
         self.attached[&client]
     }
 
     fn step(&mut self, step: Step) {
         let actions = match step {
-            Step::Create { client, nested, background } if self.is_there(client) => {
+            Step::Create { client, nested, background } if self.is_attached(client) => {
                 let id = Uuid::from_u128(self.ids.len() as u128 + 1);
                 let message = message(id, MessageType::CreatePipeline);
                 self.ids.push(id);
@@ -176,7 +176,7 @@ impl Simulation {
                 }
                 None => return,
             },
-            Step::Detach(client) if self.is_there(client) => {
+            Step::Detach(client) if self.is_attached(client) => {
                 self.attached.insert(client, false);
                 self.asked_keys.remove(&client);
                 self.keys.forget(client);
@@ -188,12 +188,12 @@ impl Simulation {
                 }
                 self.scheduler.detach(client, self.now)
             }
-            Step::Attach(client) if !self.is_there(client) => {
+            Step::Attach(client) if !self.is_attached(client) => {
                 self.attached.insert(client, true);
                 self.scheduler.attach(client, format!("shell {client}"));
                 Vec::new()
             }
-            Step::Flow(client, wanted) if self.is_there(client) => self.scheduler.flow(client, wanted),
+            Step::Flow(client, wanted) if self.is_attached(client) => self.scheduler.flow(client, wanted),
             Step::Ended(number) => match self.running(number) {
                 Some(id) => {
                     self.seen.get_mut(&id).unwrap().over = true;
@@ -222,7 +222,7 @@ impl Simulation {
                 self.now += Duration::from_millis(milliseconds);
                 self.scheduler.time(self.now)
             }
-            Step::AskKey(client) if self.is_there(client) => {
+            Step::AskKey(client) if self.is_attached(client) => {
                 *self.asked_keys.entry(client).or_default() += 1;
                 let actions = self.keys.ask(client, pair().0.public_blob(), 2).unwrap();
                 return self.exchange(actions);
@@ -294,10 +294,10 @@ impl Simulation {
                     assert!(self.seen[&pipeline].started, "the endpoint does not know it");
                 }
                 SchedulerAction::Progress { client, pipeline, .. } => {
-                    assert!(self.is_there(client) && !self.seen[&pipeline].left);
+                    assert!(self.is_attached(client) && !self.seen[&pipeline].left);
                 }
                 SchedulerAction::End { client, pipeline, state, .. } => {
-                    assert!(self.is_there(client), "detached clients get no messages");
+                    assert!(self.is_attached(client), "detached clients get no messages");
                     let seen = self.seen.get_mut(&pipeline).unwrap();
                     seen.finals += 1;
                     if state == PipelineState::Stopped {
@@ -305,12 +305,12 @@ impl Simulation {
                     }
                 }
                 SchedulerAction::AcknowledgeStop { client, pipeline } => {
-                    assert!(self.is_there(client));
+                    assert!(self.is_attached(client));
                     let seen = self.seen.get_mut(&pipeline).unwrap();
                     assert!(seen.finals == 1, "acknowledged after the final state");
                     seen.acknowledged += 1;
                 }
-                SchedulerAction::AcknowledgeClose { client, .. } => assert!(self.is_there(client)),
+                SchedulerAction::AcknowledgeClose { client, .. } => assert!(self.is_attached(client)),
             }
         }
         let taken = self.scheduler.running().filter(|(_, one)| !one.nested).count();

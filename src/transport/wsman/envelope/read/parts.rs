@@ -150,7 +150,7 @@ pub(super) fn uuid(text: &str) -> Result<Uuid, Reason> {
     Uuid::try_parse(bare).map_err(|_| Reason::Value { what: "CommandId", value: text.to_owned() })
 }
 
-/// Servers differ in the padding of base64; it may contain white space.
+/// Decoder for base64 with or without padding, in which servers differ.
 pub(in super::super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

@@ -76,14 +76,14 @@ fn received(body: &Element) -> Result<Response, Reason> {
     Ok(Response::Received(received))
 }
 
-/// Items are in `w:Items` of an optimised EnumerateResponse or in `n:Items` of a PullResponse; the end is
-/// marked in either namespace.
 fn configured(config: &Element) -> Result<Response, Reason> {
     let size = config.child_text(ns::CONFIG, "MaxEnvelopeSizekb").and_then(|size| size.parse().ok());
     let missing = || Reason::Missing("MaxEnvelopeSizekb");
     Ok(Response::Configured { max_envelope_size: size.ok_or_else(missing)? })
 }
 
+/// Reads the items: those of an optimised EnumerateResponse are in `w:Items`, those of a PullResponse in `n:Items`; the
+/// end is marked in either namespace.
 fn items(body: &Element) -> Result<Items, Reason> {
     let mut items = Items::default();
     for list in body.children.iter().filter(|child| child.name == "Items") {
@@ -110,7 +110,7 @@ fn items(body: &Element) -> Result<Items, Reason> {
     Ok(items)
 }
 
-/// All fields are informational: invalid values are omitted.
+/// Reads the description of a shell. All fields are informational: invalid values are omitted.
 fn shell(element: &Element) -> ShellInfo {
     let given = |name| text(element, ns::SHELL, name);
     let length = |name| given(name).and_then(|text| super::super::duration::parse(&text));
