@@ -21,7 +21,7 @@ use crate::folders::Folders;
 use crate::net::answered::{self, Unread};
 use crate::net::{
     AGENT, Cause, Connector, HostRefusal, Hosts, HttpClient, IDENTITY, Proxies, ProxyError, Trust, display,
-    innermost, is_late, permit, proxy_error, refused_certificate, sources,
+    innermost, is_late, permit, proxy_error, refused_certificate, sources, without_user,
 };
 use crate::profile::{Authentication, Profile};
 use crate::step::{Report, Step};
@@ -343,7 +343,7 @@ async fn walk(client: &HttpClient, domain: &str, start: Url, hosts: &Hosts) -> R
             .map_err(|error| failed(format!("returned the invalid link {target}: {error}")))?;
         if wanted == REMOTE_POWERSHELL {
             return match hosts.check(&start, &target) {
-                Ok(()) => Ok(target),
+                Ok(()) => Ok(without_user(target)),
                 Err(HostRefusal::NotHttps) => {
                     Err(failed(format!("returned the endpoint {target}, which is not HTTPS")))
                 }

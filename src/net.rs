@@ -54,12 +54,17 @@ pub fn host_name(uri: &Url) -> &str {
 
 /// Returns a URI for messages: without its user, query and fragment.
 pub fn display(uri: &Url) -> String {
-    let mut shown = uri.clone();
+    let mut shown = without_user(uri.clone());
     shown.set_query(None);
-    shown.set_fragment(None);
-    // Both fail only for a URI without a host, which has neither.
-    let _ = (shown.set_username(""), shown.set_password(None));
     shown.to_string()
+}
+
+/// Returns a URI without the user and the fragment, which are not sent. A redirect's target may contain a password.
+pub fn without_user(mut uri: Url) -> Url {
+    uri.set_fragment(None);
+    // Both fail only for a URI without a host, which has neither.
+    let _ = (uri.set_username(""), uri.set_password(None));
+    uri
 }
 
 /// An error in a chain of errors.

@@ -7,7 +7,7 @@ use tokio::io::BufReader;
 
 use super::control::{self, ControlEvent, ControlRequest, Status};
 use super::journal::Journal;
-use super::orphans;
+use super::orphans::{self, Extent};
 use super::paths::AgentPaths;
 use super::resolver::EndpointResolver;
 use super::socket;
@@ -65,9 +65,36 @@ async fn request_status(
     tokio::time::timeout(limit, asking).await?
 }
 
-/// Stops the agent of a profile and removes its session. An agent that does not answer is killed, and this
+/// Returns the folders with which the agents of open sessions were started, each with a profile: the runtime folder
+/// depends on the environment (`XDG_RUNTIME_DIR`), and is recorded in the journal.
+pub fn agents(folders: &Folders) -> Vec<(Folders, String)> {
+    let mut all: Vec<_> =
+        AgentPaths::known(folders).into_iter().map(|name| (folders.clone(), name)).collect();
+    for entry in Journal::of(folders).live() {
+        if !entry.runtime.as_os_str().is_empty() && entry.runtime != folders.runtime {
+            let there = (Folders { runtime: entry.runtime, ..folders.clone() }, entry.profile);
+            if !all.contains(&there) {
+                all.push(there);
+            }
+        }
+    }
+    all
+}
+
+/// Stops the agents of a profile and removes their sessions. An agent that does not answer is killed, and this
 /// process removes its session.
 pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
+    let mut stopped = stop_in(folders, profile).await?;
+    for (there, _) in agents(folders).iter().filter(|(there, name)| name == profile && there != folders) {
+        match stop_in(there, profile).await? {
+            Stopped::NotRunning => {}
+            further => stopped = further,
+        }
+    }
+    Ok(stopped)
+}
+
+async fn stop_in(folders: &Folders, profile: &str) -> io::Result<Stopped> {
     let paths = AgentPaths::of(folders, profile);
     let Ok(stream) = socket::connect(&paths.control).await else {
         return match paths.holder() {
@@ -98,7 +125,7 @@ pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
         (Ok(Ok(stopped)), _) => Ok(stopped),
         (_, Some(process)) => kill(folders, profile, process).await,
         // A session that the agent has left is in the journal.
-        (_, None) => Ok(Stopped::Killed { process: None, lines: sweep(folders, profile).await }),
+        (_, None) => Ok(Stopped::Killed { process: None, lines: sweep(folders, profile, Extent::Due).await }),
     }
 }
 
@@ -107,13 +134,20 @@ async fn kill(folders: &Folders, profile: &str, process: u32) -> io::Result<Stop
     // The lock is free when the process has ended.
     let paths = AgentPaths::of(folders, profile);
     lock::lock(&paths.lock, STOP_TIMEOUT).await.map_err(io::Error::other)?;
-    Ok(Stopped::Killed { process: Some(process), lines: sweep(folders, profile).await })
+    Ok(Stopped::Killed { process: Some(process), lines: sweep(folders, profile, Extent::Due).await })
 }
 
-async fn sweep(folders: &Folders, name: &str) -> Vec<String> {
+/// Tries once more to remove the orphaned sessions of a profile, also those whose password was refused: the user has
+/// asked for it, and may have changed the password with another program. Returns one line for each session.
+pub async fn remove_orphans(folders: &Folders, name: &str) -> Vec<String> {
+    sweep(folders, name, Extent::All).await
+}
+
+async fn sweep(folders: &Folders, name: &str, extent: Extent) -> Vec<String> {
     match profile::load(folders, name) {
         Ok(profile) => {
-            orphans::sweep_profile(folders, &mut EndpointResolver::new(folders, profile, None)).await
+            let mut access = EndpointResolver::new(folders, profile, None);
+            orphans::sweep_profile(folders, &mut access, extent).await
         }
         Err(error) => vec![error.to_string()],
     }

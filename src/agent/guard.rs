@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Guarded;
-use super::journal::{Journal, JournalEntry};
+use super::journal::{Entry, Journal, JournalEntry};
 use super::notes::Notes;
-use super::removal;
+use super::removal::{self, CreateState};
 use crate::profile::Profile;
 use crate::transport::Error;
-use crate::transport::wsman::{Authentication, Endpoint};
+use crate::transport::wsman::Endpoint;
 
 /// Maximum time for which an endpoint works on a Create whose client has disconnected.
 const MAX_CREATE_TIME: Duration = Duration::from_mins(1);
@@ -25,10 +25,7 @@ pub struct Guard {
     /// `None` after the removal.
     kept: Option<JournalEntry>,
     notes: Arc<Notes>,
-    /// Create was sent recently and may still be in progress.
-    unsettled: bool,
-    /// Another process sent Create, maybe with another credential.
-    is_adopted: bool,
+    create: CreateState,
 }
 
 impl Guard {
@@ -42,17 +39,18 @@ impl Guard {
     ) -> io::Result<Self> {
         let session =
             Guarded { endpoint: endpoint.uri.clone(), configuration: endpoint.configuration.clone(), shell };
-        let kept = journal.write(&profile.name, profile.user.as_deref(), session)?;
-        let notes = Arc::new(Notes::new(journal.notes(shell), endpoint.idle_timeout));
+        let kept = journal.write(Entry::new(profile, session))?;
+        let notes = Arc::new(Notes::new(journal.notes(shell)));
         endpoint.ledger = Some(notes.clone());
-        Ok(Self { endpoint, kept: Some(kept), notes, unsettled: false, is_adopted: false })
+        Ok(Self { endpoint, kept: Some(kept), notes, create: CreateState::Settled })
     }
 
     /// Adopts an orphaned session.
     pub fn adopt(kept: JournalEntry, endpoint: Endpoint) -> Self {
-        let young = kept.entry.written.elapsed().is_ok_and(|age| age < MAX_CREATE_TIME);
-        let notes = Arc::new(Notes::read(kept.notes().to_owned()));
-        Self { endpoint, unsettled: young && !kept.entry.created, notes, kept: Some(kept), is_adopted: true }
+        let is_in_progress = kept.entry.may_be_in_progress(MAX_CREATE_TIME);
+        let create = if is_in_progress { CreateState::InProgress } else { CreateState::Settled };
+        let notes = Arc::new(kept.notes());
+        Self { endpoint, create, notes, kept: Some(kept) }
     }
 
     /// Returns the data for removing the session.
@@ -65,36 +63,41 @@ impl Guard {
     }
 
     /// Records the target of a redirect.
-    pub fn moved(&mut self, endpoint: Endpoint) {
+    ///
+    /// # Errors
+    /// The journal cannot be written: Create must not be sent there.
+    pub fn moved(&mut self, endpoint: Endpoint) -> io::Result<()> {
         if let Some(kept) = &mut self.kept {
-            log_failure(kept.moved(endpoint.uri.clone()));
+            kept.moved(endpoint.uri.clone())?;
         }
         self.endpoint = endpoint;
+        Ok(())
     }
 
     /// Records that Create succeeded.
     pub fn created(&mut self) {
-        self.unsettled = false;
+        self.create = CreateState::Settled;
         if let Some(kept) = &mut self.kept {
-            log_failure(kept.created());
+            log_failure(kept.created(&self.notes));
         }
     }
 
     /// Records that Create was not answered: the endpoint may still be creating the session.
     pub fn doubt(&mut self) {
-        self.unsettled = true;
+        self.create = CreateState::InProgress;
+    }
+
+    /// Records that Create was answered by a page or a status of a server that may not be a WSMan service. A gateway
+    /// also replaces the answer of a service; the answer to Delete shows which it was.
+    pub fn doubt_service(&mut self) {
+        self.create = CreateState::Page;
     }
 
     /// Does the same as [`Guard::doubt`] unless the session was created.
     pub fn doubt_unless_created(&mut self) {
-        self.unsettled |= self.kept.as_ref().is_some_and(|kept| !kept.entry.created);
-    }
-
-    /// Returns whether a refused credential proves that there is no session: this process sent Create with the same
-    /// credential, and Create was not confirmed. Excludes tokens, which may have expired since.
-    fn refusal_proves_absence(&self) -> bool {
-        let is_token = matches!(self.endpoint.authentication, Authentication::Bearer { .. });
-        !self.is_adopted && !is_token && self.kept.as_ref().is_some_and(|kept| !kept.entry.created)
+        if self.kept.as_ref().is_some_and(|kept| !kept.entry.created) {
+            self.doubt();
+        }
     }
 
     /// Limits the time of each step of the removal.
@@ -118,8 +121,7 @@ impl Guard {
     /// The session may still exist; the journal keeps it for the next start of lyncsh.
     pub async fn remove(mut self) -> Result<(), Error> {
         let Some(shell) = self.session().map(|session| session.shell) else { return Ok(()) };
-        let result = removal::remove(&self.endpoint, shell, &self.notes, self.unsettled).await;
-        let result = removal_result(result, self.refusal_proves_absence());
+        let result = removal::remove(&self.endpoint, shell, &self.notes, self.create).await;
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => {
                 self.notes.close();
@@ -132,15 +134,6 @@ impl Guard {
     }
 }
 
-/// Returns the result of a removal. If `refusal_proves_absence`, a refused credential counts as success: Create was
-/// sent with the same credential, so there is no session.
-fn removal_result(result: Result<(), Error>, refusal_proves_absence: bool) -> Result<(), Error> {
-    match result {
-        Err(Error::Unauthorized { .. }) if refusal_proves_absence => Ok(()),
-        result => result,
-    }
-}
-
 /// Logs a failed write; earlier journal lines stay valid.
 fn log_failure(written: io::Result<()>) {
     if let Err(error) = written {
@@ -150,20 +143,16 @@ fn log_failure(written: io::Result<()>) {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let refusal_proves_absence = self.refusal_proves_absence();
         let Some(kept) = self.kept.take() else { return };
         let (endpoint, shell) = (self.endpoint.clone(), kept.entry.session.shell);
-        let (notes, unsettled) = (self.notes.clone(), self.unsettled);
+        let (notes, create) = (self.notes.clone(), self.create);
         let limit = endpoint.limits.close * 2 + Duration::from_secs(3);
         // Uses a separate thread and runtime: this runtime may be shutting down, or this thread may be panicking.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let removing = removal::remove(&endpoint, shell, &notes, unsettled);
-                match tokio::time::timeout(limit, removing).await {
-                    Ok(result) => Ok(removal_result(result, refusal_proves_absence)),
-                    Err(elapsed) => Err(io::Error::from(elapsed)),
-                }
+                let removing = removal::remove(&endpoint, shell, &notes, create);
+                tokio::time::timeout(limit, removing).await.map_err(io::Error::from)
             })
         });
         match removing.join() {

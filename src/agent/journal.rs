@@ -16,7 +16,9 @@ use super::notes::Notes;
 use crate::files::replace::sync_folder;
 use crate::folders::Folders;
 use crate::platform;
+use crate::profile::Profile;
 use crate::transport::Error;
+use crate::transport::wsman::StoredAffinity;
 
 /// Delay before a failed removal is retried, and how often the delay is doubled.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -26,6 +28,9 @@ const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// Maximum lifetime of a session whose Create was not answered: WinRM keeps an idle session for two hours
 /// unless a shorter timeout was requested.
 const MAX_LIFETIME_UNCREATED: Duration = Duration::from_hours(3);
+
+/// Size of a large entry with its changes.
+const MAX_ENTRY: usize = 16 * 1024;
 
 /// Extension of an entry's file.
 const ENTRY: &str = "json";
@@ -51,6 +56,21 @@ pub struct Entry {
     pub written: SystemTime,
     /// Create was answered: a Delete can no longer overtake it.
     pub created: bool,
+    /// Time limit of Create.
+    #[serde(default)]
+    pub open_limit: Duration,
+    /// [`Profile::credential_target`] at that time.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// Idle timeout that the endpoint returned with the session.
+    #[serde(default)]
+    pub idle_timeout: Option<Duration>,
+    /// Pool member of the session. [`Notes`] have the current one, but their file is not synced.
+    #[serde(default)]
+    pub affinity: StoredAffinity,
+    /// [`Folders::runtime`] of the owner, which has its socket.
+    #[serde(default)]
+    pub runtime: PathBuf,
     /// Time of the first failed removal.
     #[serde(default)]
     pub first_tried: Option<SystemTime>,
@@ -65,6 +85,39 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Creates the entry of a session that is about to be created by this process.
+    pub fn new(profile: &Profile, session: Guarded) -> Self {
+        let process = std::process::id();
+        Self {
+            profile: profile.name.clone(),
+            user: profile.user.clone(),
+            session,
+            process,
+            started: platform::start_time(process),
+            written: SystemTime::now(),
+            created: false,
+            open_limit: profile.limits.open,
+            target: Some(profile.credential_target()),
+            idle_timeout: None,
+            affinity: StoredAffinity::default(),
+            runtime: PathBuf::new(),
+            first_tried: None,
+            tried: None,
+            tries: 0,
+            refused: false,
+        }
+    }
+
+    /// Returns whether Create may still be in progress on the endpoint, which works on it for at most `limit` after
+    /// its client has disconnected: at the first removal, else at the time limit of Create.
+    pub fn may_be_in_progress(&self, limit: Duration) -> bool {
+        let now = SystemTime::now();
+        let disconnected = self.first_tried.or_else(|| self.written.checked_add(self.open_limit));
+        let until = disconnected.and_then(|disconnected| disconnected.checked_add(limit));
+        // A time in the future: the clock was set back.
+        !self.created && self.written <= now && until.is_some_and(|until| now < until)
+    }
+
     /// Returns whether the removal should be tried now. The delay grows with each failure, so that an
     /// unreachable endpoint does not slow down every start.
     pub fn is_due(&self) -> bool {
@@ -96,6 +149,8 @@ pub struct Journal {
     folder: PathBuf,
     /// Folder of the notes on the sessions: [`super::notes`].
     notes: PathBuf,
+    /// [`Folders::runtime`].
+    runtime: PathBuf,
 }
 
 /// A locked entry. Dropped without [`JournalEntry::removed`], it stays for the next start of lyncsh.
@@ -109,27 +164,15 @@ pub struct JournalEntry {
 
 impl Journal {
     pub fn of(folders: &Folders) -> Self {
-        Self { folder: folders.state.join("sessions"), notes: folders.state.join("notes") }
+        let (folder, notes) = (folders.state.join("sessions"), folders.state.join("notes"));
+        Self { folder, notes, runtime: folders.runtime.clone() }
     }
 
     /// Writes the entry of a session that is about to be created.
-    pub fn write(&self, profile: &str, user: Option<&str>, session: Guarded) -> io::Result<JournalEntry> {
+    pub fn write(&self, entry: Entry) -> io::Result<JournalEntry> {
         platform::private_folder(&self.folder)?;
         platform::private_folder(&self.notes)?;
-        let process = std::process::id();
-        let entry = Entry {
-            profile: profile.to_owned(),
-            user: user.map(str::to_owned),
-            session,
-            process,
-            started: platform::start_time(process),
-            written: SystemTime::now(),
-            created: false,
-            first_tried: None,
-            tried: None,
-            tries: 0,
-            refused: false,
-        };
+        let entry = Entry { runtime: self.runtime.clone(), ..entry };
         let path = self.path(entry.session.shell);
         let notes = self.notes(entry.session.shell);
         // Another process's cleanup may run between creation and locking, and may still hold the file of the previous
@@ -167,6 +210,16 @@ impl Journal {
         kept.append()?;
         std::fs::rename(beside, path)?;
         Ok(kept)
+    }
+
+    /// Checks that an entry can be written.
+    pub fn check(&self) -> io::Result<()> {
+        platform::private_folder(&self.folder)?;
+        let path = self.folder.join(format!("check-{}.{INCOMPLETE}", std::process::id()));
+        let mut file = platform::private_file().create(true).truncate(true).open(&path)?;
+        let written = file.write_all(&[b' '; MAX_ENTRY]).and_then(|()| file.sync_all());
+        std::fs::remove_file(&path)?;
+        written
     }
 
     /// Reschedules the removals that were refused because of the password; called when the password has changed.
@@ -267,6 +320,12 @@ impl Journal {
         left.into_iter().for_each(|kept| kept.failed_by(error));
     }
 
+    /// Returns the notes on a session, even if its entry is locked.
+    pub fn notes_on(&self, shell: uuid::Uuid) -> Notes {
+        let entry = File::open(self.path(shell)).ok().and_then(|file| read(&file));
+        Notes::read(self.notes(shell), entry.as_ref())
+    }
+
     /// Returns the path of a session's notes.
     pub fn notes(&self, shell: uuid::Uuid) -> PathBuf {
         self.notes.join(format!("{shell}.{ENTRY}"))
@@ -311,9 +370,11 @@ impl JournalEntry {
         self.append()
     }
 
-    /// Records that Create succeeded.
-    pub fn created(&mut self) -> io::Result<()> {
+    /// Records that Create succeeded, and what is known for the removal.
+    pub fn created(&mut self, notes: &Notes) -> io::Result<()> {
         self.entry.created = true;
+        self.entry.idle_timeout = notes.idle_timeout();
+        self.entry.affinity = notes.stored_affinity();
         self.append()
     }
 
@@ -342,12 +403,12 @@ impl JournalEntry {
 
     /// Returns whether the endpoint must have removed the session by itself.
     pub fn is_over(&self) -> bool {
-        self.entry.is_expired() || Notes::read(self.notes.clone()).is_over()
+        self.entry.is_expired() || self.notes().is_over()
     }
 
-    /// Returns the path of the session's notes.
-    pub fn notes(&self) -> &Path {
-        &self.notes
+    /// Returns the notes on the session.
+    pub fn notes(&self) -> Notes {
+        Notes::read(self.notes.clone(), Some(&self.entry))
     }
 
     /// Records that the removal failed: as [`JournalEntry::failed`], or as [`JournalEntry::refused`] if the
@@ -387,19 +448,31 @@ fn read(mut file: &File) -> Option<Entry> {
 mod tests {
     use super::*;
 
-    fn session() -> Guarded {
-        Guarded {
+    fn entry() -> Entry {
+        let text = "kind = \"wsman\"\nuri = \"http://localhost:1/wsman\"\nuser = \"a@b.c\"";
+        let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
+        let session = Guarded {
             endpoint: "http://localhost:1/OcsPowershellLiveId".parse().unwrap(),
             configuration: "c".into(),
             shell: uuid::Uuid::new_v4(),
-        }
+        };
+        Entry::new(&profile, session)
+    }
+
+    fn journal(folder: &Path) -> Journal {
+        let runtime = folder.join("run");
+        Journal { folder: folder.join("sessions"), notes: folder.join("notes"), runtime }
+    }
+
+    fn notes(folder: &Path) -> Notes {
+        Notes::new(folder.join("notes.json"))
     }
 
     #[test]
     fn a_session_is_orphaned_once_its_owner_exits() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
-        let mine = journal.write("work", Some("a@b.c"), session()).unwrap();
+        let journal = journal(temp.path());
+        let mine = journal.write(entry()).unwrap();
         let entry = mine.entry.clone();
         assert_eq!(journal.live(), std::slice::from_ref(&entry));
         assert!(journal.orphans().is_empty());
@@ -415,7 +488,7 @@ mod tests {
     #[test]
     fn a_cleanup_does_not_prevent_writing() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
+        let journal = journal(temp.path());
         let is_over = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -426,7 +499,7 @@ mod tests {
                 });
             }
             let written: Vec<_> =
-                (0..200).map(|_| journal.write("work", None, session()).map(JournalEntry::removed)).collect();
+                (0..200).map(|_| journal.write(entry()).map(JournalEntry::removed)).collect();
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
             let failed = written.iter().find_map(|one| one.as_ref().err());
             assert!(failed.is_none(), "{failed:?}");
@@ -438,8 +511,8 @@ mod tests {
     #[test]
     fn a_failed_removal_is_retried_after_a_delay() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
-        let mut mine = journal.write("work", None, session()).unwrap();
+        let journal = journal(temp.path());
+        let mut mine = journal.write(entry()).unwrap();
         assert!(mine.entry.is_due());
         for _ in 0..80 {
             mine.failed();
@@ -465,10 +538,10 @@ mod tests {
     #[test]
     fn a_partial_write_keeps_the_previous_entry() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
-        let mut mine = journal.write("work", None, session()).unwrap();
+        let journal = journal(temp.path());
+        let mut mine = journal.write(entry()).unwrap();
         let (entry, before) = (mine.entry.clone(), mine.file.metadata().unwrap().len());
-        mine.created().unwrap();
+        mine.created(&notes(temp.path())).unwrap();
         let whole = mine.file.metadata().unwrap().len();
         let path = mine.path.clone();
         drop(mine);
@@ -478,16 +551,47 @@ mod tests {
             assert_eq!(journal.orphans()[0].entry, entry);
         }
         let mut mine = journal.orphans().swap_remove(0);
-        mine.created().unwrap();
+        mine.created(&notes(temp.path())).unwrap();
         drop(mine);
         assert!(journal.orphans()[0].entry.created);
     }
 
     #[test]
+    fn a_late_create_is_awaited() {
+        let limit = Duration::from_mins(1);
+        let ago = |seconds| SystemTime::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let uncreated = |written, first_tried: Option<u64>| {
+            let open_limit = Duration::from_mins(1);
+            Entry { written: ago(written), first_tried: first_tried.map(ago), open_limit, ..entry() }
+        };
+        // The owner was killed at any time until the limit of Create.
+        assert!(uncreated(10, None).may_be_in_progress(limit));
+        assert!(uncreated(110, None).may_be_in_progress(limit));
+        assert!(!uncreated(130, None).may_be_in_progress(limit));
+        // The owner gave up.
+        assert!(uncreated(110, Some(50)).may_be_in_progress(limit));
+        assert!(!uncreated(110, Some(70)).may_be_in_progress(limit));
+        assert!(!Entry { created: true, ..uncreated(10, None) }.may_be_in_progress(limit));
+        let later = SystemTime::now() + Duration::from_hours(1);
+        assert!(!Entry { written: later, ..entry() }.may_be_in_progress(limit), "the clock was set back");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_noticed() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = journal(temp.path());
+        journal.check().unwrap();
+        assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
+        std::fs::remove_dir(&journal.folder).unwrap();
+        std::fs::write(&journal.folder, "").unwrap();
+        assert!(journal.check().is_err());
+    }
+
+    #[test]
     fn an_unreadable_entry_is_set_aside() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
-        let mine = journal.write("work", None, session()).unwrap();
+        let journal = journal(temp.path());
+        let mine = journal.write(entry()).unwrap();
         let path = journal.folder.join("other.json");
         std::fs::write(&path, "{\"version\": 9}").unwrap();
         assert!(journal.orphans().is_empty() && path.exists());
@@ -500,8 +604,8 @@ mod tests {
     #[test]
     fn a_redirected_session_keeps_its_new_endpoint() {
         let temp = tempfile::tempdir().unwrap();
-        let journal = Journal { folder: temp.path().join("sessions"), notes: temp.path().join("notes") };
-        let mut mine = journal.write("work", None, session()).unwrap();
+        let journal = journal(temp.path());
+        let mut mine = journal.write(entry()).unwrap();
         mine.moved("https://h/p".parse().unwrap()).unwrap();
         drop(mine);
         assert_eq!(journal.orphans()[0].entry.session.endpoint.as_str(), "https://h/p");

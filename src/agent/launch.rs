@@ -16,11 +16,10 @@ use tokio::sync::mpsc;
 use super::control::{self, ControlEvent, ControlRequest, Failure, Guarded};
 use super::handover::{Handover, Secrets};
 use super::journal::Journal;
-use super::notes::Notes;
-use super::orphans;
+use super::orphans::{self, Extent};
 use super::paths::{self, AgentPaths};
 use super::process::Ready;
-use super::removal;
+use super::removal::{self, CreateState};
 use super::resolver::EndpointResolver;
 use super::socket::{self, Local};
 use crate::credential::CredentialError;
@@ -129,7 +128,7 @@ impl Launch {
             }
             if !self.access.is_silent() {
                 self.access.prompt().await?;
-                orphans::sweep_profile(&self.folders, &mut self.access)
+                orphans::sweep_profile(&self.folders, &mut self.access, Extent::Due)
                     .await
                     .into_iter()
                     .for_each(&mut report);
@@ -399,8 +398,27 @@ impl Watcher {
         over
     }
 
-    /// Removes the session of a dead agent; returns the reason why the session may still exist.
+    /// Removes the session of a dead agent and the sessions that the agent could not remove; returns the reason why a
+    /// session may still exist.
     async fn remove(&mut self) -> Option<String> {
+        let left = self.remove_session().await;
+        if left.is_some() {
+            return left;
+        }
+        let (name, journal) = (self.access.profile.name.clone(), Journal::of(&self.folders));
+        if !self.access.is_silent() || !journal.has_orphan(&name) {
+            return None;
+        }
+        for line in orphans::sweep_profile(&self.folders, &mut self.access, Extent::NotRefused).await {
+            tracing::debug!("{line}");
+        }
+        journal
+            .has_orphan(&name)
+            .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
+    }
+
+    /// Removes the session of a dead agent; returns the reason why the session may still exist.
+    async fn remove_session(&mut self) -> Option<String> {
         let session = self.guarded.take()?;
         if !self.access.is_silent() {
             // Does not prompt in the middle of the user's work. The launcher that received the password
@@ -416,8 +434,9 @@ impl Watcher {
             Err(error) => return Some(error.to_string()),
         };
         let journal = Journal::of(&self.folders);
-        let notes = Notes::read(journal.notes(session.shell));
-        match removal::remove(&endpoint, session.shell, &notes, !self.created).await {
+        let notes = journal.notes_on(session.shell);
+        let create = if self.created { CreateState::Settled } else { CreateState::InProgress };
+        match removal::remove(&endpoint, session.shell, &notes, create).await {
             Ok(()) => {
                 journal.forget(session.shell);
                 None

@@ -11,12 +11,11 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::journal::Entry;
 use crate::files::replace::remove;
 use crate::platform;
-use crate::transport::wsman::{Affinity, Ledger, Left, StoredCookie};
+use crate::transport::wsman::{Affinity, Ledger, Left, StoredAffinity};
 
-/// Idle timeout of an endpoint that does not report one: WinRM's default.
-const USUAL_IDLE: Duration = Duration::from_hours(2);
 /// Maximum delay between the idle timeout and the removal by the endpoint.
 const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
 
@@ -26,10 +25,11 @@ struct Known {
     commands: Vec<Uuid>,
     /// The time since which "not found" does not prove that the session is gone.
     doubtful: Option<SystemTime>,
+    /// Idle timeout that the endpoint returned.
     idle_timeout: Option<Duration>,
-    /// Affinity cookies: without them, a load balancer sends Delete to another pool member.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cookies: Vec<StoredCookie>,
+    /// Without the cookies, a load balancer sends Delete to another pool member.
+    #[serde(flatten)]
+    affinity: StoredAffinity,
 }
 
 /// The removal notes on one session.
@@ -44,16 +44,22 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Creates the notes on a session that is about to be created with the requested idle timeout.
-    pub fn new(path: PathBuf, idle_timeout: Option<Duration>) -> Self {
-        let known = Mutex::new(Known { idle_timeout, ..Known::default() });
+    /// Creates the notes on a session that is about to be created.
+    pub fn new(path: PathBuf) -> Self {
+        let known = Mutex::default();
         Self { path, known, inherited_doubt: false, is_closed: AtomicBool::new(false) }
     }
 
-    /// Reads the notes of an earlier owner; most sessions have none.
-    pub fn read(path: PathBuf) -> Self {
+    /// Reads the notes of an earlier owner; most sessions have none. The journal's entry replaces what they lack.
+    pub fn read(path: PathBuf, entry: Option<&Entry>) -> Self {
         let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let known: Known = read.unwrap_or_default();
+        let mut known: Known = read.unwrap_or_default();
+        if let Some(entry) = entry {
+            known.idle_timeout = known.idle_timeout.or(entry.idle_timeout);
+            if known.affinity == StoredAffinity::default() {
+                known.affinity = entry.affinity.clone();
+            }
+        }
         let inherited_doubt = known.doubtful.is_some();
         Self { path, inherited_doubt, known: Mutex::new(known), is_closed: AtomicBool::new(false) }
     }
@@ -64,9 +70,18 @@ impl Notes {
         Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
     }
 
-    /// Returns the cookies of the session.
+    /// Returns the pool member of the session.
     pub fn affinity(&self) -> Affinity {
-        Affinity::of(self.known().cookies.clone())
+        Affinity::of(self.stored_affinity())
+    }
+
+    pub fn stored_affinity(&self) -> StoredAffinity {
+        self.known().affinity.clone()
+    }
+
+    /// Returns the idle timeout that the endpoint returned.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.known().idle_timeout
     }
 
     /// Returns whether an earlier owner left the session in doubt.
@@ -74,12 +89,13 @@ impl Notes {
         self.inherited_doubt
     }
 
-    /// Returns whether a session in doubt has been idle for so long that its endpoint has removed it.
+    /// Returns whether a session in doubt has been idle for so long that its endpoint has removed it. Without a
+    /// timeout from the endpoint, this is not known.
     pub fn is_over(&self) -> bool {
         let known = self.known();
-        let idle = known.idle_timeout.unwrap_or(USUAL_IDLE);
         let since = known.doubtful.and_then(|since| since.elapsed().ok());
-        since.is_some_and(|since| since > idle.saturating_add(MAX_REMOVAL_DELAY))
+        let idle = known.idle_timeout.map(|idle| idle.saturating_add(MAX_REMOVAL_DELAY));
+        since.zip(idle).is_some_and(|(since, idle)| since > idle)
     }
 
     /// Stops writing the file, because the session is removed. Waits for a write that has begun.
@@ -100,7 +116,9 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let is_empty = known.commands.is_empty() && known.doubtful.is_none() && known.cookies.is_empty();
+        let is_empty = known.commands.is_empty()
+            && known.doubtful.is_none()
+            && known.affinity == StoredAffinity::default();
         let result = if is_empty { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");
@@ -128,8 +146,8 @@ impl Ledger for Notes {
         self.change(|known| known.idle_timeout = Some(idle_timeout));
     }
 
-    fn affinity(&self, cookies: Vec<StoredCookie>) {
-        self.change(|known| known.cookies = cookies);
+    fn affinity(&self, affinity: StoredAffinity) {
+        self.change(|known| known.affinity = affinity);
     }
 
     fn doubts(&self) {
@@ -145,21 +163,21 @@ mod tests {
     fn notes_are_kept_until_they_are_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
-        let notes = Notes::new(path.clone(), Some(Duration::from_mins(1)));
+        let notes = Notes::new(path.clone());
         notes.granted(Duration::from_secs(90));
         assert!(!path.exists());
         let id = Uuid::new_v4();
         notes.runs(vec![id]);
-        assert_eq!(Notes::read(path.clone()).left(), Left { commands: vec![id], doubtful: false });
+        assert_eq!(Notes::read(path.clone(), None).left(), Left { commands: vec![id], doubtful: false });
         notes.runs(Vec::new());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         notes.doubts();
         assert!(notes.left().doubtful && !notes.inherits_doubt() && !notes.is_over());
-        let closed = Notes::new(folder.path().join("y.json"), None);
+        let closed = Notes::new(folder.path().join("y.json"));
         closed.close();
         closed.runs(vec![id]);
         assert!(!folder.path().join("y.json").exists());
-        assert!(Notes::read(path).inherits_doubt());
+        assert!(Notes::read(path, None).inherits_doubt());
     }
 
     #[test]
@@ -167,15 +185,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));
-        for (idle, since, over) in
-            [(Some(60), 100, false), (Some(60), 130, true), (None, 7_000, false), (None, 7_400, true)]
-        {
+        for (idle, since, over) in [(Some(60), 100, false), (Some(60), 130, true), (None, 7_400, false)] {
             let idle_timeout = idle.map(Duration::from_secs);
             let known = Known { doubtful: ago(since), idle_timeout, ..Known::default() };
             std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
-            assert_eq!(Notes::read(path.clone()).is_over(), over, "{idle:?} {since}");
+            assert_eq!(Notes::read(path.clone(), None).is_over(), over, "{idle:?} {since}");
         }
         std::fs::write(&path, "{").unwrap();
-        assert!(!Notes::read(path).is_over());
+        assert!(!Notes::read(path, None).is_over());
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::guard::Guard;
-use super::journal::{Journal, JournalEntry};
+use super::journal::{Entry, Journal, JournalEntry};
 use super::resolver::EndpointResolver;
 use crate::folders::Folders;
-use crate::net::ProxyError;
-use crate::profile;
+use crate::net::{ProxyError, display};
+use crate::profile::{self, CredentialSource, Profile};
 use crate::quote::desktop;
 
 /// Time limit for resolving the endpoint of an orphaned session. Each step of its removal has half of this time.
@@ -25,16 +25,20 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let (old, orphans): (Vec<_>, Vec<_>) =
         journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.entry.is_expired());
     old.into_iter().for_each(JournalEntry::removed);
-    let orphans = orphans.into_iter();
-    let due =
-        orphans.filter(|kept| kept.entry.is_due() || kept.is_over() || (everything && !kept.entry.refused));
     let mut of_profiles: BTreeMap<String, Vec<JournalEntry>> = BTreeMap::new();
-    for kept in due {
+    for kept in orphans {
         of_profiles.entry(kept.entry.profile.clone()).or_default().push(kept);
     }
+    let extent = if everything { Extent::NotRefused } else { Extent::Due };
     let removing = of_profiles.into_iter().map(async |(name, orphans)| match profile::load(folders, &name) {
-        Ok(profile) => remove(orphans, &mut EndpointResolver::new(folders, profile, None)).await,
-        Err(error) => orphans.into_iter().map(|kept| leave(kept, &error.to_string())).collect(),
+        Ok(profile) => {
+            let orphans = extent.choose(orphans, Some(&profile));
+            remove(orphans, &mut EndpointResolver::new(folders, profile, None)).await
+        }
+        Err(error) => {
+            let orphans = extent.choose(orphans, None).into_iter();
+            orphans.map(|kept| leave(kept, &error.to_string())).collect()
+        }
     });
     let mut lines = join_all(removing).await.concat();
     lines.extend(unread.iter().map(|path| {
@@ -44,11 +48,57 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     lines
 }
 
-/// Removes the orphaned sessions of one profile whose secret is known, except recently failed removals.
-pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver) -> Vec<String> {
+/// Removes the orphaned sessions of one profile whose secret is known.
+pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver, extent: Extent) -> Vec<String> {
     let orphans = Journal::of(folders).orphans().into_iter();
-    let due = orphans.filter(|kept| kept.entry.profile == access.profile.name && kept.entry.is_due());
-    remove(due.collect(), access).await
+    let own = orphans.filter(|kept| kept.entry.profile == access.profile.name).collect();
+    remove(extent.choose(own, Some(&access.profile)), access).await
+}
+
+/// The orphaned sessions that are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Without recently failed removals.
+    Due,
+    /// Without removals whose password was refused.
+    NotRefused,
+    All,
+}
+
+impl Extent {
+    fn choose(self, mut orphans: Vec<JournalEntry>, profile: Option<&Profile>) -> Vec<JournalEntry> {
+        for kept in &mut orphans {
+            let entry = &mut kept.entry;
+            let is_corrected = || profile.is_some_and(|profile| has_new_secret(profile, entry.tried));
+            if entry.refused && (self == Self::All || is_corrected()) {
+                (entry.refused, entry.tried) = (false, None);
+            }
+        }
+        orphans.retain(|kept| {
+            let entry = &kept.entry;
+            entry.is_due() || kept.is_over() || (self != Self::Due && !entry.refused)
+        });
+        orphans
+    }
+}
+
+/// Returns whether the file with the password has changed after a refused removal.
+fn has_new_secret(profile: &Profile, refused: Option<SystemTime>) -> bool {
+    let CredentialSource::File(path) = &profile.credential else { return false };
+    let changed = std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    changed.zip(refused).is_some_and(|(changed, refused)| changed > refused)
+}
+
+/// Returns whether the profile's credential may be sent to the endpoint of a session that was opened with an earlier
+/// version of the profile.
+fn may_receive(profile: &Profile, entry: &Entry) -> bool {
+    let endpoint = &entry.session.endpoint;
+    match (&entry.target, &profile.uri) {
+        (Some(target), _) if *target == profile.credential_target() => true,
+        (_, Some(uri)) => uri.origin() == endpoint.origin() || profile.hosts().check(uri, endpoint).is_ok(),
+        // Discovered, and written by a version that does not record the target.
+        (target, None) => target.is_none(),
+    }
 }
 
 /// Removes the sessions of one profile. One resolver gets the credential for all of them, so that a wrong password or a
@@ -103,6 +153,12 @@ async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orph
     if kept.entry.user != access.profile.user {
         // The endpoint would receive one user's password for another user's session.
         return Err(Unresolved::Reported(leave(kept, "the profile's user has changed")));
+    }
+    if !may_receive(&access.profile, &kept.entry) {
+        // The earlier endpoint would receive the password for the new one.
+        let reason =
+            format!("the profile names another endpoint than {}", display(&kept.entry.session.endpoint));
+        return Err(Unresolved::Reported(leave(kept, &reason)));
     }
     let session = kept.entry.session.clone();
     let (report, _) = tokio::sync::mpsc::unbounded_channel();

@@ -12,6 +12,7 @@ use super::guard::Guard;
 use super::journal::Journal;
 use super::mux::{self, Mux};
 use super::outage::Outage;
+use super::removal;
 use super::resolver::{EndpointResolver, SessionError};
 use super::shared::{Opened, Shared};
 use super::slots;
@@ -31,6 +32,8 @@ const MAX_KEEP_ALIVE: Duration = Duration::from_mins(5);
 const MIN_STEADY_TIME: Duration = Duration::from_secs(10);
 /// Maximum time for which the next connection waits for the removal of the lost session.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval of checks for failed removals that are due for another attempt.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// Time limit at the end for the removal of lost sessions.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for ending the shells' pipelines before the session is removed.
@@ -85,22 +88,27 @@ impl Owner {
             match (attempt, guard) {
                 (Attempt::Opened(opened), Some(guard)) => {
                     let (mux, since) = (opened.mux.clone(), opened.since);
+                    let opened_endpoint = opened.endpoint.clone();
                     self.access.set_interactive(false);
                     // Before the shells can reconnect.
                     self.shared.presence.welcome();
                     self.shared.opened.send_replace(Some(*opened));
                     self.shared.news.publish(ControlEvent::Open);
                     if reconnecting {
-                        let before = std::mem::take(&mut removals);
-                        self.remove_left(before, &mut removals);
+                        let (before, endpoint) = (std::mem::take(&mut removals), opened_endpoint);
+                        self.remove_left(endpoint, before, &mut removals);
                     } else {
                         self.remove_refused(&mut removals);
                     }
-                    let over = self.stay(&mux).await;
+                    let over = self.stay(&mux, &mut removals).await;
                     self.shared.opened.send_replace(None);
                     match over {
                         Over::Asked => {
+                            let endpoint = guard.endpoint().clone();
                             let left = self.close(&mux, guard).await;
+                            if reconnecting {
+                                self.remove_left(endpoint, std::mem::take(&mut removals), &mut removals);
+                            }
                             let left = left.or(self.settle(removals, reconnecting).await);
                             self.shared.news.publish(self.removed(left));
                             mux.parted().await;
@@ -207,9 +215,8 @@ impl Owner {
 
     /// Removes in the background the sessions that could not be removed during an outage. Waits for pending
     /// removals first: a session is orphaned only when its removal has failed.
-    fn remove_left(&self, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
+    fn remove_left(&self, endpoint: Endpoint, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
-        let Some(endpoint) = self.opened() else { return };
         removals.spawn(async move {
             while before.join_next().await.is_some() {}
             slots::remove_orphans(&journal, &endpoint, &profile).await;
@@ -268,13 +275,23 @@ impl Owner {
         let endpoint = guard.endpoint().clone();
         let idle_timeout = endpoint.idle_timeout;
         let authentication = endpoint.authentication.clone();
-        let moved = |endpoint: &Endpoint| {
-            guard.moved(endpoint.clone());
+        let mut unwritten = None;
+        let redirected = |endpoint: &Endpoint| {
+            if let Err(error) = guard.moved(endpoint.clone()) {
+                unwritten = Some(error);
+                return false;
+            }
             if let Some(session) = guard.session() {
                 news.publish(ControlEvent::Guarded(session.clone()));
             }
+            true
         };
-        let connected = wsman::connect(endpoint, shell, opening, moved).await;
+        let connected = wsman::connect(endpoint, shell, opening, redirected).await;
+        if let Some(error) = unwritten {
+            // The redirecting server has created nothing.
+            slot.take().into_iter().for_each(Guard::confirmed);
+            return Err(SessionError::Journal(error));
+        }
         if let wsman::Authentication::Context(negotiation) = &authentication
             && let Some(reason) = negotiation.fallback_reason()
         {
@@ -284,10 +301,16 @@ impl Owner {
         let (connection, endpoint) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                if created_nothing(&error) {
-                    slot.take().into_iter().for_each(Guard::confirmed);
-                } else {
-                    guard.doubt();
+                match error {
+                    transport::Error::Redirect { .. } => {
+                        slot.take().into_iter().for_each(Guard::confirmed);
+                    }
+                    // A Delete would be refused as well and count a wrong password twice.
+                    _ if error.is_refusal() => slot.take().into_iter().for_each(Guard::confirmed),
+                    transport::Error::Http { status, .. } if removal::is_page(status) => {
+                        guard.doubt_service()
+                    }
+                    _ => guard.doubt(),
                 }
                 return Err(error.into());
             }
@@ -313,8 +336,18 @@ impl Owner {
         Ok(Opened { mux, endpoint, shell, since: Instant::now() })
     }
 
-    /// Waits until the session is lost or no client needs it.
-    async fn stay(&self, mux: &Mux) -> Over {
+    /// Removes in the background the sessions whose removal is due for another attempt.
+    fn remove_due(&self, removals: &mut JoinSet<()>) {
+        let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
+        let Some(endpoint) = self.opened() else { return };
+        while removals.try_join_next().is_some() {}
+        removals.spawn(async move {
+            slots::remove_due(&journal, &endpoint, &profile).await;
+        });
+    }
+
+    /// Waits until the session is lost or no client needs it. Meanwhile retries failed removals.
+    async fn stay(&self, mux: &Mux, removals: &mut JoinSet<()>) -> Over {
         let mut state = mux.state();
         let lost = async {
             match state.wait_for(|state| *state != mux::State::Open).await.as_deref() {
@@ -322,9 +355,13 @@ impl Owner {
                 _ => "its connection was lost".to_owned(),
             }
         };
-        tokio::select! {
-            () = self.shared.ending() => Over::Asked,
-            reason = lost => Over::Lost(reason),
+        let mut lost = std::pin::pin!(lost);
+        loop {
+            tokio::select! {
+                () = self.shared.ending() => return Over::Asked,
+                reason = &mut lost => return Over::Lost(reason),
+                () = tokio::time::sleep(RETRY_INTERVAL) => self.remove_due(removals),
+            }
         }
     }
 
@@ -402,13 +439,6 @@ pub async fn remove(guard: Option<Guard>) -> Option<String> {
     let error = guard?.remove().await.err()?;
     tracing::warn!("the session may still be on the server: {error}");
     Some(error.to_string())
-}
-
-/// Returns whether a failed Create certainly created no session: it was refused, or the peer is not a WSMan
-/// service. A Delete would be refused as well and count a wrong password twice.
-fn created_nothing(error: &transport::Error) -> bool {
-    use transport::Error::{Http, Redirect};
-    error.is_refusal() || matches!(error, Redirect { .. } | Http { status: ..500, .. })
 }
 
 /// Host data that allows prompts; each shell's pipelines carry the shell's own.

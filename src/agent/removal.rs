@@ -13,14 +13,48 @@ use crate::transport::wsman::{self, Endpoint, Ledger as _, Removal};
 const RETRY_INTERVALS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
 
-/// Removes a session. `unsettled`: its Create may still be in progress, and a Delete can overtake it.
+/// What is known of the Create of a session that is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateState {
+    /// It was answered, or its client has disconnected long ago.
+    Settled,
+    /// It may still be in progress, and a Delete can overtake it.
+    InProgress,
+    /// It was answered by a page or a status that WSMan does not use. If Delete is answered in the same way, the peer is
+    /// not a WSMan service, and there is no session; else the answer may have replaced that of the service.
+    Page,
+}
+
+impl CreateState {
+    /// Returns whether the answer to Delete shows that no service has received Create.
+    fn excludes_service(self, result: &Result<Outcome, Error>) -> bool {
+        self == Self::Page && matches!(result, Err(Error::Http { status, .. }) if is_page(*status))
+    }
+}
+
+/// Returns whether a status is that of a server without a WSMan service at this URI, and not that of a gateway whose
+/// server did not answer.
+pub fn is_page(status: u16) -> bool {
+    status < 500 && status != 408
+}
+
+/// Removes a session.
 ///
 /// # Errors
 /// The error of the last Delete: the session may still exist. [`Error::Unconfirmed`] also if the session was
 /// not found while its Create may still be in progress, or if the endpoint still lists it.
-pub async fn remove(endpoint: &Endpoint, shell: Uuid, notes: &Notes, unsettled: bool) -> Result<(), Error> {
+pub async fn remove(
+    endpoint: &Endpoint,
+    shell: Uuid,
+    notes: &Notes,
+    create: CreateState,
+) -> Result<(), Error> {
     let endpoint = &Endpoint { affinity: notes.affinity(), ..endpoint.clone() };
+    let unsettled = create != CreateState::Settled;
     let mut result = attempt(endpoint, shell, notes).await;
+    if create.excludes_service(&result) {
+        return Ok(());
+    }
     for pause in RETRY_INTERVALS {
         let again = match &result {
             Ok(Outcome::Gone) => false,

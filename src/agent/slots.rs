@@ -56,6 +56,19 @@ pub async fn remove_refused(journal: &Journal, endpoint: &Endpoint, profile: &Pr
     remove_those(journal, endpoint, profile, |entry| entry.refused).await
 }
 
+/// Removes the orphaned sessions whose removal is due for another attempt.
+pub async fn remove_due(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
+    // Most sessions have no orphans, and then nothing is locked.
+    if !journal.left().iter().any(|entry| is_of(entry, endpoint, profile) && entry.is_due()) {
+        return 0;
+    }
+    remove_those(journal, endpoint, profile, Entry::is_due).await
+}
+
+fn is_of(entry: &Entry, endpoint: &Endpoint, profile: &Profile) -> bool {
+    entry.session.endpoint == endpoint.uri && entry.user == profile.user
+}
+
 async fn remove_those(
     journal: &Journal,
     endpoint: &Endpoint,
@@ -65,8 +78,7 @@ async fn remove_those(
     let mut removed = 0;
     for kept in journal.orphans() {
         let session = &kept.entry.session;
-        let same = session.endpoint == endpoint.uri && kept.entry.user == profile.user;
-        if !same || !wanted(&kept.entry) {
+        if !is_of(&kept.entry, endpoint, profile) || !wanted(&kept.entry) {
             continue;
         }
         let there = Endpoint { configuration: session.configuration.clone(), ..endpoint.clone() };

@@ -105,7 +105,17 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
         Stopped::Left(reason) => return left(&reason),
         Stopped::Killed { lines, .. } => lines.iter().for_each(|line| crate::errln!("{line}")),
     }
-    if Journal::of(folders).has_orphan(name) { left("an earlier removal failed") } else { Ok(()) }
+    let journal = Journal::of(folders);
+    if journal.has_orphan(name) {
+        return left("an earlier removal failed");
+    }
+    if journal.live().iter().any(|entry| entry.profile == name) {
+        return Err(miette::miette!(
+            help = "exit its shells",
+            "cannot remove '{name}': a standalone session is open"
+        ));
+    }
+    Ok(())
 }
 
 /// Removes the module, the proxies, the completion data and the history.

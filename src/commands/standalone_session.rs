@@ -4,7 +4,8 @@
 //! Only the PowerShell has the other ends of this process's standard streams. This process writes one line of
 //! JSON with the credential. When the session is open, the PowerShell writes one line: the runspace pool's
 //! id, which is the WSMan shell's id, the URI, and the password as Base64 of UTF-8 if the PowerShell asked
-//! for it. The end of the input then means that the PowerShell ended, and the session is deleted by its id.
+//! for it. This process answers with [`GUARDED`]; without it, the PowerShell removes the session. The end of the
+//! input then means that the PowerShell ended, and the session is deleted by its id.
 
 use std::io::BufRead as _;
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ use crate::profile::{self, Attach, Authentication, Profile};
 use crate::shell::pwsh::output_gate;
 use crate::{credential, discovery, output};
 
+/// The answer when the session is guarded.
+const GUARDED: &str = "guarded\n";
+
 /// The PowerShell's report of its session.
 struct SessionReport {
     shell: Uuid,
@@ -48,11 +52,16 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
         ));
     }
     // Standard input is a pipe, so the PowerShell asks for the password.
+    // Without the journal, the session of a killed guard would stay.
+    Journal::of(&context.folders)
+        .check()
+        .into_diagnostic()
+        .wrap_err("cannot write the session journal; no session was created")?;
     let secret =
         if credential::needs_terminal(&profile) { None } else { Some(credential::fetch(&profile).await?) };
     send_credential(context, &profile, secret.as_ref()).await?;
     if let Err(error) = keep(context, profile, secret).await {
-        // Standard output was closed in `keep`.
+        // Standard output is closed, or the PowerShell expects only one word there.
         crate::errln!("lyncsh: '{name}': {error:#}");
         return Ok(ExitCode::FAILURE);
     }
@@ -62,12 +71,13 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
 /// Guards the session until the PowerShell ends.
 async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>) -> miette::Result<()> {
     platform::leave_terminal().into_diagnostic()?;
-    platform::end_output().into_diagnostic()?;
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
     let mut lines = lines();
     let Some(line) = lines.recv().await else { return Ok(()) };
     let made = read(&line).wrap_err("expected the id and URI of a session from the PowerShell")?;
     let guard = guard(context, profile, secret, made).await?;
+    output::data(GUARDED).into_diagnostic()?;
+    platform::end_output().into_diagnostic()?;
     tokio::select! {
         () = async { while lines.recv().await.is_some() {} } => {}
         _ = endings.next_but_interrupt() => {}

@@ -16,6 +16,7 @@ use crate::agent::journal::{Entry, Journal};
 use crate::agent::orphans;
 use crate::agent::paths::{AgentPaths, in_brackets};
 use crate::folders::Folders;
+use crate::net::display;
 use crate::profile;
 use crate::screen::format_seconds;
 use crate::{credential, output, platform};
@@ -68,14 +69,14 @@ pub async fn run_format(folders: &Folders, template: &str) -> miette::Result<Exi
 
 pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     let mut report = Report { agents: Vec::new(), silent: Vec::new(), own: Vec::new(), left: Vec::new() };
-    let names = AgentPaths::known(folders);
-    let asked = names.iter().map(|name| control_client::status(folders, name));
-    for (name, answer) in names.iter().zip(futures_util::future::join_all(asked).await) {
+    let agents = control_client::agents(folders);
+    let asked = agents.iter().map(|(there, name)| control_client::status(there, name));
+    for ((there, name), answer) in agents.iter().zip(futures_util::future::join_all(asked).await) {
         match answer {
             Ok(Some(status)) => report.agents.push(status),
             Ok(None) => {}
             Err(error) => {
-                let process = AgentPaths::of(folders, name).holder();
+                let process = AgentPaths::of(there, name).holder();
                 let (profile, reason) = (name.clone(), error.to_string());
                 report.silent.push(Silent { profile, process, reason });
             }
@@ -137,12 +138,12 @@ fn text(folders: &Folders, report: &Report) -> String {
     }
     for Entry { profile, session, written, process, .. } in &report.own {
         let open = format_seconds(written.elapsed().unwrap_or_default());
-        let endpoint = &session.endpoint;
+        let endpoint = display(&session.endpoint);
         let _ =
             writeln!(text, "{profile}: standalone session, open for {open}, {endpoint} (guard {process})");
     }
     for entry in &report.left {
-        let (profile, endpoint) = (&entry.profile, &entry.session.endpoint);
+        let (profile, endpoint) = (&entry.profile, display(&entry.session.endpoint));
         let _ = if entry.refused {
             writeln!(
                 text,
@@ -164,7 +165,7 @@ fn describe(text: &mut String, agent: &Status) -> std::fmt::Result {
     let Some(open) = agent.open else {
         return writeln!(text, "{profile}: connecting (agent {process})");
     };
-    let endpoint = agent.endpoint.as_ref().map_or("", url::Url::as_str);
+    let endpoint = agent.endpoint.as_ref().map(display).unwrap_or_default();
     writeln!(text, "{profile}: open for {}, {endpoint} (agent {process})", format_seconds(open))?;
     agent.shells.iter().try_for_each(|shell| writeln!(text, "  {}", shell_line(shell)))
 }

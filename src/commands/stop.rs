@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use crate::agent::control_client::{self, Stopped};
 use crate::agent::journal::Journal;
-use crate::agent::paths::{AgentPaths, in_brackets};
+use crate::agent::paths::in_brackets;
 use crate::folders::Folders;
+use crate::net::display;
 use crate::profile;
 
 /// Stops the agents of `names`, or all agents. `forget`: deletes orphaned sessions from the journal.
@@ -15,7 +16,8 @@ pub async fn run(folders: &Folders, names: &[String], all: bool, forget: bool) -
     let journal = Journal::of(folders);
     let names = if all {
         let orphaned = journal.left().into_iter().filter(|_| forget).map(|entry| entry.profile);
-        let all: BTreeSet<String> = AgentPaths::known(folders).into_iter().chain(orphaned).collect();
+        let agents = control_client::agents(folders).into_iter().map(|(_, name)| name);
+        let all: BTreeSet<String> = agents.chain(orphaned).collect();
         all.into_iter().collect()
     } else {
         named(folders, names)
@@ -30,6 +32,14 @@ pub async fn run(folders: &Folders, names: &[String], all: bool, forget: bool) -
             Ok(Stopped::NotRunning) if all => {}
             Ok(Stopped::NotRunning) if is_own(folders, &name) => {
                 crate::outln!("'{name}': the session is standalone; it is removed when its shell exits");
+            }
+            Ok(Stopped::NotRunning) if journal.has_orphan(&name) => {
+                for line in control_client::remove_orphans(folders, &name).await {
+                    crate::errln!("{line}");
+                }
+                if journal.has_orphan(&name) {
+                    code = ExitCode::FAILURE;
+                }
             }
             Ok(stopped @ Stopped::NotRunning) => match profile::connections(folders, &name) {
                 Ok(_) => crate::outln!("{}", described(&name, &stopped)),
@@ -47,7 +57,7 @@ pub async fn run(folders: &Folders, names: &[String], all: bool, forget: bool) -
             }
         }
         for entry in forgotten {
-            let endpoint = &entry.session.endpoint;
+            let endpoint = display(&entry.session.endpoint);
             crate::outln!(
                 "'{name}': the session on {endpoint} is forgotten. If it still exists, the server ends it at its idle \
                  timeout."

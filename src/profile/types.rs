@@ -98,6 +98,13 @@ impl Profile {
         hosts
     }
 
+    /// Returns the settings that decide which endpoint receives the credential.
+    pub fn credential_target(&self) -> String {
+        let text = |uri: &Option<Url>| uri.as_ref().map(Url::to_string).unwrap_or_default();
+        let domain = self.domain.as_deref().unwrap_or_default();
+        format!("{} {} {} {domain}", self.kind, text(&self.uri), text(&self.discovery))
+    }
+
     /// Returns the keyring entry for the secret; `None` if the source of the secret is not the keyring.
     pub fn keyring_entry(&self) -> Option<&str> {
         match &self.credential {

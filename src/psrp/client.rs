@@ -139,14 +139,14 @@ impl ClientPool {
     /// Queues SESSION_CAPABILITY and INIT_RUNSPACEPOOL.
     pub fn open(&mut self) {
         let capability = SessionCapability { protocol: self.protocol };
-        self.outbox.push_urgent(MessageType::SessionCapability, &capability.to_value());
+        self.outbox.push_urgent(Stream::Default, MessageType::SessionCapability, &capability.to_value());
         let init = InitRunspacePool {
             min_runspaces: self.runspaces.0,
             max_runspaces: self.runspaces.1,
             host: self.host.clone(),
             application_arguments: self.application_arguments.clone(),
         };
-        self.outbox.push_urgent(MessageType::InitRunspacePool, &init.to_value());
+        self.outbox.push_urgent(Stream::Default, MessageType::InitRunspacePool, &init.to_value());
         self.state = PoolState::NegotiationSent;
     }
 
@@ -181,7 +181,7 @@ impl ClientPool {
         match KeyPair::generate() {
             Ok(pair) => {
                 let body = Value::with_properties([("PublicKey", pair.public_blob().into())]);
-                self.outbox.push_urgent(MessageType::PublicKey, &body);
+                self.outbox.push_urgent(Stream::Default, MessageType::PublicKey, &body);
                 self.pair = Some(pair);
             }
             Err(error) => self.key_error = Some(error),
@@ -218,13 +218,19 @@ impl ClientPool {
         self.outbox.push_empty(MessageType::EndOfPipelineInput, pipeline);
     }
 
-    /// Answers a host call of a pipeline, or of the pool (`None`).
+    /// Answers a host call of a pipeline, or of the pool (`None`). A startup script of the endpoint calls the host
+    /// before the pool is open.
     pub fn respond(&mut self, pipeline: Option<Uuid>, response: &HostResponse) {
-        let (kind, pipeline) = match pipeline {
-            Some(pipeline) => (MessageType::PipelineHostResponse, pipeline),
-            None => (MessageType::RunspacePoolHostResponse, Uuid::nil()),
-        };
-        self.outbox.push(Stream::PromptResponse, kind, pipeline, &response.to_value());
+        let (stream, value) = (Stream::PromptResponse, response.to_value());
+        match pipeline {
+            Some(pipeline) => {
+                self.outbox.push(stream, MessageType::PipelineHostResponse, pipeline, &value);
+            }
+            None if self.state == PoolState::Opened => {
+                self.outbox.push(stream, MessageType::RunspacePoolHostResponse, Uuid::nil(), &value);
+            }
+            None => self.outbox.push_urgent(stream, MessageType::RunspacePoolHostResponse, &value),
+        }
     }
 
     /// Queues GET_AVAILABLE_RUNSPACES; the answer is [`ClientEvent::RunspaceAvailability`] with this call id.

@@ -48,9 +48,9 @@ impl Outbox {
     }
 
     /// Queues a message of the pool before all others.
-    pub fn push_urgent(&mut self, kind: MessageType, value: &Value) {
+    pub fn push_urgent(&mut self, stream: Stream, kind: MessageType, value: &Value) {
         let body = Body::Text(write(value));
-        self.urgent.push(Queued { stream: Stream::Default, kind, pipeline: Uuid::nil(), body });
+        self.urgent.push(Queued { stream, kind, pipeline: Uuid::nil(), body });
     }
 
     /// Returns whether a message waits for a key.

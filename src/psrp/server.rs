@@ -113,7 +113,7 @@ impl ServerPool {
         if wants_key && !self.key_requested {
             self.key_requested = true;
             // PowerShell's client fails on an empty body.
-            self.outbox.push_urgent(MessageType::PublicKeyRequest, &Value::string(""));
+            self.outbox.push_urgent(Stream::Default, MessageType::PublicKeyRequest, &Value::string(""));
         }
         let seal = seal(self.protocol, self.key.as_ref().filter(|_| self.key_given));
         let going = self.outbox.take(seal.as_ref());

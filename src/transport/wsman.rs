@@ -26,7 +26,7 @@ mod shell;
 mod turn;
 mod wire;
 
-pub use affinity::{Affinity, StoredCookie};
+pub use affinity::{Affinity, StoredAffinity};
 pub use connect::{connect, enumerate};
 pub use endpoint::{Authentication, Endpoint, Ledger, Renew};
 pub use envelope::ShellInfo;

@@ -16,7 +16,6 @@ $cache = $null
 $told = $false
 try {
     $line = $guard.StandardOutput.ReadLine()
-    $guard.StandardOutput.Close()
     if ($line) { $given = ConvertFrom-Json -InputObject $line }
     if ($null -eq $given) { throw "lyncsh: no session for '$name': $program ended without a message" }
     if ($given.error) { throw "lyncsh: $($given.error)" }
@@ -44,9 +43,11 @@ try {
 {% endif %}
     $guard.StandardInput.WriteLine("$($session.InstanceId) $($session.Runspace.ConnectionInfo.ConnectionUri.AbsoluteUri)$asked")
     $guard.StandardInput.Flush()
+    if ($guard.StandardOutput.ReadLine() -ne 'guarded') { throw "lyncsh: the session for '$name' is removed: $program cannot guard it" }
     $told = $true
 } finally {
     # Ctrl-C runs `finally`, but not `catch` (about_Try_Catch_Finally). The end of its input ends the guard.
+    $guard.StandardOutput.Close()
     if (-not $told) {
         $guard.StandardInput.Close()
         if ($session) { Microsoft.PowerShell.Core\Remove-PSSession -Session $session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }

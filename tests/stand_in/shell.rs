@@ -160,7 +160,7 @@ async fn own(profile: &str) -> Option<Session> {
     let mut pool = ClientPool::new(id, host(), (1, 1));
     pool.open();
     let opening = pool.take_outgoing();
-    let (connection, endpoint) = wsman::connect(endpoint, id, opening, |_| ()).await.expect("a shell");
+    let (connection, endpoint) = wsman::connect(endpoint, id, opening, |_| true).await.expect("a shell");
     let (session, mut events) = Session::open_pool(connection, pool).await.expect("a session");
     tokio::spawn(async move { while events.recv().await.is_some() {} });
     let mut input = guard.stdin.take().expect("its input");

@@ -81,7 +81,7 @@ async fn session(endpoint: &Endpoint) -> Session {
     let mut pool = ClientPool::new(Uuid::new_v4(), host(), (1, 1));
     pool.open();
     let (connection, _) =
-        wsman::connect(endpoint.clone(), pool.id(), pool.take_outgoing(), |_| ()).await.unwrap();
+        wsman::connect(endpoint.clone(), pool.id(), pool.take_outgoing(), |_| true).await.unwrap();
     Session::open_pool(connection, pool).await.unwrap().0
 }
 

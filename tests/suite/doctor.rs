@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lyncsh::agent::control::Guarded;
-use lyncsh::agent::journal::Journal;
+use lyncsh::agent::journal::{Entry as JournalLine, Journal};
 use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::psrp::client::ClientPool;
 use lyncsh::simulator::{self, Options, PASSWORD};
@@ -203,7 +203,8 @@ async fn sessions_agents_and_orphans_are_reported() {
         let shell = Uuid::new_v4();
         let mut pool = ClientPool::new(shell, host(), (1, 1));
         pool.open();
-        let connected = wsman::connect(endpoint.clone(), shell, pool.take_outgoing(), |_| ()).await.unwrap();
+        let connected =
+            wsman::connect(endpoint.clone(), shell, pool.take_outgoing(), |_| true).await.unwrap();
         open.push((shell, connected));
     }
     let report = doctor(&world);
@@ -270,7 +271,8 @@ async fn a_wrong_password_is_sent_once() {
         shell: Uuid::new_v4(),
     };
     let journal = Journal::of(&world.folders);
-    journal.write("work", Some(simulator::USER), session).unwrap().refused();
+    let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
+    journal.write(JournalLine::new(&profile, session)).unwrap().refused();
     let report = doctor(&world);
     report.has("orphans", "warning", "the password for its removal was refused", "correct the source of");
     report.has("sign-in", "failed", "the endpoint refused this password before", "correct the source of");

@@ -104,7 +104,7 @@ async fn a_panic_drops_the_guard_and_removes_the_session() {
     let mut pool = ClientPool::new(shell, host(), (1, 1));
     pool.open();
     let guard = Guard::new(&journal, &access.profile, endpoint.clone(), shell).unwrap();
-    let _connection = wsman::connect(endpoint, shell, pool.take_outgoing(), |_| ()).await.unwrap();
+    let _connection = wsman::connect(endpoint, shell, pool.take_outgoing(), |_| true).await.unwrap();
     assert_eq!((world.shells(), journal.live().len()), (1, 1));
     let panicked = tokio::spawn(async move {
         let _guard = guard;

@@ -44,7 +44,7 @@ async fn session(endpoint: &Endpoint) -> (Uuid, Session) {
     let mut pool = ClientPool::new(Uuid::new_v4(), host(), (1, 1));
     pool.open();
     let id = pool.id();
-    let (connection, _) = wsman::connect(endpoint.clone(), id, pool.take_outgoing(), |_| ()).await.unwrap();
+    let (connection, _) = wsman::connect(endpoint.clone(), id, pool.take_outgoing(), |_| true).await.unwrap();
     (id, Session::open_pool(connection, pool).await.unwrap().0)
 }
 

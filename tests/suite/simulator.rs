@@ -98,7 +98,7 @@ async fn open(server: &Server) -> Session {
     };
     let mut pool = lyncsh::psrp::client::ClientPool::new(uuid::Uuid::new_v4(), host(), (1, 1));
     pool.open();
-    let (connection, _) = wsman::connect(endpoint, pool.id(), pool.take_outgoing(), |_| ()).await.unwrap();
+    let (connection, _) = wsman::connect(endpoint, pool.id(), pool.take_outgoing(), |_| true).await.unwrap();
     Session::open_pool(connection, pool).await.unwrap().0
 }
 

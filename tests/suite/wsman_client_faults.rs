@@ -29,7 +29,7 @@ pub fn opening(pool: Uuid) -> Vec<Outgoing> {
 
 pub async fn open(endpoint: Endpoint) -> Result<(Connection, Endpoint), Error> {
     let pool = Uuid::new_v4();
-    timeout(PATIENCE, connect(endpoint, pool, opening(pool), |_| ())).await.expect("no step may hang")
+    timeout(PATIENCE, connect(endpoint, pool, opening(pool), |_| true)).await.expect("no step may hang")
 }
 
 pub async fn refused(endpoint: Endpoint) -> Error {

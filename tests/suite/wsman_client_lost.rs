@@ -11,7 +11,7 @@ use lyncsh::transport::wsman::envelope::{
     Items, Received, RequestEnvelope, Response, StreamPart, WsmanRequest as Asks,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
-use lyncsh::transport::wsman::{Endpoint, Ledger, StoredCookie, connect, enumerate, remove};
+use lyncsh::transport::wsman::{Endpoint, Ledger, StoredAffinity, connect, enumerate, remove};
 use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -35,8 +35,8 @@ struct Recorder(AtomicUsize);
 impl Ledger for Recorder {
     fn runs(&self, _: Vec<Uuid>) {}
     fn granted(&self, _: Duration) {}
-    fn affinity(&self, cookies: Vec<StoredCookie>) {
-        self.0.fetch_add(cookies.len(), Ordering::Relaxed);
+    fn affinity(&self, affinity: StoredAffinity) {
+        self.0.fetch_add(affinity.cookies.len(), Ordering::Relaxed);
     }
     fn doubts(&self) {}
 }
@@ -81,7 +81,7 @@ async fn a_request_that_reached_another_pool_member_is_sent_again_with_the_cooki
         hyper::header::SET_COOKIE,
         hyper::header::HeaderValue::from_static("MS-WSMAN=home; path=/"),
     )]);
-    endpoint.affinity.receive(&endpoint.uri, &set);
+    endpoint.affinity.change(|affinity| affinity.receive(&endpoint.uri, &set), drop);
     timeout(PATIENCE, remove(&endpoint, Uuid::new_v4())).await.unwrap().unwrap();
     let asked = server.asked();
     let deletes: Vec<String> = asked
@@ -110,7 +110,7 @@ async fn an_abandoned_create_is_deleted() {
     let endpoint = local(&server);
     let pool = Uuid::new_v4();
     // Cancelled while Create is pending.
-    let opening = connect(endpoint.clone(), pool, opening(pool), |_| ());
+    let opening = connect(endpoint.clone(), pool, opening(pool), |_| true);
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
     until(PATIENCE, "the requests", || !server.asked().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
@@ -221,9 +221,25 @@ async fn a_receive_whose_connection_was_lost_is_repeated() {
 
 /// Returns a response to Receive with some of `messages`, the first of which has the object id 1.
 fn receives(asked: &Asked, messages: &[Message], which: std::ops::Range<usize>) -> Answer {
-    let mut fragmenter = Fragmenter::default();
-    let cut: Vec<_> =
-        messages.iter().map(|message| fragmenter.cut(&message.encode(), 10_000).concat()).collect();
+    receives_from(1, 1, asked, messages, which)
+}
+
+/// Does the same with object ids that begin with `first` and increase by `step`.
+fn receives_from(
+    first: u64,
+    step: u64,
+    asked: &Asked,
+    messages: &[Message],
+    which: std::ops::Range<usize>,
+) -> Answer {
+    let ids = (first..).step_by(usize::try_from(step).unwrap());
+    let cut: Vec<_> = messages
+        .iter()
+        .zip(ids)
+        .map(|(message, next_object_id)| {
+            Fragmenter { next_object_id }.cut(&message.encode(), 10_000).concat()
+        })
+        .collect();
     let data = cut[which].concat();
     let part = StreamPart { name: "stdout".to_owned(), command: None, data, end: false };
     let received = Received { streams: vec![part], ..Received::default() };
@@ -309,6 +325,126 @@ async fn output_lost_with_a_connection_is_detected() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// In IIS, the sessions of a process share the counter of object ids: the first id of a session on Exchange was 2663.
+#[tokio::test]
+async fn ids_of_other_sessions_are_not_lost_messages() {
+    for first in [1, 2663] {
+        let pipeline = Uuid::new_v4();
+        let output = server_message(MessageType::PipelineOutput, pipeline, "<S>some output</S>");
+        let said = [
+            server_message(
+                MessageType::RunspacePoolState,
+                Uuid::nil(),
+                "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>",
+            ),
+            output.clone(),
+            output,
+            server_message(
+                MessageType::PipelineState,
+                pipeline,
+                "<Obj><MS><I32 N=\"PipelineState\">4</I32></MS></Obj>",
+            ),
+        ];
+        let (step, opened) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let server = Server::start(None, move |asked| {
+            let (step, opened, said) = (step.clone(), opened.clone(), said.clone());
+            async move {
+                let request = RequestEnvelope::read(&asked.body).unwrap();
+                match request.request {
+                    Asks::Command { id, .. } => soap(&request, Response::Commanded { id }),
+                    Asks::Signal { .. } => soap(&request, Response::Signaled),
+                    Asks::Receive { command: None, .. } => match opened.fetch_add(1, Ordering::Relaxed) {
+                        0 => receives_from(first, 4, &asked, &said, 0..1),
+                        _ => None,
+                    },
+                    Asks::Receive { .. } => match step.fetch_add(1, Ordering::Relaxed) {
+                        0 => receives_from(first, 4, &asked, &said, 1..2),
+                        // Longer than a message may be in transit: the gap is another session's.
+                        1 => {
+                            tokio::time::sleep(Duration::from_millis(2_100)).await;
+                            receives_from(first, 4, &asked, &said, 2..3)
+                        }
+                        2 => cut(),
+                        3 => receives_from(first, 4, &asked, &said, 3..4),
+                        _ => None,
+                    },
+                    _ => plain(&asked),
+                }
+            }
+        })
+        .await;
+        let (mut connection, _) = open(local(&server)).await.unwrap();
+        let message = Message {
+            destination: Destination::Server,
+            ..server_message(MessageType::CreatePipeline, pipeline, "<S N=\"Cmd\">Get-CsTenant</S>")
+        };
+        let outgoing = Outgoing { stream: Stream::Default, message };
+        connection.requests.send(ConnectionRequest::Send { outgoing, ordered: None }).await.unwrap();
+        let mut received = Vec::new();
+        while received.last() != Some(&MessageType::PipelineState) {
+            match timeout(PATIENCE, connection.events.recv()).await.unwrap().unwrap() {
+                ConnectionEvent::Message(message) => received.push(message.kind),
+                other => panic!("first id {first}: {other:?}"),
+            }
+        }
+        assert_eq!(received.iter().filter(|kind| **kind == MessageType::PipelineOutput).count(), 2);
+    }
+}
+
+/// A load balancer without affinity sends requests to a server that does not have the session: the session goes on,
+/// and "not found" does not end its removal.
+#[tokio::test]
+async fn an_answer_of_another_server_neither_ends_nor_removes_a_session() {
+    let (received, deleted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (receives_sent, deletes_sent) = (received.clone(), deleted.clone());
+    let server = Server::start(None, move |asked| {
+        let (received, deleted) = (received.clone(), deleted.clone());
+        async move {
+            let request = RequestEnvelope::read(&asked.body).unwrap();
+            let fault = Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", "no such shell");
+            let not_found = || named("EX2", soap(&request, Response::Fault(fault.clone())));
+            match request.request {
+                Asks::Receive { .. } => match received.fetch_add(1, Ordering::Relaxed) {
+                    0 => not_found(),
+                    1 => {
+                        let text = "[FailureCategory=WSMan-InvalidShellID] no such shell";
+                        let fault = Fault::new(2_150_858_999, "w:InternalError", text);
+                        soap(&request, Response::Fault(fault))
+                    }
+                    2 => {
+                        let body = "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
+                        let state = server_message(MessageType::RunspacePoolState, Uuid::nil(), body);
+                        receives(&asked, &[state], 0..1)
+                    }
+                    _ => None,
+                },
+                Asks::Delete => match deleted.fetch_add(1, Ordering::Relaxed) {
+                    0 => not_found(),
+                    _ => named("EX1", plain(&asked)),
+                },
+                _ => named("EX1", plain(&asked)),
+            }
+        }
+    })
+    .await;
+    let (mut connection, _) = open(local(&server)).await.unwrap();
+    match timeout(PATIENCE, connection.events.recv()).await.unwrap() {
+        Some(ConnectionEvent::Message(message)) => assert_eq!(message.kind, MessageType::RunspacePoolState),
+        other => panic!("{other:?}"),
+    }
+    assert!(receives_sent.load(Ordering::Relaxed) >= 3);
+    let (reply, done) = tokio::sync::oneshot::channel();
+    connection.requests.send(ConnectionRequest::Close(reply)).await.unwrap();
+    timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
+    assert_eq!(deletes_sent.load(Ordering::Relaxed), 2);
+}
+
+/// Adds the name of Exchange's front end to an answer.
+fn named(front_end: &str, answer: Answer) -> Answer {
+    let text = String::from_utf8(answer?).unwrap();
+    Some(text.replacen("\r\n", &format!("\r\nX-FEServer: {front_end}\r\n"), 1).into_bytes())
 }
 
 #[tokio::test]

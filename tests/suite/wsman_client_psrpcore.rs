@@ -70,7 +70,7 @@ impl Peer {
         let mut pool = ClientPool::new(id, host(), (1, 1));
         pool.open();
         let opening = pool.take_outgoing();
-        let (connection, _) = connect(self.endpoint(), id, opening, |_| ()).await.unwrap();
+        let (connection, _) = connect(self.endpoint(), id, opening, |_| true).await.unwrap();
         timeout(PATIENCE, Session::open_pool(connection, pool)).await.unwrap().unwrap()
     }
 }
@@ -363,7 +363,7 @@ async fn a_wrong_password_is_refused_by_the_peer() {
     let id = Uuid::new_v4();
     let mut pool = ClientPool::new(id, host(), (1, 1));
     pool.open();
-    let Err(error) = connect(endpoint, id, pool.take_outgoing(), |_| ()).await else {
+    let Err(error) = connect(endpoint, id, pool.take_outgoing(), |_| true).await else {
         panic!("it must not open")
     };
     let Error::Unauthorized { user, offered, .. } = &error else { panic!("{error}") };

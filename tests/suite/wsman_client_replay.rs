@@ -232,7 +232,7 @@ async fn replayed(name: &str) {
     let serving = replay.clone();
     let server = Server::start(None, move |asked| serving.clone().answer(asked.body)).await;
     let endpoint = endpoint(&format!("http://127.0.0.1:{}/wsman", server.port));
-    let opened = connect(endpoint, recording.pool, recording.opening, |_| ()).await;
+    let opened = connect(endpoint, recording.pool, recording.opening, |_| true).await;
     let (mut connection, _) = opened.unwrap_or_else(|error| panic!("{name}: {error}"));
 
     let mut said = Vec::new();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::psrp::client::{self, ClientPool};
 use crate::psrp::clixml::Value;
-use crate::psrp::message::{Message, MessageType};
+use crate::psrp::message::Message;
 use crate::psrp::record::PoolState;
 use crate::transport::{Connection, ConnectionEvent, ConnectionRequest, Error, Operation};
 
+use super::pool::no_host;
 use super::rewrite;
 
 /// An open remote pool.
@@ -46,12 +47,13 @@ async fn negotiate(mut connection: Connection, mut pool: ClientPool) -> Result<R
             Some(_) => continue,
         };
         let events = pool.receive(&message).map_err(|e| Error::Protocol(e.to_string()))?;
-        if message.kind == MessageType::RunspacePoolHostCall {
-            calls.push(message);
-            continue;
-        }
         for event in events {
             match event {
+                // A question of the startup script: the endpoint waits for the answer before it opens the pool.
+                client::ClientEvent::PoolHostCall(call) if call.wants_answer() => {
+                    pool.respond(None, &no_host(call.call_id, call.method));
+                }
+                client::ClientEvent::PoolHostCall(_) => calls.push(message.clone()),
                 client::ClientEvent::ApplicationPrivateData(value) => {
                     private_data = rewrite::without_debugger(&value);
                 }

@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::core::Core;
-use super::pool::Routed;
+use super::pool::{Routed, no_host};
 use super::rewrite;
 use super::status::ClientId;
 use crate::psrp::client;
 use crate::psrp::clixml::{Value, read, write};
-use crate::psrp::host::{HostCall, HostMethod, HostResponse};
+use crate::psrp::host::{HostCall, HostMethod};
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::record::{ErrorRecord, PipelineState, PoolState, TextRecord};
 use crate::screen::{Colour, clean};
@@ -159,8 +159,7 @@ impl Core {
     }
 
     fn no_host(&mut self, call_id: i64, method: HostMethod) {
-        let result = Err("no shell is attached to answer".to_owned());
-        self.pool.respond(None, &HostResponse { call_id, method, result });
+        self.pool.respond(None, &no_host(call_id, method));
         self.send_own();
     }
 

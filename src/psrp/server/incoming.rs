@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{ServerEvent, ServerPool};
 use crate::psrp::Missing;
-use crate::psrp::client::{ProtocolError, seal};
+use crate::psrp::client::{ProtocolError, Stream, seal};
 use crate::psrp::clixml::{self, Value};
 use crate::psrp::host::HostResponse;
 use crate::psrp::key::{KeyError, SessionKey};
@@ -108,7 +108,7 @@ impl ServerPool {
         let peer = SessionCapability::read(&self.body(message)?).map_err(missing)?.protocol;
         self.protocol =
             self.protocol.shared_with(peer).ok_or_else(|| ProtocolError::Version(peer.to_string()))?;
-        self.outbox.push_urgent(MessageType::SessionCapability, &own.to_value());
+        self.outbox.push_urgent(Stream::Default, MessageType::SessionCapability, &own.to_value());
         self.id = message.pool;
         self.state = PoolState::NegotiationSucceeded;
         Ok(())
@@ -135,7 +135,7 @@ impl ServerPool {
         let sealed = key.sealed_for(public)?;
         self.key_given = true;
         let body = Value::with_properties([("EncryptedSessionKey", sealed.into())]);
-        self.outbox.push_urgent(MessageType::EncryptedSessionKey, &body);
+        self.outbox.push_urgent(Stream::Default, MessageType::EncryptedSessionKey, &body);
         Ok(())
     }
 

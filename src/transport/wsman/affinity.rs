@@ -38,23 +38,27 @@ impl fmt::Debug for StoredCookie {
     }
 }
 
-#[derive(Debug, Default)]
-struct State {
-    cookies: Vec<StoredCookie>,
-    front_end: Option<String>,
+/// The cookies of a session's endpoint, and the pool member that created the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoredAffinity {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<StoredCookie>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub front_end: Option<String>,
 }
 
-/// The cookies of a session's endpoint, and the pool member that has the session. Clones share them.
+/// The affinity of a session. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Affinity(Arc<Mutex<State>>);
+pub struct Affinity(Arc<Mutex<StoredAffinity>>);
 
 impl Affinity {
-    /// Continues with the cookies of an earlier owner of the session.
-    pub fn of(cookies: Vec<StoredCookie>) -> Self {
-        Self(Arc::new(Mutex::new(State { cookies, front_end: None })))
+    /// Continues with the affinity of an earlier owner of the session.
+    pub fn of(stored: StoredAffinity) -> Self {
+        Self(Arc::new(Mutex::new(stored)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoredAffinity> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,9 +66,14 @@ impl Affinity {
         self.state().cookies.clone()
     }
 
-    /// Replaces the cookies with earlier ones.
-    pub fn restore(&self, cookies: Vec<StoredCookie>) {
-        self.state().cookies = cookies;
+    /// Changes the affinity, and records it if it differs. Records have the order of the changes.
+    pub fn change(&self, change: impl FnOnce(&mut StoredAffinity), record: impl FnOnce(StoredAffinity)) {
+        let mut state = self.state();
+        let before = state.clone();
+        change(&mut state);
+        if *state != before {
+            record(state.clone());
+        }
     }
 
     /// Adds the Cookie header for a request to `uri`.
@@ -81,28 +90,29 @@ impl Affinity {
         }
     }
 
-    /// Stores the cookies that an answer from `uri` sets.
-    pub fn receive(&self, uri: &Url, headers: &HeaderMap) {
-        let now = SystemTime::now();
-        let set = headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok());
-        let mut state = self.state();
-        for cookie in set.filter_map(|text| StoredCookie::read(text, uri, now)) {
-            state.cookies.retain(|old| !old.replaces(&cookie) && !old.is_over(now));
-            if !cookie.is_over(now) && state.cookies.len() < MAX_COOKIES {
-                state.cookies.push(cookie);
-            }
-        }
-    }
-
-    /// Records the pool member that created the session.
-    pub fn settle(&self, headers: &HeaderMap) {
-        self.state().front_end = front_end(headers);
-    }
-
     /// Returns the names of the pool member that answered and of the member that has the session, if they differ.
     pub fn strayed(&self, headers: &HeaderMap) -> Option<(String, String)> {
         let (home, answering) = (self.state().front_end.clone()?, front_end(headers)?);
         (home != answering).then_some((answering, home))
+    }
+}
+
+impl StoredAffinity {
+    /// Stores the cookies that an answer from `uri` sets.
+    pub fn receive(&mut self, uri: &Url, headers: &HeaderMap) {
+        let now = SystemTime::now();
+        let set = headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok());
+        for cookie in set.filter_map(|text| StoredCookie::read(text, uri, now)) {
+            self.cookies.retain(|old| !old.replaces(&cookie) && !old.is_over(now));
+            if !cookie.is_over(now) && self.cookies.len() < MAX_COOKIES {
+                self.cookies.push(cookie);
+            }
+        }
+    }
+
+    /// Stores the pool member that created the session.
+    pub fn created(&mut self, headers: &HeaderMap) {
+        self.front_end = front_end(headers);
     }
 }
 
@@ -142,11 +152,12 @@ impl StoredCookie {
         self.expires.is_some_and(|expires| expires <= now)
     }
 
-    /// Returns whether the cookie is sent with a request (RFC 6265 §5.4).
+    /// Returns whether the cookie is sent with a request (RFC 6265 §5.4, but in any letter case: to IIS, /powershell
+    /// and /PowerShell are one path).
     fn is_for(&self, uri: &Url, now: SystemTime) -> bool {
-        let below = uri.path().strip_prefix(&self.path);
-        let is_below =
-            below.is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'));
+        let (path, length) = (uri.path(), self.path.len());
+        let is_below = path.get(..length).is_some_and(|start| start.eq_ignore_ascii_case(&self.path))
+            && (path.len() == length || self.path.ends_with('/') || path[length..].starts_with('/'));
         uri.host_str() == Some(&self.host)
             && is_below
             && (!self.secure || uri.scheme() == "https")
@@ -176,7 +187,7 @@ mod tests {
         for cookie in cookies {
             headers.append(SET_COOKIE, cookie.parse().unwrap());
         }
-        affinity.receive(&uri.parse().unwrap(), &headers);
+        affinity.state().receive(&uri.parse().unwrap(), &headers);
         affinity
     }
 
@@ -195,6 +206,7 @@ mod tests {
         for (uri, expected) in [
             ("https://pool.example.com/wsman", "MS-WSMAN=A; b=2"),
             ("https://pool.example.com/wsman/x?y", "MS-WSMAN=A; b=2"),
+            ("https://pool.example.com/WSMan", "MS-WSMAN=A; b=2"),
             ("https://pool.example.com/wsmanx", "b=2"),
             ("http://pool.example.com/wsman", "MS-WSMAN=A"),
             ("https://example.com/wsman", ""),
@@ -242,7 +254,10 @@ mod tests {
         let affinity = Affinity::default();
         let named = |name: &str| HeaderMap::from_iter([(FRONT_END, name.parse().unwrap())]);
         assert_eq!(affinity.strayed(&named("EX1")), None);
-        affinity.settle(&named("EX1"));
+        affinity.state().created(&named("EX1"));
+        // The next owner knows it as well.
+        let stored = serde_json::to_string(&*affinity.state()).unwrap();
+        let affinity = Affinity::of(serde_json::from_str(&stored).unwrap());
         assert_eq!(affinity.strayed(&named("EX1")), None);
         assert_eq!(affinity.strayed(&HeaderMap::new()), None);
         assert_eq!(affinity.strayed(&named("EX2")), Some(("EX2".to_owned(), "EX1".to_owned())));

@@ -16,12 +16,12 @@ use crate::transport::error::Error;
 /// INIT_RUNSPACEPOOL), and keeps a Receive pending. Returns the connection, and the endpoint after redirects.
 ///
 /// A caller that stops waiting removes the shell with [`remove`](super::remove): `pool` is its id from the start, and
-/// `redirected` receives each redirect target before Create is sent there.
+/// `redirected` receives each redirect target before Create is sent there, and returns whether to send it.
 pub async fn connect(
     mut endpoint: Endpoint,
     pool: Uuid,
     opening: Vec<Outgoing>,
-    mut redirected: impl FnMut(&Endpoint),
+    mut redirected: impl FnMut(&Endpoint) -> bool,
 ) -> Result<(Connection, Endpoint), Error> {
     let open_by = Instant::now() + endpoint.limits.open;
     for followed in 0..=u8::MAX {
@@ -31,7 +31,9 @@ pub async fn connect(
         let limit = endpoint.limits.open;
         if let Some(target) = opening::create(&shell, &endpoint, pool, data, limit).await? {
             endpoint = opening::redirected(endpoint, &target, followed)?;
-            redirected(&endpoint);
+            if !redirected(&endpoint) {
+                return Err(Error::Closed);
+            }
         } else {
             let there = endpoint.clone();
             let created = actor::Created { endpoint, pool, shell, fragmenter, rest, open_by };

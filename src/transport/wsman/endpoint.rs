@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::affinity::{Affinity, StoredCookie};
+use super::affinity::{Affinity, StoredAffinity, StoredCookie};
 use crate::net::{Hosts, Proxies, Trust};
 use crate::profile::Limits;
 use crate::security::negotiation::Negotiation;
@@ -77,7 +77,7 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// Records the idle timeout granted by the server.
     fn granted(&self, idle_timeout: std::time::Duration);
     /// Records the cookies with which the session is found.
-    fn affinity(&self, cookies: Vec<StoredCookie>);
+    fn affinity(&self, affinity: StoredAffinity);
     /// Records that "not found" no longer proves that the session is gone.
     fn doubts(&self);
 }
@@ -100,18 +100,22 @@ impl Cookies {
         self.change(|affinity| affinity.receive(uri, headers));
     }
 
-    /// Replaces the cookies with earlier ones.
-    pub fn restore(&self, cookies: Vec<StoredCookie>) {
-        self.change(|affinity| affinity.restore(cookies));
+    /// Stores the pool member that created the session.
+    pub fn created(&self, headers: &HeaderMap) {
+        self.change(|affinity| affinity.created(headers));
     }
 
-    fn change(&self, change: impl FnOnce(&Affinity)) {
-        let before = self.affinity.cookies();
-        change(&self.affinity);
-        let now = self.affinity.cookies();
-        if let Some(ledger) = self.ledger.as_ref().filter(|_| now != before) {
-            ledger.affinity(now);
-        }
+    /// Replaces the cookies with earlier ones.
+    pub fn restore(&self, cookies: Vec<StoredCookie>) {
+        self.change(|affinity| affinity.cookies = cookies);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut StoredAffinity)) {
+        self.affinity.change(change, |changed| {
+            if let Some(ledger) = &self.ledger {
+                ledger.affinity(changed);
+            }
+        });
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Fault {
     pub machine: Option<String>,
     /// Target of a redirect fault.
     pub redirect: Option<String>,
+    /// Whether the answering member of a load balancer's pool is not the one that created the session.
+    pub is_from_other_member: bool,
 }
 
 /// Server whose format a fault is written in.
@@ -108,8 +110,19 @@ impl Fault {
         self.code == Some(code::TIMED_OUT) || (self.code.is_none() && self.subcode_name() == Some("TimedOut"))
     }
 
-    /// Returns whether the shell or command does not exist.
+    /// Returns whether a server that does not have the session has answered in place of the one that has it. Exchange
+    /// reports this in the text.
+    pub fn is_stray(&self) -> bool {
+        self.is_from_other_member && self.is_not_found() || self.text.contains("WSMan-InvalidShellID")
+    }
+
+    /// Returns whether the shell or command does not exist any more. A stray answer does not show that.
     pub fn is_gone(&self) -> bool {
+        self.is_not_found() && !self.is_stray()
+    }
+
+    /// Returns whether the answering server does not have the shell or command.
+    fn is_not_found(&self) -> bool {
         matches!(self.code, Some(code::INVALID_SELECTORS | code::UNEXPECTED_SELECTORS))
             || matches!(self.subcode_name(), Some("InvalidSelectors" | "DestinationUnreachable"))
     }

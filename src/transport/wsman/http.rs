@@ -67,9 +67,10 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Returns whether the shell or command does not exist.
-    fn is_gone(&self) -> bool {
-        matches!(self, Self::Response(response) if matches!(&**response, Response::Fault(fault) if fault.is_gone()))
+    /// Returns whether the answering server does not have the shell or command.
+    fn is_not_found(&self) -> bool {
+        let Self::Response(response) = self else { return false };
+        matches!(&**response, Response::Fault(fault) if fault.is_gone() || fault.is_stray())
     }
 }
 
@@ -152,7 +153,7 @@ impl Http {
                 // Another pool member has answered, and has set another cookie. The envelope is sent once more with
                 // the earlier cookie, to the member that has the shell.
                 Ok(answer)
-                    if answer.is_gone()
+                    if answer.is_not_found()
                         && !cookies.is_empty()
                         && self.cookies.affinity.cookies() != cookies =>
                 {
@@ -179,7 +180,7 @@ impl Http {
                 let reply = Box::pin(connections.exchange(&envelope.into(), operation)).await;
                 let reply = reply.map_err(|failed| self.not_answered(failed, negotiation, operation))?;
                 if operation == Operation::Create && reply.status.is_success() {
-                    self.cookies.affinity.settle(&reply.headers);
+                    self.cookies.created(&reply.headers);
                 }
                 self.answer(reply, operation)
             }
@@ -223,7 +224,7 @@ impl Http {
         let (status, headers) = (response.status(), response.headers().clone());
         self.cookies.receive(&self.uri, &headers);
         if operation == Operation::Create && status.is_success() {
-            self.cookies.affinity.settle(&headers);
+            self.cookies.created(&headers);
         }
         if status == StatusCode::UNAUTHORIZED {
             pass.refused();
@@ -275,6 +276,7 @@ impl Http {
     /// Adds the reason to a fault of a pool member that does not have the shell.
     fn stray(&self, mut fault: Fault, headers: &HeaderMap) -> Fault {
         if let Some((answering, home)) = self.cookies.affinity.strayed(headers) {
+            fault.is_from_other_member = true;
             fault.text = format!(
                 "{} (the front end {answering} answered, and the session is on {home}: {LOST_AFFINITY})",
                 fault.text

@@ -58,6 +58,7 @@ impl Fault {
     /// Returns whether the server certainly did not execute the request.
     fn is_refusal(&self) -> bool {
         match self.code {
+            _ if self.is_stray() => true,
             Some(code) => REFUSED.contains(&code) || self.is_quota(),
             None => {
                 self.is_quota() || self.subcode_name().is_some_and(|name| REFUSED_SUBCODES.contains(&name))
@@ -126,6 +127,8 @@ impl Error {
             Self::Http { status, .. } => {
                 SERVER_ERROR_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
             }
+            // The next request may reach the server that has the session.
+            Self::Fault(fault) => fault.is_stray(),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::net::{HostRefusal, Hosts, display};
+use crate::net::{HostRefusal, Hosts, display, without_user};
 use crate::transport::error::{Error, RedirectRefusal};
 
 /// Checks whether the credential for `from` may be sent to the target of a redirect, and returns its URI.
@@ -13,7 +13,7 @@ pub fn check_redirect(from: &Url, target: &str, hosts: &Hosts) -> Result<Url, Er
     let refused = |refusal| refused_redirect(from, target, refusal);
     let uri = from.join(target).map_err(|_| refused(RedirectRefusal::NotUri))?;
     match hosts.check(from, &uri) {
-        Ok(()) => Ok(uri),
+        Ok(()) => Ok(without_user(uri)),
         Err(HostRefusal::NotHttps) => Err(refused(RedirectRefusal::NotHttps)),
         Err(HostRefusal::Foreign) => Err(refused(RedirectRefusal::Foreign)),
     }
@@ -38,7 +38,9 @@ mod tests {
     fn a_target_is_shown_without_user_and_query() {
         let from: Url = "https://pool.example/wsman?x".parse().unwrap();
         let check = |target: &str| check_redirect(&from, target, &Hosts::of(&["*.example"]));
-        assert_eq!(check("/other?ticket=1").unwrap().as_str(), "https://pool.example/other?ticket=1");
+        for target in ["/other?ticket=1", "https://bob:secret@pool.example/other?ticket=1#x"] {
+            assert_eq!(check(target).unwrap().as_str(), "https://pool.example/other?ticket=1");
+        }
         for (target, shown) in [
             ("https://a:secret@evil.test/x?ticket=1#y", "to https://evil.test/x: the credential may not"),
             (

@@ -20,7 +20,8 @@ async fn open(peer: &Peer, max_runspaces: usize) -> Mux {
     let mut pool = ClientPool::new(Uuid::new_v4(), host(80), (1, max_runspaces as i32));
     pool.open();
     let opening = pool.take_outgoing();
-    let (connection, _) = within(wsman::connect(peer.endpoint(), pool.id(), opening, |_| ())).await.unwrap();
+    let (connection, _) =
+        within(wsman::connect(peer.endpoint(), pool.id(), opening, |_| true)).await.unwrap();
     within(Mux::open(connection, pool, Options { max_runspaces, ..Options::default() })).await.unwrap()
 }
 

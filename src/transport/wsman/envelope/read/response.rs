@@ -150,6 +150,7 @@ fn read_fault(fault: &Element) -> Fault {
         subcode: subcode.and_then(|subcode| subcode.child_text(ns::SOAP, "Value")).map(str::to_owned),
         machine: wsman.and_then(|wsman| wsman.attribute("Machine")).map(str::to_owned),
         redirect: redirect.map(|to| to.trimmed().to_owned()),
+        is_from_other_member: false,
     }
 }
 
