@@ -40,7 +40,7 @@ const ATTEMPTS: usize = 20;
 /// Extension of an entry's file that this version cannot read. It is kept: the user may still be able to read it.
 const UNREAD: &str = "unread";
 
-/// Time for the system to close the files of a killed process.
+/// Time for the system to close the files of killed processes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Journal entry of one session.
@@ -271,19 +271,20 @@ impl Journal {
     /// Returns the orphaned sessions, locked by this process.
     pub fn orphans(&self) -> Vec<JournalEntry> {
         self.tidy();
+        let since = Instant::now();
         let entries = self.paths().into_iter().filter_map(|path| {
             let mut file = platform::private_file().open(&path).ok()?;
             if !platform::hold(&file).ok()? {
                 platform::has_ended(read(&file)?.process).then_some(())?;
-                // The owner was killed just now and its lock is about to be released.
-                let since = Instant::now();
+                // The owner was killed just now and its lock is about to be released, or another process is removing
+                // the session.
                 while !platform::hold(&file).ok()? {
                     (since.elapsed() < CLOSE_TIMEOUT).then_some(())?;
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                // The previous owner may have removed the entry.
-                path.exists().then_some(())?;
             }
+            // The previous owner of the lock may have removed the entry.
+            path.exists().then_some(())?;
             file.rewind().ok()?;
             let entry = read(&file)?;
             let notes = self.notes(entry.session.shell);
@@ -445,10 +446,10 @@ fn read(mut file: &File) -> Option<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn entry() -> Entry {
+    pub fn entry() -> Entry {
         let text = "kind = \"wsman\"\nuri = \"http://localhost:1/wsman\"\nuser = \"a@b.c\"";
         let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
         let session = Guarded {

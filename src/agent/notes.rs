@@ -191,6 +191,16 @@ mod tests {
             std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
             assert_eq!(Notes::read(path.clone(), None).is_over(), over, "{idle:?} {since}");
         }
+        // The notes of a crashed machine may be lost; the journal has the timeout and the pool member.
+        let known = Known { doubtful: ago(130), ..Known::default() };
+        std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
+        let front_end = Some("EX1".to_owned());
+        let affinity = StoredAffinity { front_end, ..StoredAffinity::default() };
+        let idle_timeout = Some(Duration::from_secs(60));
+        let entry =
+            Entry { idle_timeout, affinity: affinity.clone(), ..super::super::journal::tests::entry() };
+        let notes = Notes::read(path.clone(), Some(&entry));
+        assert!(notes.is_over() && notes.stored_affinity() == affinity);
         std::fs::write(&path, "{").unwrap();
         assert!(!Notes::read(path, None).is_over());
     }

@@ -308,7 +308,7 @@ impl Owner {
                     // A Delete would be refused as well and count a wrong password twice.
                     _ if error.is_refusal() => slot.take().into_iter().for_each(Guard::confirmed),
                     transport::Error::Http { status, .. } if removal::is_page(status) => {
-                        guard.doubt_service()
+                        guard.doubt_service();
                     }
                     _ => guard.doubt(),
                 }

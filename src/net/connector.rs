@@ -31,8 +31,9 @@ use super::{
     Cause, Handshake, TlsConnector, TlsSetupError, Trust, host_name, innermost, refused_certificate, sources,
 };
 
-/// Time for which an idle connection is kept; shorter than the server's limit (http.sys: 120 s).
-pub const KEEP_IDLE: Duration = Duration::from_mins(1);
+/// Time for which an idle connection is kept; shorter than the limits of http.sys (120 s) and of load balancers (60 s),
+/// so that a request does not cross the end of its connection.
+pub const KEEP_IDLE: Duration = Duration::from_secs(50);
 /// Interval of TCP keep-alive probes, their number, and the time limit for an acknowledgement.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;

@@ -9,6 +9,7 @@ use lyncsh::agent::guard::Guard;
 use lyncsh::agent::journal::Journal;
 use lyncsh::agent::orphans::sweep;
 use lyncsh::agent::resolver::EndpointResolver;
+use lyncsh::folders::Folders;
 use lyncsh::transport::Error;
 use lyncsh::transport::wsman::envelope::{Items, RequestEnvelope, Response, ShellInfo, WsmanRequest as Asks};
 use lyncsh::transport::wsman::fault::{Fault, FaultDialect};
@@ -266,11 +267,14 @@ async fn an_unconfirmed_session_is_listed_until_its_idle_timeout() {
     let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
-    // Its idle timeout, one minute in the profile, has expired in the meantime.
     let notes = left.journal.notes(left.shell);
     let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&notes).unwrap()).unwrap();
     let since = known["doubtful"]["secs_since_epoch"].as_u64().unwrap();
     known["doubtful"]["secs_since_epoch"] = (since - Duration::from_secs(200).as_secs()).into();
+    std::fs::write(&notes, known.to_string()).unwrap();
+    // The endpoint did not return a timeout; the one in the profile may not be in effect.
+    assert!(left.is_listed());
+    known["idle_timeout"] = serde_json::json!({"secs": 60, "nanos": 0});
     std::fs::write(&notes, known.to_string()).unwrap();
     assert!(!left.is_listed());
     assert_eq!(left.files(), 0);
@@ -289,14 +293,115 @@ async fn a_late_create_is_awaited_and_removed() {
     assert!(left.is_listed());
     let lines = left.sweep().await;
     assert!(lines.contains("did not confirm the removal of the session"), "{lines}");
-    // No endpoint works on Create for longer than a minute.
+    // No endpoint works on Create for longer than a minute after its client has disconnected.
     let path = left.world.folders.state.join("sessions").join(format!("{}.json", left.shell));
     let text = std::fs::read_to_string(&path).unwrap();
     let mut entry: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    let written = entry["written"]["secs_since_epoch"].as_u64().unwrap();
-    entry["written"]["secs_since_epoch"] = (written - 61).into();
-    std::fs::write(&path, entry.to_string()).unwrap();
+    for (time, is_removed) in [("written", false), ("first_tried", true)] {
+        let before = entry[time]["secs_since_epoch"].as_u64().unwrap();
+        entry[time]["secs_since_epoch"] = (before - 61).into();
+        std::fs::write(&path, entry.to_string()).unwrap();
+        if !is_removed {
+            let lines = left.sweep().await;
+            assert!(lines.contains("did not confirm the removal of the session"), "{lines}");
+        }
+    }
     let lines = left.sweep().await;
     assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");
     assert_eq!(left.files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
+    // A gateway has replaced only that answer.
+    let left = Left::on(&[Delete::Done]).await;
+    let mut guard = left.connecting().await;
+    guard.doubt_service();
+    guard.remove().await.unwrap();
+    assert_eq!((left.deletes(), left.files()), (1, 0));
+    // No WSMan service is there.
+    for status in ["200 OK", "400 Bad Request", "404 Not Found"] {
+        let left = Left::on(&[Delete::Http(status)]).await;
+        let mut guard = left.connecting().await;
+        guard.doubt_service();
+        guard.remove().await.unwrap();
+        assert_eq!((left.deletes(), left.files()), (1, 0), "{status}");
+    }
+    // A gateway whose server does not answer in time.
+    let left = Left::on(&[Delete::Http("408 Request Timeout")]).await;
+    let mut guard = left.connecting().await;
+    guard.doubt_service();
+    guard.remove().await.unwrap_err();
+    assert!(left.is_listed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_refused_after_create_proves_nothing() {
+    let left = Left::on(&[Delete::Http("401 Unauthorized"), Delete::Done]).await;
+    let error = left.connecting().await.remove().await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    assert!(left.is_listed());
+    // It is not sent again until it has changed.
+    assert_eq!(left.sweep().await, "");
+    assert_eq!(left.deletes(), 1);
+    let file = std::fs::File::options().write(true).open(left.world.root().join("password")).unwrap();
+    file.set_modified(std::time::SystemTime::now() + Duration::from_secs(2)).unwrap();
+    let lines = left.sweep().await;
+    assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");
+    assert_eq!((left.deletes(), left.files()), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_tries_once_more_to_remove_an_orphaned_session() {
+    let refused = Delete::Http("401 Unauthorized");
+    let left = Left::on(&[refused, refused, Delete::Done]).await;
+    left.connecting().await.remove().await.unwrap_err();
+    let (code, out, err) = left.world.run(&["stop", "work"]);
+    assert!(code == 1 && out.is_empty() && err.contains("may still be on the server"), "{code} {out} {err}");
+    assert_eq!(left.deletes(), 2);
+    let (code, _, err) = left.world.run(&["stop", "work"]);
+    assert!(code == 0 && err.contains("removed an orphaned session of 'work'"), "{code} {err}");
+    assert_eq!((left.deletes(), left.files()), (3, 0));
+}
+
+/// The password of the new endpoint is not for the earlier one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_on_an_earlier_endpoint_of_the_profile_gets_no_password() {
+    let left = Left::on(&[Delete::Done]).await;
+    let session = lyncsh::agent::control::Guarded {
+        endpoint: left.world.uri.parse().unwrap(),
+        configuration: "c".to_owned(),
+        shell: left.shell,
+    };
+    let profile = lyncsh::profile::load(&left.world.folders, "work").unwrap();
+    drop(left.journal.write(lyncsh::agent::journal::Entry::new(&profile, session)).unwrap());
+    let file = left.world.folders.profile("work");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let after = before.replace(&left.world.uri, "https://new.example.com/wsman");
+    assert_ne!(before, after);
+    std::fs::write(&file, after).unwrap();
+    let lines = left.sweep().await;
+    assert!(lines.contains("the profile names another endpoint than"), "{lines}");
+    assert_eq!(actions(&left.server).len(), 0);
+    assert!(left.is_listed());
+    // Another path on the same server is the same recipient.
+    std::fs::write(&file, before.replace("/wsman", "/other")).unwrap();
+    let lines = left.sweep().await;
+    assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");
+}
+
+/// `XDG_RUNTIME_DIR` can differ between a desktop session and cron or `su`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_another_runtime_folder_is_found() {
+    let world = World::simulated(&[], "keep = \"1h\"\nshell = \"console\"");
+    let (code, _, err) = world.run(&["exec", "work", "--", "Get-CsTenant"]);
+    assert_eq!(code, 0, "{err}");
+    let mut shell = world.lyncsh(&["work"]);
+    shell.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    assert!(shell.status().unwrap().success());
+    assert_eq!(world.shells(), 1);
+    let elsewhere = Folders { runtime: world.root().join("elsewhere"), ..world.folders.clone() };
+    let stopped = lyncsh::agent::control_client::stop(&elsewhere, "work").await.unwrap();
+    assert_eq!(stopped, lyncsh::agent::control_client::Stopped::Removed);
+    assert_eq!(world.shells(), 0);
 }

@@ -385,3 +385,20 @@ async fn a_request_is_one_write_on_a_reused_connection() {
     // Create, then the pending Receive and Delete: at most two connections at the same time.
     assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
 }
+
+/// The session could not be removed from there after a crash.
+#[tokio::test]
+async fn a_redirect_target_that_cannot_be_recorded_gets_no_create() {
+    let target = Server::start(None, |asked| async move { plain(&asked) }).await;
+    let to = format!("http://127.0.0.1:{}/wsman", target.port);
+    let server = Server::start(None, move |_| {
+        let to = to.clone();
+        async move { http("302 Found", &[("Location", &to)], b"") }
+    })
+    .await;
+    let pool = Uuid::new_v4();
+    let connecting = connect(local(&server), pool, opening(pool), |_| false);
+    let error = timeout(PATIENCE, connecting).await.unwrap().map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::Closed), "{error}");
+    assert!(target.asked().is_empty());
+}

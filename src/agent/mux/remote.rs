@@ -81,9 +81,11 @@ impl Core {
     fn pipeline_message(&mut self, message: Message) {
         let id = message.pipeline;
         let Some(pipeline) = self.scheduler.pipeline(id) else { return };
-        let body = if message.kind == MessageType::PipelineState { read(&message.body).ok() } else { None };
+        let is_state = message.kind == MessageType::PipelineState;
+        let body = if is_state { read(&message.body).ok() } else { None };
         let (state, record) = body.and_then(|body| PipelineState::read(&body).ok()).unzip();
-        let is_final = state.is_some_and(PipelineState::is_final);
+        // Only final states contain a record, which may be unreadable: the runspace is free all the same.
+        let is_final = state.map_or(is_state, PipelineState::is_final);
         // The error that ends a pipeline is part of its final state, not an error record.
         let is_error = message.kind == MessageType::ErrorRecord || state == Some(PipelineState::Failed);
         if is_error && !pipeline.internal {

@@ -375,9 +375,13 @@ impl<A> Scheduler<A> {
     /// Stops the pipelines of a client whose backlog is too long.
     pub fn give_up(&mut self, client: ClientId, now: Instant) -> Vec<SchedulerAction<A>> {
         for id in self.pipelines_of(client, ScheduledPipeline::is_running) {
+            let waits = self.pipelines.get(&id).is_some_and(|pipeline| pipeline.stop != Stop::None);
             self.abandon(id, now);
             let text = "the command was stopped: the shell did not read its output";
             self.send_failed(client, id, ErrorRecord::session_failed(text));
+            if waits {
+                self.actions.push(SchedulerAction::AcknowledgeStop { client, pipeline: id });
+            }
         }
         self.take()
     }

@@ -267,3 +267,35 @@ proptest! {
         let _ = read(&text);
     }
 }
+
+/// Written by PowerShell 7.6.9.
+#[test]
+fn a_progress_record_is_read_as_an_object() {
+    let text = |operation: &str| {
+        format!(
+            "<Obj RefId=\"0\"><LST><PR><AV>act</AV><AI>1</AI>{operation}<PI>-1</PI><PC>50</PC><T>Processing</T>\
+             <SR>7</SR><SD>st</SD></PR></LST></Obj>"
+        )
+    };
+    let list = read(&text("<S>op</S>")).unwrap();
+    let [record] = list.items().unwrap() else { panic!("{list:?}") };
+    assert!(record.is_type("System.Management.Automation.ProgressRecord"));
+    for (name, expected) in [
+        ("ActivityId", Value::I32(1)),
+        ("ParentActivityId", Value::I32(-1)),
+        ("Activity", Value::string("act")),
+        ("StatusDescription", Value::string("st")),
+        ("CurrentOperation", Value::string("op")),
+        ("PercentComplete", Value::I32(50)),
+        ("SecondsRemaining", Value::I32(7)),
+        ("RecordType", Value::string("Processing")),
+    ] {
+        assert_eq!(record.property(name), Some(&expected), "{name}");
+    }
+    let expected = "parent = -1 id = 1 act = act stat = st cur = op pct = 50 sec = 7 type = Processing";
+    assert_eq!(record.display_text(), expected);
+    assert!(
+        read(&text("<Nil />")).unwrap().items().unwrap()[0].property("CurrentOperation").unwrap().is_null()
+    );
+    assert!(read(&text("<PC>x</PC>")).is_err());
+}

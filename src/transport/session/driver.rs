@@ -273,6 +273,10 @@ impl Driver {
                 self.outbox.push_back(ConnectionRequest::ClosePipeline(message.pipeline));
                 return self.fail(message.pipeline, Error::Protocol(error.to_string()).unsettled());
             }
+            // An event is for information only.
+            Err(error) if message.kind == MessageType::UserEvent => {
+                return tracing::warn!("ignoring an event that cannot be read: {error}");
+            }
             Err(error) => return self.end(Error::Protocol(error.to_string()), &[]),
         };
         for event in events {

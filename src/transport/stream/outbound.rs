@@ -142,11 +142,15 @@ impl Outbound {
 
     /// Sends Close and drops the pipeline's queued data. Returns whether the pipeline existed.
     pub fn close(&mut self, id: Uuid) -> bool {
-        let limit = if id.is_nil() { self.limits.close } else { self.limits.operation };
+        let (operation, limit) = if id.is_nil() {
+            (Operation::Delete, self.limits.close)
+        } else {
+            (Operation::Terminate, self.limits.operation)
+        };
         let Some(lane) = self.lanes.get_mut(&id) else { return false };
         if lane.phase != Phase::Closing {
             *lane = Lane { phase: Phase::Closing, ..Lane::default() };
-            lane.wait = Some(Wait::new(Operation::Delete, limit));
+            lane.wait = Some(Wait::new(operation, limit));
             self.ready.push_back(Element::Close(id));
         }
         true

@@ -250,6 +250,15 @@ impl Connections {
                 };
                 if reply.status == StatusCode::UNAUTHORIZED {
                     let (mechanism, _) = self.0.negotiation.mode();
+                    // IIS authenticates each request of a connection unless `authPersistNonNTLM` is set: the envelope
+                    // must go with the ticket.
+                    if mechanism.is_kerberos()
+                        && carried.is_none()
+                        && let Opened::Answered(connection, reply) = self.open(Some(envelope)).await?
+                    {
+                        self.keep(connection);
+                        return Ok(reply);
+                    }
                     return Err(Failed::Refused { mechanism, offered: offered(&reply.headers) });
                 }
                 self.keep(connection);

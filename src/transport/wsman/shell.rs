@@ -19,6 +19,8 @@ use crate::profile::Limits;
 use crate::psrp::client::Stream;
 use crate::transport::error::{Error, Operation, RedirectRefusal};
 
+/// Time for the response to any other request to arrive.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Maximum time for which a server may hold a Receive without output.
 const RECEIVE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Additional time for the response to arrive.
@@ -116,7 +118,7 @@ impl Shell {
             idle_timeout,
             data,
         };
-        let mut envelope = self.envelope(WsmanRequest::Create(create), limit);
+        let mut envelope = self.envelope(WsmanRequest::Create(create), server_limit(limit));
         envelope.header.selectors.clear();
         match self.http.post(envelope.write(), Operation::Create, limit).await? {
             Answer::Redirect(target) => Ok(Creation::Elsewhere(target)),
@@ -124,8 +126,14 @@ impl Shell {
                 Response::Created { shell_id, shell, .. } if shell_id.eq_ignore_ascii_case(&self.id) => {
                     Ok(Creation::Done { idle_timeout: shell.and_then(|shell| shell.idle_timeout) })
                 }
+                // WinRM 2.0 ignores the client's id.
                 Response::Created { shell_id, .. } => {
-                    Err(Error::Protocol(format!("the shell {shell_id} was created instead of {}", self.id)))
+                    let (own, other) = (&self.id, Self { id: shell_id.clone(), ..self.clone() });
+                    let left = match other.delete().await {
+                        Ok(_) => String::new(),
+                        Err(error) => format!(", and is not removed: {error}"),
+                    };
+                    Err(Error::Protocol(format!("the shell {shell_id} was created instead of {own}{left}")))
                 }
                 other => Err(unexpected(other)),
             },
@@ -230,7 +238,7 @@ impl Shell {
     }
 
     async fn list(&self, request: WsmanRequest) -> Result<Items, Error> {
-        let mut envelope = self.envelope(request, self.limits.operation);
+        let mut envelope = self.envelope(request, server_limit(self.limits.operation));
         envelope.header.resource_uri = SHELL_RESOURCE.to_owned();
         envelope.header.selectors.clear();
         envelope.header.options.clear();
@@ -274,7 +282,7 @@ impl Shell {
         operation: Operation,
         limit: Duration,
     ) -> Result<Response, Error> {
-        self.answered(self.envelope(request, limit), operation, limit).await
+        self.answered(self.envelope(request, server_limit(limit)), operation, limit).await
     }
 
     /// Sends an envelope; faults and redirects are errors.
@@ -375,6 +383,12 @@ impl Shell {
             request,
         }
     }
+}
+
+/// Returns the time limit for the server, so that its fault arrives before this side's limit: the fault states what
+/// happened, and a lost connection does not.
+fn server_limit(limit: Duration) -> Duration {
+    limit - ANSWER_TIME.min(limit / 4)
 }
 
 /// Returns the command that must be connected for a request.

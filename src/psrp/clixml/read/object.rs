@@ -6,7 +6,28 @@ use std::sync::Arc;
 use super::limits::{Limits, ReadError};
 use super::primitive;
 use super::source::{Node, Source, Tag};
-use crate::psrp::clixml::{Content, Name, Object, TypeNames, Value};
+use crate::psrp::clixml::{Content, Name, Object, TypeNames, Value, type_names};
+
+/// Form of an element of a progress record.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Number,
+}
+
+/// The properties of a progress record, their elements, and the elements' forms.
+const PROGRESS: [(&str, &[&str], Form); 8] = [
+    ("ActivityId", &["AI"], Form::Number),
+    ("ParentActivityId", &["PI"], Form::Number),
+    ("Activity", &["AV"], Form::Text),
+    ("StatusDescription", &["SD"], Form::Text),
+    ("CurrentOperation", &["S", "Nil"], Form::Text),
+    ("PercentComplete", &["PC"], Form::Number),
+    ("SecondsRemaining", &["SR"], Form::Number),
+    ("RecordType", &["T"], Form::Text),
+];
+/// Index of the property that is an ordinary value.
+const CURRENT_OPERATION: usize = 4;
 
 /// A value, and its size with all references followed.
 struct Measured {
@@ -78,6 +99,7 @@ impl<'a> Reader<'a> {
         match tag.name() {
             "Obj" => self.object(tag, depth),
             "Ref" => self.reference(tag, depth),
+            "PR" => self.progress(tag, depth),
             _ => match primitive::read(&mut self.source, tag)? {
                 Some(value) => Ok(Measured { value, extent: Extent::ONE }),
                 None => Err(ReadError::Malformed(format!("<{}> is not a value", tag.name()))),
@@ -100,6 +122,56 @@ impl<'a> Reader<'a> {
             Some(Referred::Open) => Ok(Measured { value: Value::Null, extent: Extent::ONE }),
             None => Err(ReadError::Malformed(format!("<Ref> to unknown object {id:?}"))),
         }
+    }
+
+    /// Reads a progress record, whose form differs from other objects (`WriteProgressRecord` in `serialization.cs`). The
+    /// properties have the names and the order of `ProgressRecord`.
+    fn progress(&mut self, tag: &mut Tag<'a>, depth: usize) -> Result<Measured, ReadError> {
+        let mut values: [Value; PROGRESS.len()] = std::array::from_fn(|_| Value::Null);
+        let mut extent = Extent::ONE;
+        if !tag.empty {
+            while let Some(mut child) = self.child()? {
+                let name = child.name().to_owned();
+                let place = PROGRESS.iter().position(|(_, elements, _)| elements.contains(&name.as_str()));
+                let inner = match place {
+                    // The other elements are named after the properties instead of their types.
+                    Some(CURRENT_OPERATION) | None => self.value(&mut child, depth + 1)?,
+                    Some(place) => {
+                        let text = self.source.text(&child)?;
+                        let value = match PROGRESS[place].2 {
+                            Form::Text => Value::String(text.into_owned()),
+                            Form::Number => Value::I32(text.trim().parse().map_err(|_| {
+                                ReadError::Malformed(format!("invalid <{name}> in a progress record"))
+                            })?),
+                        };
+                        Measured { value, extent: Extent::ONE }
+                    }
+                };
+                extent.hold(inner.extent);
+                if let Some(place) = place {
+                    values[place] = inner.value;
+                }
+            }
+        }
+        self.check(extent, depth)?;
+        let text = |place: usize| values[place].display_text();
+        let object = Object {
+            type_names: type_names(["System.Management.Automation.ProgressRecord", "System.Object"]),
+            to_string: Some(format!(
+                "parent = {} id = {} act = {} stat = {} cur = {} pct = {} sec = {} type = {}",
+                text(1),
+                text(0),
+                text(2),
+                text(3),
+                text(CURRENT_OPERATION),
+                text(5),
+                text(6),
+                text(7)
+            )),
+            adapted: PROGRESS.iter().map(|(name, ..)| Name::from(*name)).zip(values).collect(),
+            ..Object::default()
+        };
+        Ok(Measured { value: Value::Object(Arc::new(object)), extent })
     }
 
     fn check(&self, extent: Extent, depth: usize) -> Result<(), ReadError> {
