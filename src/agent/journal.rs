@@ -66,7 +66,7 @@ pub struct Entry {
     #[serde(default)]
     pub idle_timeout: Option<Duration>,
     /// Pool member of the session. [`Notes`] have the current one, but their file is not synced.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "StoredAffinity::is_empty")]
     pub affinity: StoredAffinity,
     /// [`Folders::runtime`] of the owner, which has its socket.
     #[serde(default)]
@@ -106,6 +106,11 @@ impl Entry {
             tries: 0,
             refused: false,
         }
+    }
+
+    /// Returns the entry for a report, without cookies.
+    pub fn reported(self) -> Self {
+        Self { affinity: StoredAffinity::default(), ..self }
     }
 
     /// Returns whether Create may still be in progress on the endpoint, which works on it for at most `limit` after
@@ -218,8 +223,12 @@ impl Journal {
         let path = self.folder.join(format!("check-{}.{INCOMPLETE}", std::process::id()));
         let mut file = platform::private_file().create(true).truncate(true).open(&path)?;
         let written = file.write_all(&[b' '; MAX_ENTRY]).and_then(|()| file.sync_all());
-        std::fs::remove_file(&path)?;
-        written
+        // The cleanup of another process may be faster.
+        let removed = std::fs::remove_file(&path);
+        written.and(removed.or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        }))
     }
 
     /// Reschedules the removals that were refused because of the password; called when the password has changed.

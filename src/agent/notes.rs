@@ -56,7 +56,7 @@ impl Notes {
         let mut known: Known = read.unwrap_or_default();
         if let Some(entry) = entry {
             known.idle_timeout = known.idle_timeout.or(entry.idle_timeout);
-            if known.affinity == StoredAffinity::default() {
+            if known.affinity.is_empty() {
                 known.affinity = entry.affinity.clone();
             }
         }
@@ -118,7 +118,7 @@ impl Notes {
         // The usual state: no file is needed.
         let is_empty = known.commands.is_empty()
             && known.doubtful.is_none()
-            && known.affinity == StoredAffinity::default();
+            && known.affinity.is_empty();
         let result = if is_empty { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");

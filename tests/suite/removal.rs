@@ -320,12 +320,14 @@ async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
     guard.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
     // No WSMan service is there.
-    for status in ["200 OK", "400 Bad Request", "404 Not Found"] {
-        let left = Left::on(&[Delete::Http(status)]).await;
+    const PAGES: [[Delete; 1]; 3] =
+        [[Delete::Http("200 OK")], [Delete::Http("400 Bad Request")], [Delete::Http("404 Not Found")]];
+    for page in &PAGES {
+        let left = Left::on(page).await;
         let mut guard = left.connecting().await;
         guard.doubt_service();
         guard.remove().await.unwrap();
-        assert_eq!((left.deletes(), left.files()), (1, 0), "{status}");
+        assert_eq!((left.deletes(), left.files()), (1, 0), "{page:?}");
     }
     // A gateway whose server does not answer in time.
     let left = Left::on(&[Delete::Http("408 Request Timeout")]).await;
@@ -353,8 +355,9 @@ async fn a_password_that_is_refused_after_create_proves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_tries_once_more_to_remove_an_orphaned_session() {
-    let refused = Delete::Http("401 Unauthorized");
-    let left = Left::on(&[refused, refused, Delete::Done]).await;
+    const DELETES: [Delete; 3] =
+        [Delete::Http("401 Unauthorized"), Delete::Http("401 Unauthorized"), Delete::Done];
+    let left = Left::on(&DELETES).await;
     left.connecting().await.remove().await.unwrap_err();
     let (code, out, err) = left.world.run(&["stop", "work"]);
     assert!(code == 1 && out.is_empty() && err.contains("may still be on the server"), "{code} {out} {err}");

@@ -98,6 +98,11 @@ impl Affinity {
 }
 
 impl StoredAffinity {
+    /// Returns whether no server is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Stores the cookies that an answer from `uri` sets.
     pub fn receive(&mut self, uri: &Url, headers: &HeaderMap) {
         let now = SystemTime::now();
