@@ -20,6 +20,7 @@ pub mod help;
 mod inspect;
 mod layout;
 mod members;
+mod moment;
 mod nested;
 mod number;
 mod operate;

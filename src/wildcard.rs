@@ -1,5 +1,5 @@
-//! PowerShell's wildcards (about_Wildcards): `*`, `?`, `[abc]` and `[a-c]`. A backtick outside of
-//! brackets escapes the next character.
+//! PowerShell's wildcards (about_Wildcards): `*`, `?`, `[abc]` and `[a-c]`. A backtick escapes the next character,
+//! also between brackets; at the end of the pattern, it is a plain character.
 
 /// Returns whether a pattern matches a whole text, without regard to case.
 pub fn like(pattern: &str, text: &str) -> bool {
@@ -84,12 +84,12 @@ fn parts(pattern: &str, case: Case) -> Vec<Part> {
                     rest = after;
                     Part::Letter(*escaped)
                 }
-                [] => continue,
+                [] => Part::Letter('`'),
             },
-            '[' => match after.iter().skip(1).position(|one| *one == ']') {
-                Some(length) => {
-                    rest = &after[length + 2..];
-                    Part::Set(ranges(&after[..=length]))
+            '[' => match set(after) {
+                Some((set, after)) => {
+                    rest = after;
+                    set
                 }
                 None => Part::Letter('['),
             },
@@ -99,15 +99,37 @@ fn parts(pattern: &str, case: Case) -> Vec<Part> {
     parts
 }
 
-fn ranges(mut set: &[char]) -> Vec<(char, char)> {
+/// Reads a set after its `[`; returns the set and the characters after its `]`. A `]` at the beginning is a member.
+fn set(mut rest: &[char]) -> Option<(Part, &[char])> {
+    // Each member, and whether it is escaped.
+    let mut members: Vec<(char, bool)> = Vec::new();
+    loop {
+        rest = match rest {
+            ['`', escaped, after @ ..] => {
+                members.push((*escaped, true));
+                after
+            }
+            [']', after @ ..] if !members.is_empty() => {
+                return Some((Part::Set(ranges(&members)), after));
+            }
+            [letter, after @ ..] => {
+                members.push((*letter, false));
+                after
+            }
+            [] => return None,
+        };
+    }
+}
+
+fn ranges(mut members: &[(char, bool)]) -> Vec<(char, char)> {
     let mut ranges = Vec::new();
     loop {
-        set = match set {
-            [first, '-', last, rest @ ..] => {
+        members = match members {
+            [(first, _), ('-', false), (last, _), rest @ ..] => {
                 ranges.push((*first, *last));
                 rest
             }
-            [one, rest @ ..] => {
+            [(one, _), rest @ ..] => {
                 ranges.push((*one, *one));
                 rest
             }
@@ -120,6 +142,7 @@ fn ranges(mut set: &[char]) -> Vec<(char, char)> {
 mod tests {
     use super::*;
 
+    /// Seen in PowerShell 7.6.9. There, a `[` without its `]` is an error.
     #[test]
     fn patterns_match_as_in_powershell() {
         for (pattern, text, expected) in [
@@ -133,6 +156,18 @@ mod tests {
             ("[a-c]x", "dx", false),
             ("[abc-]", "-", true),
             ("[]]", "]", true),
+            ("[]abc]", "a", true),
+            ("[`]]", "]", true),
+            ("[`]]", "`]", false),
+            ("[`a]", "a", true),
+            ("[`a]", "`", false),
+            ("[``]", "`", true),
+            ("[a`-c]", "-", true),
+            ("[a`-c]", "b", false),
+            ("[a-c-e]", "d", false),
+            ("[[-]]", "[]", true),
+            ("a`", "a`", true),
+            ("a`", "a", false),
             ("`*", "*", true),
             ("`*", "a", false),
             ("a[", "a[", true),

@@ -94,16 +94,8 @@ pub fn order(a: &Value, b: &Value, sensitive: bool) -> Ordering {
 pub fn equal(a: &Value, b: &Value, sensitive: bool) -> bool {
     match (a, b) {
         (Value::Null, _) | (_, Value::Null) => a.is_null() && b.is_null(),
-        (Value::Bool(one), other) => *one == truth_of_text(other),
+        (Value::Bool(one), other) => *one == truth(other),
         _ => compare(a, b, sensitive).is_some_and(Ordering::is_eq),
-    }
-}
-
-/// Converts a value to a Boolean. The text `False` is false, as in `Enabled -eq False`.
-fn truth_of_text(value: &Value) -> bool {
-    match value {
-        Value::String(text) if text.eq_ignore_ascii_case("false") => false,
-        other => truth(other),
     }
 }
 
@@ -122,7 +114,7 @@ pub fn compare(a: &Value, b: &Value, sensitive: bool) -> Option<Ordering> {
         (Key::Number(x), Key::Number(y)) => Some(x.compare(*y)),
         (Key::Number(x), Key::Bool(one)) => Some(x.compare(Number::Int32(i32::from(*one)))),
         (Key::Number(x), _) => Number::convert(b).map(|y| x.compare(y)),
-        (Key::Bool(one), _) => Some(one.cmp(&truth_of_text(b))),
+        (Key::Bool(one), _) => Some(one.cmp(&truth(b))),
         (Key::Date(_) | Key::Ticks(_) | Key::Version(_), Key::Text) => {
             x.read(&b.display_text()).map(|read| x.cmp(&read, || Ordering::Equal))
         }

@@ -73,7 +73,7 @@ pub fn draw(view: &View, objects: &[Value], width: usize) -> Vec<String> {
             lines.push(String::new());
             lines
         }
-        View::List(items) => list(items, objects, width),
+        View::List(items) => std::iter::once(String::new()).chain(list(items, objects, width)).collect(),
         View::Text => {
             objects.iter().flat_map(|one| cell(one).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
         }
@@ -88,7 +88,7 @@ fn property_cell(object: &Value, name: &str) -> String {
 pub fn list(items: &[Item], objects: &[Value], width: usize) -> Vec<String> {
     let widest = items.iter().map(|item| columns_of(&item.label)).max().unwrap_or(0);
     let label = widest.min(width.saturating_sub(MIN_VALUE_WIDTH + 3)).max(1);
-    let mut lines = vec![String::new()];
+    let mut lines = Vec::new();
     for object in objects {
         for item in items.iter().filter(|item| object.property(&item.property).is_some()) {
             let shown = fit(&item.label, label, false);

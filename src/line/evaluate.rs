@@ -101,17 +101,20 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
     })
 }
 
-/// Evaluates `$x[0]`, `$x[0,2]` and `$table['key']`.
+/// Evaluates `$x[0]`, `$table['key']`, and several indexes or keys: `$x[0,2]`.
 fn indexed(of: &Value, index: &Value) -> Result<Value, LineError> {
-    if of.entries().is_some() {
-        return Ok(super::inspect::member(of, &index.display_text()).unwrap_or_default());
+    if *of == Value::Null {
+        return Err(LineError("Cannot index into a null array.".into()));
     }
     if let Some(indexes) = index.items() {
         let found = indexes.iter().map(|index| indexed(of, index)).collect::<Result<Vec<_>, _>>()?;
         return Ok(Value::array(found));
     }
-    if *of == Value::Null {
-        return Err(LineError("Cannot index into a null array.".into()));
+    if *index == Value::Null {
+        return Err(LineError("Index operation failed; the array index evaluated to null.".into()));
+    }
+    if of.entries().is_some() {
+        return Ok(super::inspect::member(of, &index.display_text()).unwrap_or_default());
     }
     let at = super::value::as_number(index).ok_or_else(|| {
         LineError(format!("Cannot index a list with \"{}\": expected a number.", index.display_text()))

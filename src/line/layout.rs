@@ -104,7 +104,7 @@ fn listed(
     variables: &Variables,
 ) -> Vec<String> {
     let item = |name: String| Item { label: name.clone(), property: name };
-    let mut lines = if let Some(properties) = properties {
+    if let Some(properties) = properties {
         let properties = resolved(properties, Some(value), variables);
         let items: Vec<Item> = properties.iter().map(|one| item(one.title())).collect();
         draw::list(&items, &[reduced(&properties, value, variables)], width)
@@ -112,10 +112,7 @@ fn listed(
         let names = property_names(value).into_iter();
         let items: Vec<Item> = names.map(|name| item(name.to_string())).collect();
         draw::list(&items, std::slice::from_ref(value), width)
-    };
-    // `list` begins with a blank line, which only the first object needs.
-    lines.remove(0);
-    lines
+    }
 }
 
 /// Draws objects of one group, without the blank line after a table.

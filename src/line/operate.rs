@@ -8,7 +8,7 @@ use super::pattern::{Pattern, Translated};
 use super::repeat::repeated;
 use super::syntax::{Binary, Operator, Unary, Word};
 use super::value::truth;
-use super::{bits, composite};
+use super::{bits, composite, moment};
 use crate::psrp::clixml::Value;
 use crate::wildcard::{self, Case};
 
@@ -49,7 +49,7 @@ pub fn binary(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError
 
 fn texts(value: &Value) -> Vec<String> {
     match value.items() {
-        Some(items) => items.iter().map(Value::display_text).collect(),
+        Some(items) => items.iter().map(Value::item_text).collect(),
         None => vec![value.display_text()],
     }
 }
@@ -242,6 +242,11 @@ fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError
                 None => items.push(b.clone()),
             }
             return Ok(Value::array(items));
+        }
+        (Binary::Add | Binary::Subtract, _) => {
+            if let Some(sum) = moment::sum(a, b, operator == Binary::Subtract) {
+                return sum;
+            }
         }
         _ => {}
     }

@@ -107,7 +107,7 @@ fn is_single_quote(letter: char) -> bool {
     matches!(letter, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}')
 }
 
-fn is_double_quote(letter: char) -> bool {
+pub fn is_double_quote(letter: char) -> bool {
     matches!(letter, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}')
 }
 

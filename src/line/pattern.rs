@@ -6,7 +6,8 @@ use regex::{Captures, Regex};
 /// A regular expression that was translated from .NET's syntax.
 pub struct Pattern {
     pub regex: Regex,
-    /// Whether the pattern has `$` or `\Z`, which in .NET also match before a line feed at the end of the text.
+    /// Whether the pattern has `\Z`, or `$` without the option `m`, which in .NET also match before a line feed at the
+    /// end of the text.
     pub has_end: bool,
     /// Whether the pattern has `\z`, which matches only at the end of the text.
     pub has_absolute_end: bool,
@@ -94,16 +95,23 @@ pub fn translated(pattern: &str) -> Translated {
                 class = depth.checked_sub(1);
             }
             ('$', None) => {
-                has_end = true;
+                // With `(?m)`, `$` matches before each line feed in the regex crate too.
+                has_end |= !is_multiline(pattern);
                 form.push('$');
             }
             _ => form.push(letter),
         }
         rest = &rest[taken..];
     }
-    // With `(?m)`, `$` matches before each line feed in the regex crate too.
-    let has_end = has_end && !pattern.contains("(?m");
     Translated { form, has_end, has_absolute_end }
+}
+
+/// Returns whether a pattern sets the option `m`, as in `(?im)`.
+fn is_multiline(pattern: &str) -> bool {
+    pattern.split("(?").skip(1).any(|options| {
+        let end = options.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(options.len());
+        options[..end].contains('m') && options[end..].starts_with([')', ':', '-'])
+    })
 }
 
 /// Returns whether a pattern has .NET constructs that the regex crate does not support: lookarounds, atomic groups,
@@ -123,12 +131,30 @@ fn escapes(pattern: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// Returns whether a text matches, as in .NET: `$` and `\Z` also match before a line feed at its end. With `\z` in the
+/// Returns the text without the line feed at its end, before which `$` and `\Z` also match in .NET. With `\z` in the
 /// pattern, they do not.
+fn without_end<'a>(pattern: &Pattern, text: &'a str) -> Option<&'a str> {
+    text.strip_suffix('\n').filter(|_| pattern.has_end && !pattern.has_absolute_end)
+}
+
+/// Returns whether a text matches, as in .NET.
 pub fn is_match(pattern: &Pattern, text: &str) -> bool {
-    let is_tried = pattern.has_end && !pattern.has_absolute_end;
-    let without_end = text.strip_suffix('\n').filter(|_| is_tried);
+    let without_end = without_end(pattern, text);
     pattern.regex.is_match(text) || without_end.is_some_and(|text| pattern.regex.is_match(text))
+}
+
+/// Returns the matches of a text, as in .NET.
+pub fn captures<'a>(pattern: &Pattern, text: &'a str) -> Vec<Captures<'a>> {
+    let found = matches(&pattern.regex, text);
+    let Some(without_end) = without_end(pattern, text) else { return found };
+    let start = |found: &[Captures<'_>]| found.first().and_then(|one| one.get(0)).map(|whole| whole.start());
+    let before = matches(&pattern.regex, without_end);
+    // The match that begins first is .NET's.
+    match (start(&before), start(&found)) {
+        (Some(one), Some(other)) if one >= other => found,
+        (Some(_), _) => before,
+        (None, _) => found,
+    }
 }
 
 /// Returns the matches as .NET finds them: an empty match may follow another match directly.
@@ -279,6 +305,12 @@ mod tests {
             ("a$", "a\nb", false),
             ("a\\z", "a\n", false),
             ("a\\z|c$", "a\n", false),
+            ("(?m)a\\Z", "a\n", true),
+            ("(?im)b|A\\Z", "a\n", true),
+            ("(?m)a\\Z", "a\nb\n", false),
+            ("(?m)a\\z", "a\n", false),
+            ("(?m)a$", "a\nb", true),
+            ("(?im)^A$", "b\na\n", true),
             ("^[+--]+$", "+,-", true),
             ("^[--/]+$", "-./", true),
             ("^[^--/]+$", "-", false),
@@ -289,6 +321,7 @@ mod tests {
             let Translated { has_end, has_absolute_end, .. } = translated(pattern);
             let built = Pattern { regex: regex(pattern), has_end, has_absolute_end };
             assert_eq!(super::is_match(&built, text), is_match, "{pattern} {text}");
+            assert_eq!(captures(&built, text).is_empty(), !is_match, "{pattern} {text}");
         }
     }
 

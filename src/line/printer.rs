@@ -59,14 +59,8 @@ impl Printer {
             lines.extend(text.split('\n').map(|line| line.trim_end_matches('\r').to_owned()));
             return lines;
         }
-        if let Some(entries) = value.entries() {
-            for (key, one) in entries {
-                lines.extend(self.push(&super::value::typed_object(
-                    "System.Collections.DictionaryEntry",
-                    vec![("Name".into(), key.clone()), ("Value".into(), one.clone())],
-                )));
-            }
-            return lines;
+        if let Some(entries) = super::value::entry_objects(value) {
+            return entries.iter().flat_map(|entry| self.push(entry)).collect();
         }
         if value.is_type(MATCH) {
             if self.open.is_some() || self.held.first().is_some_and(|first| !first.is_type(MATCH)) {

@@ -74,6 +74,15 @@ pub fn typed_object(type_name: &str, properties: Vec<(Name, Value)>) -> Value {
     }))
 }
 
+/// Returns the entries of a dictionary as the objects that Format-Table and Format-List draw.
+pub fn entry_objects(dictionary: &Value) -> Option<Vec<Value>> {
+    let entry = |(key, value): &(Value, Value)| {
+        let properties = vec![("Name".into(), key.clone()), ("Value".into(), value.clone())];
+        typed_object("System.Collections.DictionaryEntry", properties)
+    };
+    dictionary.entries().map(|entries| entries.iter().map(entry).collect())
+}
+
 /// Returns a number together with the text that the user typed, if that differs from the number's display text.
 pub fn typed(text: &str, number: Value) -> Value {
     if number.display_text() == text {

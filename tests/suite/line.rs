@@ -201,6 +201,12 @@ fn local_stages_process_values() {
         ("3,1,2 | Sort-Object -Descending | select -First 2", vec!["3", "2"]),
         ("1,2,3,4 | select -Last 2", vec!["3", "4"]),
         ("1,2,3 | select -Skip 1", vec!["2", "3"]),
+        ("1..10 | select -First 2 -Last 3", vec!["1", "2", "8", "9", "10"]),
+        ("1..4 | select -First 3 -Last 3", vec!["1", "2", "3", "4"]),
+        ("1..10 | select -First 2 -Last 1 -Skip 1", vec!["2", "3", "10"]),
+        ("1..10 | select -Skip 3 -Last 2", vec!["6", "7"]),
+        ("1..10 | select -First 0 -Last 2", vec!["9", "10"]),
+        ("1..10 | select -First 2 -Last 0", vec!["1", "2"]),
         ("1,2,3 | Measure-Object -Sum | % Sum", vec!["6"]),
         ("'b','a','b' | group | sort Count -Descending | % Name", vec!["b", "a"]),
         ("'b','a','b' | group | % Name", vec!["a", "b"]),
@@ -449,6 +455,9 @@ fn formats_follow_the_invariant_culture() {
     for (form, value, text) in [
         ("{0:N2}", "1234.567", "1,234.57"),
         ("{0:N2}", "2.675", "2.67"),
+        ("{0:G3}", "0.00001", "1E-05"),
+        ("{0:G3}", "0.0001", "0.0001"),
+        ("{0:g3}", "0.0000123456", "1.23e-05"),
         ("{0:N2}", "0.125", "0.12"),
         ("{0:N0}", "2.5", "2"),
         ("{0:N}", "1234567", "1,234,567.00"),
@@ -535,6 +544,72 @@ fn formats_follow_the_invariant_culture() {
 
 /// Results observed in PowerShell 7.6.9.
 #[test]
+fn named_arguments_are_bound_before_unnamed_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    std::fs::write(folder.path().join("a.log"), "an error\n").unwrap();
+    std::fs::write(folder.path().join("b.txt"), "").unwrap();
+    for (line, out) in [
+        (format!("Select-String '{root}/*.log' -Pattern error | % Line"), &["an error"][..]),
+        (format!("Get-ChildItem *.txt -Path '{root}' | % Name"), &["b.txt"]),
+        (format!("Get-Content '{root}/a.log' -TotalCount 1"), &["an error"]),
+        ("1..3 | Select-Object -First 1".to_owned(), &["1"]),
+    ] {
+        assert_eq!(local(&line), out, "{line}");
+    }
+    for (line, reason) in [
+        ("Get-ChildItem *.log -Path . -Filter b", "accepts argument '*.log'"),
+        ("Get-ChildItem x -Path . -Path .", "'Path' is specified more than once"),
+    ] {
+        let refused = try_local(line).expect_err(line);
+        assert!(refused.contains(reason), "{line}: {refused}");
+    }
+}
+
+/// Results observed in PowerShell 7.6.9.
+#[test]
+fn hidden_items_are_listed_from_all_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    for name in [".f.txt", "g.txt", ".hd/.b.txt", ".hd/a.txt", "vis/.e.txt", "vis/d.txt", "vis/.hv/.j.txt"] {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "").unwrap();
+    }
+    for (arguments, names) in [
+        ("' -Hidden", &[".f.txt", ".hd"][..]),
+        ("' -Hidden -Force", &[".f.txt", ".hd"]),
+        ("' -Hidden -Recurse", &[".b.txt", ".e.txt", ".f.txt", ".hd", ".hv", ".j.txt"]),
+        ("' -Hidden -Recurse -Force -File", &[".b.txt", ".e.txt", ".f.txt", ".j.txt"]),
+        ("/*.txt' -Hidden", &[".f.txt"]),
+        ("/*.txt' -Hidden -Recurse", &[".b.txt", ".e.txt", ".f.txt", ".j.txt"]),
+        ("' -Recurse", &["d.txt", "g.txt", "vis"]),
+    ] {
+        let line = format!("Get-ChildItem '{root}{arguments} | Sort-Object Name | % Name");
+        assert_eq!(local(&line), names, "{line}");
+    }
+}
+
+/// Results observed in PowerShell 7.6.9.
+#[test]
+fn an_open_here_string_and_an_invalid_escape_are_named() {
+    for (text, reason) in [
+        ("@\"\nabc", "The string is missing the terminator: \"@."),
+        ("@'\nabc", "The string is missing the terminator: '@."),
+        ("@\"", "The string is missing the terminator: \"@."),
+        ("\"`u{1234567}\"", "contains more than the maximum of six hex digits between braces."),
+        ("\"`u{110000}\"", "value is out of range. The maximum value is 0x10FFFF."),
+        ("\"`u{}\"", "The Unicode escape sequence is not valid."),
+        ("\"`u{D800}\"", "A surrogate as a Unicode escape sequence needs PowerShell's script engine"),
+        ("$IsMacOS = 1", "Cannot overwrite variable IsMacOS because it is read-only or constant."),
+    ] {
+        let refused = line::parse(text).expect_err(text).to_string();
+        assert!(refused.contains(reason), "{text}: {refused}");
+    }
+}
+
+/// Results observed in PowerShell 7.6.9.
+#[test]
 fn dates_and_times_are_formatted_as_dotnet_does() {
     let date = Value::DateTime("2024-01-02T15:04:05.1234567".into());
     let span = Value::Duration("P1DT2H3M4.5S".into());
@@ -542,6 +617,7 @@ fn dates_and_times_are_formatted_as_dotnet_does() {
     let mut variables = Variables::default();
     variables.set("d", date);
     variables.set("z", Value::DateTime("2024-01-02T03:04:05Z".into()));
+    variables.set("o", Value::DateTime("2024-01-02T03:04:05+06:00".into()));
     variables.set("t", span);
     variables.set("g", id);
     for (form, name, text) in [
@@ -556,6 +632,8 @@ fn dates_and_times_are_formatted_as_dotnet_does() {
         (":s", "d", "2024-01-02T15:04:05"),
         (":u", "d", "2024-01-02 15:04:05Z"),
         (":R", "d", "Tue, 02 Jan 2024 15:04:05 GMT"),
+        (":U", "z", "Tuesday, 02 January 2024 03:04:05"),
+        (":U", "o", "Monday, 01 January 2024 21:04:05"),
         (":t", "d", "15:04"),
         (":m", "d", "January 02"),
         (":y", "d", "2024 January"),

@@ -108,7 +108,7 @@ fn through(name: &'static str, command: &CommandLine, variables: &Variables, kno
         "Select-Object" => {
             let Ok(bound) = stage::bound(name, command, variables) else { return };
             let names = bound.names("Property");
-            if bound.get("ExpandProperty").is_some() {
+            if bound.has("ExpandProperty") {
                 known.clear();
             } else if !names.is_empty() && !names.iter().any(|name| stage::path::is_pattern(name)) {
                 *known = names;

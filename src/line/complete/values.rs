@@ -1,7 +1,9 @@
 //! Kinds of command arguments, parameters of local cmdlets, and quoting of candidates.
 
 use super::Argument;
+use crate::line::parse::is_double_quote;
 use crate::line::stage::{self, Takes};
+use crate::quote;
 
 /// Kind of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +97,10 @@ pub fn quoted(text: &str, quote: Option<char>) -> String {
     let is_plain = text.chars().all(is_plain) && !text.starts_with('-');
     match quote {
         None if is_plain => text.to_owned(),
-        Some('"') if !text.contains(['"', '$', '`']) => format!("\"{text}\""),
-        _ => format!("'{}'", text.replace('\'', "''")),
+        Some('"') if !text.contains(|letter| is_double_quote(letter) || matches!(letter, '$' | '`')) => {
+            format!("\"{text}\"")
+        }
+        _ => quote::powershell::quote(text),
     }
 }
 
@@ -104,6 +108,7 @@ pub fn quoted(text: &str, quote: Option<char>) -> String {
 mod tests {
     use super::*;
     use crate::line::complete::{What, complete};
+    use crate::line::syntax::{Arg, Element, Expr};
 
     fn argument(text: &str) -> Argument {
         match complete(text, text.len()).what {
@@ -133,5 +138,16 @@ mod tests {
         assert_eq!(quoted("a'b", Some('\'')), "'a''b'");
         assert_eq!(quoted("dir/a.txt", None), "dir/a.txt");
         assert_eq!(quoted("a b", Some('"')), "\"a b\"");
+        for (text, quote, word) in [
+            ("O’Brien.csv", None, "'O’’Brien.csv'"),
+            ("O’Brien.csv", Some('"'), "\"O’Brien.csv\""),
+            ("a “b”", Some('"'), "'a “b”'"),
+            ("a $b", Some('"'), "'a $b'"),
+        ] {
+            assert_eq!(quoted(text, quote), word, "{text}");
+            let parsed = crate::line::parse(&format!("Get-Content {word}")).expect(word);
+            let [Element::Command(command)] = parsed[0].pipeline.as_slice() else { panic!("{word}") };
+            assert_eq!(command.arguments, [Arg::Value(Expr::text(text))], "{word}");
+        }
     }
 }

@@ -1,42 +1,23 @@
 //! Formats of dates
 //! (<https://learn.microsoft.com/dotnet/standard/base-types/custom-date-and-time-format-strings>).
 
-use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
+use chrono::{Datelike as _, Timelike as _};
 
 use super::letters::by_letters;
+use crate::line::moment::Moment;
 
-/// A date as CLIXML has it: wall time and zone.
-struct Date {
-    at: NaiveDateTime,
-    /// `Z`, `+02:00`, or empty.
-    zone: String,
-}
-
-impl Date {
-    /// Parses an xs:dateTime.
-    fn read(text: &str) -> Option<Self> {
-        let time = text.find('T')?;
-        let end = text[time..].find(['Z', '+', '-']).map_or(text.len(), |at| time + at);
-        let at = NaiveDateTime::parse_from_str(&text[..end], "%Y-%m-%dT%H:%M:%S%.f").ok()?;
-        Some(Self { at, zone: text[end..].to_owned() })
-    }
-
-    /// Returns the fraction of the second in units of 100 ns.
-    fn ticks(&self) -> u32 {
-        self.at.nanosecond() / 100
-    }
-
-    fn offset(&self) -> &str {
-        match self.zone.as_str() {
-            "" | "Z" => "+00:00",
-            zone => zone,
-        }
+/// Returns the offset of a zone.
+fn offset(zone: &str) -> &str {
+    match zone {
+        "" | "Z" => "+00:00",
+        zone => zone,
     }
 }
 
 /// Formats a date; `None` if the format does not exist.
 pub fn format(text: &str, form: &str) -> Option<String> {
-    let date = Date::read(text)?;
+    let moment = Moment::of_wire(text)?;
+    let date = if form == "U" { moment.utc() } else { moment };
     let mut letters = form.chars();
     let (Some(letter), None) = (letters.next(), letters.next()) else {
         return by_letters(form, |letter, count, text| part(&date, letter, count, text));
@@ -62,9 +43,11 @@ pub fn format(text: &str, form: &str) -> Option<String> {
 }
 
 /// Formats a letter of a custom format string that is repeated `count` times.
-fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()> {
+fn part(date: &Moment, letter: char, count: usize, text: &mut String) -> Option<()> {
     let number = |number: u32, wide: usize| format!("{number:0>wide$}");
     let at = &date.at;
+    // The fraction of the second in units of 100 ns.
+    let ticks = at.nanosecond() / 100;
     let (_, hour) = at.hour12();
     let half = if at.hour() < 12 { "AM" } else { "PM" };
     let shown = match (letter, count) {
@@ -80,9 +63,9 @@ fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()
         ('H', _) => number(at.hour(), count.min(2)),
         ('m', _) => number(at.minute(), count.min(2)),
         ('s', _) => number(at.second(), count.min(2)),
-        ('f', 1..=7) => format!("{:07}", date.ticks()).get(..count)?.to_owned(),
+        ('f', 1..=7) => format!("{ticks:07}").get(..count)?.to_owned(),
         ('F', 1..=7) => {
-            let digits = format!("{:07}", date.ticks()).get(..count)?.trim_end_matches('0').to_owned();
+            let digits = format!("{ticks:07}").get(..count)?.trim_end_matches('0').to_owned();
             // A point without digits is left out.
             if digits.is_empty() && text.ends_with('.') {
                 text.pop();
@@ -95,11 +78,11 @@ fn part(date: &Date, letter: char, count: usize, text: &mut String) -> Option<()
         ('g', _) => "A.D.".to_owned(),
         ('K', _) => date.zone.repeat(count),
         ('z', 1) => {
-            let hours = date.offset().get(..3)?;
+            let hours = offset(&date.zone).get(..3)?;
             format!("{}{}", hours.get(..1)?, hours.get(1..)?.strip_prefix('0').unwrap_or(hours.get(1..)?))
         }
-        ('z', 2) => date.offset().get(..3)?.to_owned(),
-        ('z', _) => date.offset().to_owned(),
+        ('z', 2) => offset(&date.zone).get(..3)?.to_owned(),
+        ('z', _) => offset(&date.zone).to_owned(),
         (other, count) => other.to_string().repeat(count),
     };
     text.push_str(&shown);

@@ -94,7 +94,7 @@ fn general(number: &Number, precision: Option<usize>, letter: char) -> String {
         let text = number.plain(false);
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
     };
-    if exponent >= widest || exponent < -5 {
+    if exponent >= widest || exponent < -4 {
         let mark = if letter.is_lowercase() { 'e' } else { 'E' };
         let sign = if exponent < 0 { '-' } else { '+' };
         return signed(&mantissa, |one| format!("{}{mark}{sign}{:02}", trimmed(one), exponent.abs()));

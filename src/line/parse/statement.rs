@@ -45,7 +45,7 @@ const REFUSED: [&str; 36] = [
 ];
 
 /// Variables that the console sets itself.
-const READ_ONLY: [&str; 13] = [
+const READ_ONLY: [&str; 14] = [
     "true",
     "false",
     "?",
@@ -59,6 +59,7 @@ const READ_ONLY: [&str; 13] = [
     "PSCommandPath",
     "IsWindows",
     "IsLinux",
+    "IsMacOS",
 ];
 
 fn has(names: &[&str], name: &str) -> bool {

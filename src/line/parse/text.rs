@@ -150,22 +150,34 @@ impl Parser {
                 self.at += 1;
             }
         }
-        if !(1..=6).contains(&digits.len()) || !self.take('}') {
+        if digits.len() > 6 {
+            return self.wrong_at(
+                start,
+                "The Unicode escape sequence contains more than the maximum of six hex digits between braces.",
+            );
+        }
+        if digits.is_empty() || !self.take('}') {
             return self.wrong_at(
                 start,
                 "The Unicode escape sequence is not valid. A valid sequence is `u{ followed by one to six hex \
                  digits and a closing '}'.",
             );
         }
-        u32::from_str_radix(&digits, 16)
-            .ok()
-            .and_then(char::from_u32)
-            .map_or_else(|| self.wrong_at(start, "The Unicode escape sequence value is out of range."), Ok)
+        let code = u32::from_str_radix(&digits, 16).unwrap_or(u32::MAX);
+        match char::from_u32(code) {
+            Some(letter) => Ok(letter),
+            None if code <= 0x0010_FFFF => self.script_at(start, "A surrogate as a Unicode escape sequence"),
+            None => self.wrong_at(
+                start,
+                "The Unicode escape sequence value is out of range. The maximum value is 0x10FFFF.",
+            ),
+        }
     }
 
     pub(super) fn here_string(&mut self) -> Parsed<Expr> {
         let start = self.at;
         let plain = self.peek_at(1).is_some_and(is_single_quote);
+        let open = format!("The string is missing the terminator: {}@.", if plain { '\'' } else { '"' });
         self.at += 2;
         loop {
             match self.next() {
@@ -176,7 +188,7 @@ impl Parser {
                         "No characters are allowed after a here-string header but before the end of the line.",
                     );
                 }
-                None => return self.unfinished_since(start, "The string is missing the terminator: '@."),
+                None => return self.unfinished_since(start, open),
             }
         }
         let mut parts = Vec::new();
@@ -203,6 +215,6 @@ impl Parser {
                 self.expandable(&mut parts, &mut text)?;
             }
         }
-        self.unfinished_since(start, "The string is missing the terminator: '@.")
+        self.unfinished_since(start, open)
     }
 }

@@ -33,64 +33,66 @@ pub struct Bound {
     given: Vec<(&'static str, Value)>,
 }
 
-/// The parameters in order, each with the index of the argument that holds its value; `None` for a switch without one.
+/// Bound parameters, each with the index of the argument that holds its value; `None` for a switch without one.
 type Bindings = Vec<(Parameter, Option<usize>)>;
 
 /// Index of an argument that cannot be bound, and the error.
 type Unbound = (usize, LineError);
 
-/// Binds arguments to parameters without evaluating them.
+/// Binds arguments to parameters without evaluating them: first the named parameters, then the values without a name in
+/// the order of the remaining parameters.
 pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> Result<Bindings, Unbound> {
     let mut given = Bindings::new();
+    let mut unnamed = Vec::new();
+    let has = |given: &Bindings, parameter: &Parameter| given.iter().any(|(one, _)| one.0 == parameter.0);
     let mut arguments = command.arguments.iter().enumerate().peekable();
     while let Some((at, argument)) = arguments.next() {
-        let bound = match argument {
+        let (written, value) = match argument {
             Arg::Value(value) => {
-                let free = |one: &&Parameter| {
-                    one.1 == Takes::Position && !given.iter().any(|(has, _)| has.0 == one.0)
-                };
-                let rest = || parameters.iter().find(|one| one.1 == Takes::Rest);
-                let Some(first) = parameters.iter().find(free).or_else(rest) else {
-                    let text = match value {
-                        Expr::Literal(value) => value.display_text(),
-                        _ => "…".to_owned(),
-                    };
+                unnamed.push((at, value));
+                continue;
+            }
+            Arg::Parameter { name, value } => (name, value),
+        };
+        let parameter = find(name, written, parameters).map_err(|error| (at, error))?;
+        let of = match (value, parameter.1) {
+            (Some(_), _) => Some(at),
+            (None, Takes::Switch) => None,
+            (None, _) => {
+                let next = arguments.next_if(|(_, next)| matches!(next, Arg::Value(_)));
+                let Some((next, _)) = next else {
                     let error = LineError(format!(
-                        "{name}: A positional parameter cannot be found that accepts argument '{text}'."
+                        "{name}: Missing an argument for parameter '{}'. Specify a parameter and try again.",
+                        parameter.0
                     ));
                     return Err((at, error));
                 };
-                (*first, Some(at))
-            }
-            Arg::Parameter { name: written, value } => {
-                let parameter = find(name, written, parameters).map_err(|error| (at, error))?;
-                let of = match (value, parameter.1) {
-                    (Some(_), _) => Some(at),
-                    (None, Takes::Switch) => None,
-                    (None, _) => {
-                        if let Some((next, _)) = arguments.next_if(|(_, next)| matches!(next, Arg::Value(_)))
-                        {
-                            Some(next)
-                        } else {
-                            let error = LineError(format!(
-                                "{name}: Missing an argument for parameter '{}'. Specify a parameter and try again.",
-                                parameter.0
-                            ));
-                            return Err((at, error));
-                        }
-                    }
-                };
-                (parameter, of)
+                Some(next)
             }
         };
-        if bound.0.1 != Takes::Rest && given.iter().any(|(has, _)| has.0 == bound.0.0) {
+        if parameter.1 != Takes::Rest && has(&given, &parameter) {
             let error = LineError(format!(
                 "{name}: Cannot bind parameter because parameter '{}' is specified more than once.",
-                bound.0.0
+                parameter.0
             ));
             return Err((at, error));
         }
-        given.push(bound);
+        given.push((parameter, of));
+    }
+    for (at, value) in unnamed {
+        let free = |one: &&Parameter| one.1 == Takes::Position && !has(&given, one);
+        let rest = || parameters.iter().find(|one| one.1 == Takes::Rest);
+        let Some(parameter) = parameters.iter().find(free).or_else(rest) else {
+            let text = match value {
+                Expr::Literal(value) => value.display_text(),
+                _ => "…".to_owned(),
+            };
+            let error = LineError(format!(
+                "{name}: A positional parameter cannot be found that accepts argument '{text}'."
+            ));
+            return Err((at, error));
+        };
+        given.push((*parameter, Some(at)));
     }
     Ok(given)
 }
@@ -127,6 +129,11 @@ impl Bound {
     /// Returns whether the output is no longer needed.
     pub fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Returns whether a parameter is given.
+    pub fn has(&self, parameter: &str) -> bool {
+        self.get(parameter).is_some()
     }
 
     pub fn get(&self, parameter: &str) -> Option<&Value> {

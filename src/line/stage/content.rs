@@ -32,7 +32,7 @@ pub const SET: [Parameter; 7] = [
 
 /// Returns the files that -Path or -LiteralPath names, with wildcards resolved.
 pub fn files(bound: &Bound) -> Result<(Vec<PathBuf>, Vec<LineError>), LineError> {
-    let is_literal = bound.get("LiteralPath").is_some();
+    let is_literal = bound.has("LiteralPath");
     let texts = if is_literal {
         bound.names("LiteralPath")
     } else {
@@ -90,7 +90,7 @@ pub fn get(bound: &Bound) -> Result<Sourced, LineError> {
 
 fn check_counts(bound: &Bound) -> Result<(), LineError> {
     for (one, other) in [("TotalCount", "Tail"), ("Raw", "Tail"), ("Raw", "TotalCount")] {
-        if bound.get(one).is_some() && bound.get(other).is_some() {
+        if bound.has(one) && bound.has(other) {
             return Err(bound.wrong(&format!(
                 "The parameters {one} and {other} cannot be used together. Please specify only one parameter."
             )));

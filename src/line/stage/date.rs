@@ -1,14 +1,14 @@
 //! Get-Date: the current or a given date, as an object or a formatted text.
 
 use chrono::{
-    DateTime, Datelike as _, Local, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _,
-    Timelike as _,
+    DateTime, Datelike as _, Local, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _,
 };
 
 use super::bind::{Bound, Parameter, Takes};
 use super::each::{Each, Stage};
 use crate::line::composite::date_text;
 use crate::line::error::LineError;
+use crate::line::moment::Moment;
 use crate::line::time;
 use crate::psrp::clixml::{Content, Object, Value, type_names};
 
@@ -43,67 +43,25 @@ const DAYS: [&str; 6] = ["%Y/%m/%d", "%d %B %Y", "%B %d, %Y", "%B %d %Y", "%A, %
 /// Formats of a time.
 const TIMES: [&str; 4] = ["%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
 
-/// Wall time and its zone: `Z`, `+02:00`, or empty.
-struct Moment {
-    at: NaiveDateTime,
-    zone: String,
-}
-
-impl Moment {
-    fn local(at: DateTime<Local>) -> Self {
-        Self { at: at.naive_local(), zone: at.format("%:z").to_string() }
+/// Parses a date, or a time of today. A text with a zone is converted to local time, as in .NET.
+fn parse(text: &str) -> Option<Moment> {
+    let text = text.trim();
+    if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
+        return Some(Moment::local(zoned.with_timezone(&Local)));
     }
-
-    /// Returns whether the zone is that of the system at this time.
-    fn is_local(&self) -> bool {
-        let known = Local.from_local_datetime(&self.at);
-        [known.earliest(), known.latest()].into_iter().flatten().any(|at| Self::local(at).zone == self.zone)
-    }
-
-    /// Parses a date, or a time of today. A text with a zone is converted to local time, as in .NET.
-    fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
-            return Some(Self::local(zoned.with_timezone(&Local)));
-        }
-        let today = || Local::now().date_naive();
-        let at = time::date(text)
-            .or_else(|| WHOLE.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()))
-            .or_else(|| {
-                let day = DAYS.iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok())?;
-                day.and_hms_opt(0, 0, 0)
-            })
-            .or_else(|| {
-                let time = TIMES.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
-                Some(today().and_time(time))
-            })
-            .filter(|at| time::is_date(*at))?;
-        Some(Self { at, zone: String::new() })
-    }
-
-    /// Reads an xs:dateTime.
-    fn of_wire(text: &str) -> Option<Self> {
-        let time = text.find('T')?;
-        let end = text[time..].find(['Z', '+', '-']).map_or(text.len(), |at| time + at);
-        Some(Self { at: time::date(&text[..end])?, zone: text[end..].to_owned() })
-    }
-
-    /// Converts to UTC. A time without a zone is local.
-    fn utc(&self) -> Self {
-        let whole = match self.zone.as_str() {
-            "" => Local.from_local_datetime(&self.at).earliest().map(|at| at.naive_utc()),
-            _ => DateTime::parse_from_rfc3339(&self.wire()).ok().map(|at| at.naive_utc()),
-        };
-        Self { at: whole.unwrap_or(self.at), zone: "Z".to_owned() }
-    }
-
-    /// Formats as xs:dateTime.
-    fn wire(&self) -> String {
-        let ticks = format!("{:07}", self.at.nanosecond() / 100);
-        let ticks = ticks.trim_end_matches('0');
-        let point = if ticks.is_empty() { "" } else { "." };
-        format!("{}{point}{ticks}{}", self.at.format("%Y-%m-%dT%H:%M:%S"), self.zone)
-    }
+    let today = || Local::now().date_naive();
+    let at = time::date(text)
+        .or_else(|| WHOLE.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()))
+        .or_else(|| {
+            let day = DAYS.iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok())?;
+            day.and_hms_opt(0, 0, 0)
+        })
+        .or_else(|| {
+            let time = TIMES.iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
+            Some(today().and_time(time))
+        })
+        .filter(|at| time::is_date(*at))?;
+    Some(Moment { at, zone: String::new() })
 }
 
 /// Converts a time of the file system to a value.
@@ -128,7 +86,7 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
         (None, Some(given)) => {
             let read = match given.primitive() {
                 Value::DateTime(text) => Moment::of_wire(text),
-                other => Moment::parse(&other.display_text()),
+                other => parse(&other.display_text()),
             };
             read.ok_or_else(|| {
                 let text = given.display_text();
@@ -140,7 +98,7 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
         }
         (None, None) => Moment::local(Local::now()),
     };
-    let (before, is_local) = (moment.at, moment.is_local());
+    let mut at = moment.at;
     for (name, least, most, set) in PARTS {
         let Some(given) = bound.get(name) else { continue };
         let given = number(bound, name, given)?;
@@ -154,16 +112,10 @@ pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
                 )));
             }
         }
-        moment.at = set(moment.at, given)
+        at = set(at, given)
             .ok_or_else(|| bound.wrong(&format!("The date has no {} {given}.", name.to_lowercase())))?;
     }
-    // The new date may have another offset (daylight saving time).
-    if is_local
-        && moment.at != before
-        && let Some(at) = Local.from_local_datetime(&moment.at).earliest()
-    {
-        moment = Moment::local(at);
-    }
+    moment = moment.moved(at);
     if bound.switch("AsUTC") {
         moment = moment.utc();
     }

@@ -47,21 +47,27 @@ struct Choice {
     include: Vec<String>,
     exclude: Vec<String>,
     depth: usize,
-    /// Also hidden items.
+    /// Also hidden items, unless `hidden` is set.
     force: bool,
-    /// Only hidden items.
+    /// Only hidden items, also those in folders that are not hidden.
     hidden: bool,
     files: bool,
     folders: bool,
 }
 
 impl Choice {
+    /// Returns whether hidden files and folders are looked at.
+    fn sees_hidden(&self) -> bool {
+        self.force || self.hidden
+    }
+
     fn takes(&self, name: &str, metadata: &Metadata) -> bool {
         let any = |patterns: &[String]| patterns.iter().any(|pattern| like(pattern, name));
         let is_hidden = is_hidden(name, metadata);
+        let visible = if self.hidden { is_hidden } else { self.force || !is_hidden };
         // Without -File or -Directory, both are listed.
         let kind = if metadata.is_dir() { self.folders || !self.files } else { self.files || !self.folders };
-        kind && (self.force || self.hidden == is_hidden)
+        kind && visible
             && self.named.as_ref().is_none_or(|named| like(named, name))
             && self.filter.as_ref().is_none_or(|filter| like(filter, name))
             && (self.include.is_empty() || any(&self.include))
@@ -100,7 +106,7 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
         files: bound.switch("File"),
         folders: bound.switch("Directory"),
     };
-    let is_literal = bound.get("LiteralPath").is_some();
+    let is_literal = bound.has("LiteralPath");
     let mut paths = if is_literal { bound.names("LiteralPath") } else { bound.names("Path") };
     if paths.is_empty() {
         paths.push(".".to_owned());
@@ -116,7 +122,7 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
         // Each folder to which the names of -Name are relative, with its items.
         let mut listed: Vec<(PathBuf, Vec<Item>)> = Vec::new();
         if !is_literal && recurses && !base.is_dir() {
-            let (roots, named) = roots(&text, &base, choice.force);
+            let (roots, named) = roots(&text, &base, choice.sees_hidden());
             let choice = Choice { named, ..choice.clone() };
             for root in roots {
                 if !root.is_dir() {
@@ -128,7 +134,7 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
                 listed.push((root, items));
             }
         } else if !is_literal && is_pattern(&text) {
-            let matched = path::matching(&text, choice.force).into_iter();
+            let matched = path::matching(&text, choice.sees_hidden()).into_iter();
             let matched = matched.filter_map(|path| Item::read(path).ok());
             let mut items: Vec<Item> =
                 matched.filter(|item| choice.takes(&item.name, &item.metadata)).collect();
@@ -225,7 +231,9 @@ fn walk(
     sort(&mut here);
     let inner: Vec<PathBuf> = here
         .iter()
-        .filter(|item| item.metadata.is_dir() && (choice.force || !is_hidden(&item.name, &item.metadata)))
+        .filter(|item| {
+            item.metadata.is_dir() && (choice.sees_hidden() || !is_hidden(&item.name, &item.metadata))
+        })
         .map(|item| item.path.clone())
         .collect();
     items.extend(here.into_iter().filter(|item| choice.takes(&item.name, &item.metadata)));

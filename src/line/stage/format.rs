@@ -10,7 +10,7 @@ use crate::line::inspect::{is_enum, property_names};
 use crate::line::layout::{Form, shape_lines};
 use crate::line::members;
 use crate::line::printer::Printer;
-use crate::line::value::typed_object;
+use crate::line::value::entry_objects;
 use crate::line::views::{Shape, Views};
 use crate::psrp::clixml::Value;
 
@@ -23,7 +23,7 @@ fn in_runs(values: &[Value]) -> Vec<&[Value]> {
     values.chunk_by(|a, b| is_local_file(a) && is_local_file(b) || a.type_names() == b.type_names()).collect()
 }
 
-/// Draws objects by the requested properties, else by their type's view, else with all properties.
+/// Draws objects, and the entries of dictionaries, by the requested properties, else by their type's view, else with all properties.
 fn drawn(
     bound: &Bound,
     values: &[Value],
@@ -33,20 +33,11 @@ fn drawn(
 ) -> Result<Vec<String>, LineError> {
     let properties = Property::all(bound, "Property")?;
     let group = Property::all(bound, "GroupBy")?.into_iter().next();
+    let values: Vec<Value> =
+        values.iter().flat_map(|one| entry_objects(one).unwrap_or_else(|| vec![one.clone()])).collect();
     let mut lines = Vec::new();
-    for run in in_runs(values) {
+    for run in in_runs(&values) {
         let Some(first) = run.first() else { continue };
-        if let Some(entries) = first.entries().filter(|_| properties.is_empty()) {
-            let entry = |(key, one): &(Value, Value)| {
-                typed_object(
-                    "System.Collections.DictionaryEntry",
-                    vec![("Name".into(), key.clone()), ("Value".into(), one.clone())],
-                )
-            };
-            let entries: Vec<Value> = entries.iter().map(entry).collect();
-            lines.extend(drawn(bound, &entries, is_list, views, width)?);
-            continue;
-        }
         let own = views.in_form(first, is_list);
         let is_text =
             property_names(first).is_empty() && (members::properties(first).len() < 2 || is_enum(first));

@@ -5,19 +5,46 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Local};
+use chrono::{Local, NaiveDateTime, TimeDelta};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::bind::Bound;
 use super::each::{Stage, all};
 use super::input::Sourced;
 use crate::line::error::LineError;
+use crate::line::time::is_date;
 use crate::psrp::clixml::Value;
 
-/// Pattern of the texts that Newtonsoft.Json reads as dates.
+/// Pattern of the texts that Newtonsoft.Json reads as dates: the time, its fraction, and the hours and minutes of the
+/// offset.
 static DATE: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
-    regex::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?$").ok()
+    let form = r"^([0-9-]{10}T[0-9:]{8})(\.[0-9]{1,7})?(?:Z|([+-][0-9]{2})(?::?([0-9]{2}))?)?$";
+    regex::Regex::new(form).ok()
 });
+
+/// Converts a text to a date, if it is one. A date with an offset becomes local time.
+fn date(text: &str) -> Option<Value> {
+    let parts = DATE.as_ref()?.captures(text)?;
+    let fraction = parts.get(2).map_or("", |fraction| fraction.as_str());
+    // Midnight at the end of a day.
+    let (time, days) = match parts[1].strip_suffix("T24:00:00") {
+        Some(day) if fraction.trim_matches(['.', '0']).is_empty() => (format!("{day}T00:00:00"), 1),
+        _ => (parts[1].to_owned(), 0),
+    };
+    let at = NaiveDateTime::parse_from_str(&time, "%Y-%m-%dT%H:%M:%S").ok()?;
+    let at = at.checked_add_signed(TimeDelta::days(days)).filter(|at| is_date(*at))?;
+    let wire = |at: NaiveDateTime, zone: &str| {
+        Value::DateTime(format!("{}{fraction}{zone}", at.format("%Y-%m-%dT%H:%M:%S")))
+    };
+    let Some(hours) = parts.get(3) else {
+        return Some(wire(at, if text.ends_with('Z') { "Z" } else { "" }));
+    };
+    let hours: i64 = hours.as_str().parse().ok()?;
+    let minutes: i64 = parts.get(4).map_or(Ok(0), |minutes| minutes.as_str().parse()).ok()?;
+    let minutes = hours * 60 + if text.contains('+') { minutes } else { -minutes };
+    let at = at.checked_sub_signed(TimeDelta::minutes(minutes))?.and_utc().with_timezone(&Local);
+    is_date(at.naive_local()).then(|| wire(at.naive_local(), &at.format("%:z").to_string()))
+}
 
 pub fn source(bound: &Bound) -> Result<Sourced, LineError> {
     bound.required("InputObject")?;
@@ -25,7 +52,7 @@ pub fn source(bound: &Bound) -> Result<Sourced, LineError> {
 }
 
 pub fn convert(bound: Bound) -> Result<Box<dyn Stage>, LineError> {
-    if bound.get("InputObject").is_some() {
+    if bound.has("InputObject") {
         return Err(
             bound.wrong("The input object cannot be bound: the pipeline and -InputObject both give one.")
         );
@@ -129,19 +156,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        if !DATE.as_ref().is_some_and(|date| date.is_match(text)) {
-            return Ok(text.into());
-        }
-        // A date with an offset becomes local time.
-        let has_offset = !text.ends_with('Z') && text.get(19..).is_some_and(|end| end.contains(['+', '-']));
-        let local = DateTime::parse_from_rfc3339(text).ok().filter(|_| has_offset);
-        Ok(Value::DateTime(match local {
-            Some(at) => {
-                let at = at.with_timezone(&Local);
-                format!("{}{}", at.format("%Y-%m-%dT%H:%M:%S%.f"), at.format("%:z"))
-            }
-            None => text.to_owned(),
-        }))
+        Ok(date(text).unwrap_or_else(|| text.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
@@ -183,5 +198,41 @@ impl<'de> Visitor<'de> for Reader {
             "System.Object",
         ];
         Ok(Value::typed_dictionary(types, all.into_iter().map(|(key, value)| (key.into(), value))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen in PowerShell 7.6.9.
+    #[test]
+    fn only_possible_dates_become_dates() {
+        for (text, wire) in [
+            ("2021-02-28T23:59:59", Some("2021-02-28T23:59:59")),
+            ("2021-02-28T23:59:59.1230Z", Some("2021-02-28T23:59:59.1230Z")),
+            ("2021-02-28T24:00:00.0Z", Some("2021-03-01T00:00:00.0Z")),
+            ("2021-02-28T24:00:01", None),
+            ("2021-13-45T00:00:00", None),
+            ("2021-02-29T00:00:00", None),
+            ("2021-02-28T23:59:60", None),
+            ("0000-01-01T00:00:00", None),
+            ("2021-02-28T23:59:59.12345678", None),
+            ("2021-02-28T23:59", None),
+            ("2021-02-28", None),
+        ] {
+            let wire = wire.map(|wire| Value::DateTime(wire.to_owned()));
+            assert_eq!(date(text), wire, "{text}");
+        }
+        for (text, utc) in [
+            ("2021-02-28T00:00:00+02:00", "2021-02-27T22:00:00"),
+            ("2021-02-28T00:00:00-0130", "2021-02-28T01:30:00"),
+            ("2021-02-28T00:00:00+14", "2021-02-27T10:00:00"),
+            ("2021-02-28T00:00:00+99:00", "2021-02-23T21:00:00"),
+        ] {
+            let Some(Value::DateTime(local)) = date(text) else { panic!("{text}") };
+            let zoned = chrono::DateTime::parse_from_rfc3339(&local).unwrap();
+            assert_eq!(zoned.naive_utc().format("%Y-%m-%dT%H:%M:%S").to_string(), utc, "{text}");
+        }
     }
 }

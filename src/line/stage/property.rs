@@ -66,6 +66,8 @@ impl Property {
         };
         let mut read = plain(Source::Named(String::new()));
         let mut has_expression = false;
+        // `a` is `ascending` for Sort-Object, and `alignment` for Format-Table.
+        let sorts = cmdlet == "Sort-Object";
         for (key, value) in entries {
             let written = key.display_text().to_lowercase();
             let is = |name: &str| !written.is_empty() && name.starts_with(&written);
@@ -74,9 +76,9 @@ impl Property {
             } else if is("expression") {
                 read.source = source(value)?;
                 has_expression = true;
-            } else if is("descending") {
+            } else if sorts && is("descending") {
                 read.descending = Some(truth(value));
-            } else if is("ascending") {
+            } else if sorts && is("ascending") {
                 read.descending = Some(!truth(value));
             } else if is("width") {
                 read.width = value.as_i64().and_then(|width| usize::try_from(width).ok());

@@ -10,7 +10,7 @@ use super::kinds::{MATCH, is_local_file};
 use super::path;
 use crate::line::error::LineError;
 use crate::line::operate::pattern;
-use crate::line::pattern::{matches, order};
+use crate::line::pattern::{Pattern, captures, order};
 use crate::psrp::clixml::{Name, Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
@@ -29,7 +29,7 @@ pub const PARAMETERS: [Parameter; 12] = [
 ];
 
 struct Search {
-    patterns: Vec<(String, regex::Regex)>,
+    patterns: Vec<(String, Pattern)>,
     negated: bool,
     case_sensitive: bool,
     every: bool,
@@ -45,7 +45,7 @@ impl Search {
             let built = pattern(&form, case_sensitive);
             let wrong = || bound.wrong(&format!("The string {text} is not a valid regular expression."));
             built
-                .map(|built| (text.clone(), built.regex))
+                .map(|built| (text.clone(), built))
                 .map_err(|error| if error.needs_engine() { error } else { wrong() })
         };
         Ok(Self {
@@ -59,12 +59,14 @@ impl Search {
 
     /// Returns the match of a line, or the line itself with -Raw.
     fn line(&self, line: &str, number: usize, file: Option<&Path>) -> Option<Value> {
-        let found = self.patterns.iter().find(|(_, regex)| regex.is_match(line));
+        let found = self.patterns.iter().find_map(|(text, pattern)| {
+            let found = captures(pattern, line);
+            (!found.is_empty()).then_some((text, &pattern.regex, found))
+        });
         let (text, matches) = match (found, self.negated) {
-            (Some((text, regex)), false) => {
+            (Some((text, regex, found)), false) => {
                 let most = if self.every { usize::MAX } else { 1 };
                 let order = order(regex);
-                let found = matches(regex, line);
                 (
                     text.as_str(),
                     found.iter().take(most).map(|found| part(line, regex, &order, found)).collect(),
@@ -189,7 +191,7 @@ struct OfInput {
 
 /// Returns the stage that searches texts, and the files of Get-ChildItem.
 pub fn of_input(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
-    if bound.get("Path").or_else(|| bound.get("LiteralPath")).is_some() {
+    if bound.has("Path") || bound.has("LiteralPath") {
         return Err(bound.wrong("The input object cannot be bound: the pipeline and -Path both give lines."));
     }
     Ok(Box::new(OfInput { search: Search::new(bound)?, bound: bound.clone(), lines: 0, done: false }))

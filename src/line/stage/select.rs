@@ -89,24 +89,25 @@ impl Select {
 
 impl Stage for Select {
     fn push(&mut self, value: Value, out: &mut Vec<Value>) -> Result<(), LineError> {
-        if self.skip > 0 && self.last.is_none() {
+        // Only with -Last alone, -Skip counts from the end.
+        if self.skip > 0 && (self.first.is_some() || self.last.is_none()) {
             self.skip -= 1;
             return Ok(());
         }
-        if let Some(last) = self.last {
-            self.tail.push_back(value);
-            if self.tail.len() > last.saturating_add(self.skip) {
-                self.tail.pop_front();
-            }
-            return Ok(());
-        }
-        match &mut self.first {
-            Some(0) => Ok(()),
-            Some(first) => {
+        match (&mut self.first, self.last) {
+            (Some(first @ 1..), _) => {
                 *first -= 1;
                 self.shape(value, out)
             }
-            None => self.shape(value, out),
+            (_, Some(last)) => {
+                self.tail.push_back(value);
+                if self.tail.len() > last.saturating_add(self.skip) {
+                    self.tail.pop_front();
+                }
+                Ok(())
+            }
+            (Some(0), None) => Ok(()),
+            (None, None) => self.shape(value, out),
         }
     }
 

@@ -29,8 +29,8 @@ impl Stage for Tee {
 }
 
 pub fn tee(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
-    let has_file = bound.get("FilePath").or_else(|| bound.get("LiteralPath")).is_some();
-    match (has_file, bound.get("Variable").is_some()) {
+    let has_file = bound.has("FilePath") || bound.has("LiteralPath");
+    match (has_file, bound.has("Variable")) {
         (true, true) => Err(bound.wrong(
             "Parameter set cannot be resolved using the specified named parameters: choose a file or a variable.",
         )),

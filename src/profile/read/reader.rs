@@ -130,7 +130,7 @@ impl Reader<'_> {
             );
         }
         for key in ["service_principal", "delegate"] {
-            if !profile.authentication.has_context() && self.table.get(key).is_some() {
+            if !profile.authentication.has_context() && self.has(key) {
                 self.mistake(
                     self.span(key),
                     format!("{key} needs authentication = \"kerberos\", \"negotiate\" or \"ntlm\""),
@@ -179,14 +179,14 @@ impl Reader<'_> {
         }
         if profile.import.attach != Attach::Agent {
             for key in UNSUPPORTED {
-                if self.table.get(key).is_some() {
+                if self.has(key) {
                     let message = format!("New-PSSession does not support {key}: remove it, or attach");
                     self.mistake(self.span(key), message);
                 }
             }
         }
         for key in ["domain", "discovery"] {
-            if !profile.kind.permits(key) && self.table.get(key).is_some() {
+            if !profile.kind.permits(key) && self.has(key) {
                 self.mistake(
                     self.span(key),
                     format!("{key} is only valid for kind \"lync-online\", not for \"{}\"", profile.kind),
@@ -236,7 +236,7 @@ impl Reader<'_> {
     fn proxy_login(&mut self, profile: &Profile) {
         let is_system = profile.proxy_credential == CredentialSource::System;
         for key in ["proxy_user", "proxy_credential"] {
-            if profile.proxy == ProxySetting::None && self.table.get(key).is_some() {
+            if profile.proxy == ProxySetting::None && self.has(key) {
                 self.mistake(self.span(key), format!("{key} needs a proxy: change proxy = \"none\""));
             }
         }

@@ -28,12 +28,12 @@ impl Reader<'_> {
             ));
         }
         for key in service.needed_keys(kind) {
-            if self.table.get(*key).is_none() {
+            if !self.has(key) {
                 self.missing(format!("authentication \"{how}\" of kind \"{kind}\" needs {key}"));
             }
         }
         for key in ["client_id", "certificate", "key"] {
-            if self.table.get(key).is_some() && !service.permits(kind, key) {
+            if self.has(key) && !service.permits(kind, key) {
                 self.mistake(self.span(key), format!("{key} is not valid with authentication = \"{how}\""));
             }
         }

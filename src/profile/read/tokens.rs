@@ -17,18 +17,18 @@ impl Reader<'_> {
     pub(super) fn tokens(&mut self, profile: &Profile) {
         let flow = profile.token_flow;
         for key in ["sign_in", "authority"] {
-            if profile.authentication != Authentication::Token && self.table.get(key).is_some() {
+            if profile.authentication != Authentication::Token && self.has(key) {
                 self.mistake(self.span(key), format!("{key} needs authentication = \"token\""));
             }
         }
         for key in ["client_id", "scope"] {
-            if flow == TokenFlow::Password && self.table.get(key).is_some() {
+            if flow == TokenFlow::Password && self.has(key) {
                 let others = TokenFlow::ALL.map(TokenFlow::name)[1..].join("\", \"");
                 self.mistake(self.span(key), format!("{key} needs sign_in = one of \"{others}\""));
             }
         }
         for key in ["tenant", "organization"] {
-            if self.table.get(key).is_some() {
+            if self.has(key) {
                 let message =
                     format!("{key} is only valid for kinds whose module opens the session; use authority");
                 self.mistake(self.span(key), message);
@@ -56,7 +56,7 @@ impl Reader<'_> {
             }
             _ => return,
         };
-        let key = if self.table.get("credential").is_some() { "credential" } else { "sign_in" };
+        let key = if self.has("credential") { "credential" } else { "sign_in" };
         let message = format!("sign_in \"{}\" needs credential = {expected}", profile.token_flow.name());
         self.mistake(self.span(key), message);
     }

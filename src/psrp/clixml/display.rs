@@ -41,6 +41,19 @@ impl Value {
         }
     }
 
+    /// Returns the text of a value within the text of a list: the type of an inner list.
+    pub fn item_text(&self) -> String {
+        match self {
+            Self::Object(object) if object.to_string.is_none() => match &object.content {
+                Content::List(_) | Content::Enumerable(_) | Content::Stack(_) | Content::Queue(_) => {
+                    type_name(object).unwrap_or("System.Object[]").to_owned()
+                }
+                _ => self.display_text(),
+            },
+            _ => self.display_text(),
+        }
+    }
+
     /// Returns [`Value::display_text`] with all digits of a floating-point number, as .NET's `ToString` does,
     /// so that parsing returns the same number.
     pub fn exact_text(&self) -> String {
@@ -67,7 +80,7 @@ fn object_text(object: &Object) -> String {
     match &object.content {
         Content::Primitive(inner) => inner.display_text(),
         Content::List(items) | Content::Enumerable(items) | Content::Stack(items) | Content::Queue(items) => {
-            joined(items.iter().map(Value::display_text))
+            joined(items.iter().map(Value::item_text))
         }
         Content::Dictionary(_) => type_name(object).unwrap_or("System.Collections.Hashtable").to_owned(),
         Content::None if is_custom(object) => {
@@ -79,17 +92,15 @@ fn object_text(object: &Object) -> String {
     }
 }
 
-/// Returns the text of a value within the text of an object: the type of a list, an empty text for a custom object.
+/// Returns the text of a value within the text of an object: an empty text for a custom object.
 fn nested_text(value: &Value) -> String {
     match value {
-        Value::Object(object) if object.to_string.is_none() => match &object.content {
-            Content::List(_) | Content::Enumerable(_) | Content::Stack(_) | Content::Queue(_) => {
-                type_name(object).unwrap_or("System.Object[]").to_owned()
-            }
-            Content::None if is_custom(object) => String::new(),
-            _ => value.display_text(),
-        },
-        _ => value.display_text(),
+        Value::Object(object)
+            if object.to_string.is_none() && object.content == Content::None && is_custom(object) =>
+        {
+            String::new()
+        }
+        _ => value.item_text(),
     }
 }
 

@@ -446,15 +446,13 @@ impl Executor {
     ///
     /// `alone`: nothing else goes to this sink, so the endpoint may format the output for the screen.
     pub(super) async fn pipeline(&mut self, statement: &Statement, sink: &mut Sink, alone: bool) -> Run {
-        // Paged output is shown while a loop before it runs.
         let host = line::host_part(statement);
-        if let Some(part) = host.filter(|part| part.is_paging() && part.before.is_some()) {
-            return Box::pin(self.run_host(part, sink)).await;
-        }
-        if let Some(repeated) = line::repeated(statement) {
+        // Paged output is shown while a loop before it runs.
+        let is_paged = host.as_ref().is_some_and(|part| part.is_paging() && part.before.is_some());
+        if !is_paged && let Some(repeated) = line::repeated(statement) {
             return Box::pin(self.repeat(repeated, sink)).await;
         }
-        if let Some(part) = line::host_part(statement) {
+        if let Some(part) = host {
             return Box::pin(self.run_host(part, sink)).await;
         }
         let mut statement = statement.clone();

@@ -35,6 +35,8 @@ const JSON: &str = "PowerShell shows Newtonsoft's message about invalid JSON";
 const NO_TERMINAL: &str = "the console's error also says what to do instead";
 const VERSION: &str = "the console's file objects have no VersionInfo";
 const STAT: &str = "PowerShell's file objects have more properties";
+const EMPTY: &str = "the console does not distinguish $null from the output of a command without output";
+const SUM: &str = "PowerShell shows .NET's message about operands without a sum";
 const HINT: &str = "PowerShell ignores the DisplayHint of a deserialized date";
 
 const fn same(line: &'static str) -> Case {
@@ -305,6 +307,156 @@ pub const LOCAL: &[Case] = &[
     same(r"Get-Date -UnixTimeSeconds 0 -AsUTC -Format o"),
     same(r"Get-History"),
     same(r"1, 2 | Out-Host -Paging"),
+    same(r"@{a=1}, @{b=2} | Format-Table"),
+    same(r"@{a=1}, @{b=2} | Format-List"),
+    same(r"@{a=1}, @{b=2} | Format-Table Value, Name"),
+    same(r"@{a=1}, @{b=2} | Format-Table a"),
+    same(r"@{}, @{a=1} | Format-Table"),
+    same(r"@{a=1}, @{b=2} | Out-String -Stream"),
+    same(r"$t = @{ a = 1; b = 2; c = 3 }; $t['a', 'b']; $t['a', 'z'].Count; $t[('c')]"),
+    same(r"@{ a = 1 }[$null]"),
+    same(r"(1, 2)[$null]"),
+    same(r"@{a=2}, @{a=1} | Sort-Object { $_.a } | ForEach-Object { $_.a }"),
+    same(r"@{a=2}, @{a=1} | Where-Object { $_.a -gt 1 } | ForEach-Object { $_.a }"),
+    same(
+        r"$true -eq 'False'; $true -eq ''; $false -eq 'False'; 'False' -eq $true; $true -gt 'False'; $true -contains 'x'",
+    ),
+    same(
+        r"ConvertFrom-Csv 'n,v', 'a,1', 'b,2' | Select-Object n, @{n='on';e={$_.v -eq 1}} | Where-Object on -eq False",
+    ),
+    same(
+        r"ConvertFrom-Csv 'n,v', 'a,1', 'b,2' | Select-Object n, @{n='on';e={$_.v -eq 1}} | Where-Object on -eq $false",
+    ),
+    same(r"Select-String *.csv -Pattern t"),
+    same(r"Get-ChildItem *.csv -Path . -Name"),
+    same(r"1..10 | Select-Object -First 2 -Last 3"),
+    same(r"1..10 | Select-Object -First 2 -Last 3 -Skip 1"),
+    same(r#""abc`n" | Select-String 'c$' -Quiet"#),
+    same(r#"("abc`n" | Select-String '.+$').Matches.Value.Length"#),
+    same(r#""a`n" -match '(?m)a\Z'; "a`nb" -match '(?m)a$'; "a`n" -match '(?im)A\z'"#),
+    same(r"'a]' -like 'a[`]]'; 'b' -like '[a`-c]'; ']' -like '[]]'; 'a`' -like 'a`'"),
+    same(r"'{0:G3} {1:G3}' -f 0.00001, 0.0001"),
+    same(r"'{0:U}' -f (Get-Date '2021-05-03 10:20:30')"),
+    same(
+        r#"'{"a":"2021-13-45T00:00:00","b":"2021-02-28T24:00:00"}' | ConvertFrom-Json | ForEach-Object { $_.a; $_.b.Day }"#,
+    ),
+    same(r#"$x = 1, (2, 3); "$x"; $x -join ','"#),
+    same(r"(Get-Date '2021-05-03') - (Get-Date '2021-05-01')"),
+    same(
+        r#"$s = (Get-Date '2021-05-03') - (Get-Date '2021-05-01'); "$((Get-Date '2021-05-03') + $s) $s"; $s + $s -gt $s"#,
+    ),
+    differs(r"(Get-Date '2021-05-03') + (Get-Date '2021-05-01')", SUM),
+    same(r"((Get-Date '2021-05-03 12:00') - (Get-Date '2021-05-01')).TotalDays"),
+    same(r"(Get-Date '2021-05-03').DayOfWeek; (Get-Date '2021-05-03').DayOfYear"),
+    same(r"(Get-Date '2021-05-03') -lt (Get-Date '2021-05-04')"),
+    same(r"(Get-Date '2021-05-03 01:02:03').TimeOfDay"),
+    same(r"'{0:yyyy-MM-dd} {0:HH:mm}' -f (Get-Date '2021-05-03 10:20:30')"),
+    same(r#""Report $(Get-Date '2021-05-03' -Format yyyyMMdd).csv""#),
+    same(r"'2021-05-03' -gt (Get-Date '2021-05-02')"),
+    same(r"(Get-Date '2021-05-03').Date -eq (Get-Date '2021-05-03 00:00')"),
+    same(r"Get-Date '2021-05-03' -Format 'dddd, d MMMM yyyy'"),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Group-Object Dept | Select-Object Name, Count",
+    ),
+    same(
+        r#"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Group-Object Dept | ForEach-Object { "$($_.Name): $($_.Group.Name -join ', ')" }"#,
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Sort-Object Dept, @{e='Age';Descending=$true}",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Measure-Object Age -Average -Maximum",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Format-Table Name, @{n='Years';e={$_.Age};align='right'}",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Format-Table -GroupBy Dept",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Select-Object -ExcludeProperty Age *",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Select-Object Dept -Unique",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | Where-Object { $_.Dept -in 'IT', 'HR' -and $_.Name -notlike 'K*' }",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | ForEach-Object -MemberName Name",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35', 'Sara,IT,29' | ForEach-Object Name | Sort-Object -Descending",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41' | Format-List Name, @{n='Shown';e={'{0:N1}' -f $_.Age}}",
+    ),
+    same(r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35' | ConvertTo-Json"),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35' | Select-Object Name, @{n='Tags';e={'a', 'b'}} | ConvertTo-Json",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35' | Select-Object Name, @{n='Tags';e={'a', 'b'}}",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35' | ConvertTo-Csv -Delimiter ';' -UseQuotes Never",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,HR,35' | Export-Csv ../x.csv -NoTypeInformation; (Import-Csv ../x.csv)[1].Name",
+    ),
+    same(
+        r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,,35' | Where-Object { -not $_.Dept } | ForEach-Object Name",
+    ),
+    same(r"ConvertFrom-Csv 'Name,Dept,Age', 'Ken,IT,41', 'Pilar,,35' | Group-Object Dept"),
+    same(r"(ConvertFrom-Csv 'Name,Age', 'Ken,41', 'Pilar,35' | Where-Object Age -gt 36).Name"),
+    same(r"(ConvertFrom-Csv 'Name,Age', 'Ken,41', 'Pilar,35').Age -join '+'"),
+    same(r"(ConvertFrom-Csv 'Name,Age', 'Ken,41', 'Pilar,35' | Measure-Object Age -Sum).Sum / 2"),
+    same(r#"('{"user":{"name":"Ken","mail":{"work":"k@x"}}}' | ConvertFrom-Json).user.mail.work"#),
+    same(r#"('{"users":[{"n":"a"},{"n":"b"}]}' | ConvertFrom-Json).users | Where-Object n -ne 'a'"#),
+    same(r#"('{"users":[{"n":"a"},{"n":"b"}]}' | ConvertFrom-Json).users.n"#),
+    same(r#"('{"users":[{"n":"a"},{"n":"b"}]}' | ConvertFrom-Json).users[-1].n"#),
+    same(r#"'{"a":{"b":{"c":{"d":1}}}}' | ConvertFrom-Json | ConvertTo-Json -Depth 1"#),
+    same(r"@{ a = 1 } | ConvertTo-Json"),
+    same(r"1, 'two', $null, $true | ConvertTo-Json -Compress"),
+    same(r"'text' | ConvertTo-Json"),
+    same(r#"$nothing.Name; $null -eq $nothing; "<$nothing>""#),
+    differs(r"@($null).Count", EMPTY),
+    same(r"@().Count; $null.Count"),
+    same(r"$null -gt 1; $null -lt 1; '' -eq $null; $null -like '*'"),
+    same(r"'a,b;c' -split '[,;]'"),
+    same(r"'Ken Myer' -replace '(\w+) (\w+)', '$2, $1'"),
+    same(r"'user@x.com' -split '@' | Select-Object -First 1"),
+    same(r"('user@x.com' -split '@')[1]"),
+    same(r"'abc'[0]; 'abc'[-1]; 'abc'[0, 2] -join ''"),
+    same(r"'a' + 1 + 2.5; 1 + 2 + 'a'"),
+    same(r"'{0:D4} {1:X2} {2:P0} {3:N0}' -f 42, 255, 0.5, 1234567"),
+    same(r"'{0,10}|{1,-10}|' -f 'right', 'left'"),
+    same(r"'b', 'a', 'B', 'A' | Sort-Object -Unique"),
+    same(r"'b', 'a', 'B' | Group-Object | Select-Object Name, Count"),
+    same(r"'x' * 10 + 'y'"),
+    same(r"'one', 'two' -contains 'ONE'; 'one' -in 'One', 'Two'; 'one', 'two' -ne 'one'"),
+    same(r"'a1', 'b2' -match 'a'; ('a1', 'b2' -like 'b*').Count"),
+    same(r"1..3 | ForEach-Object { $_ * $_ } | Measure-Object -Sum | Select-Object -ExpandProperty Sum"),
+    same(r#"1..20 | Where-Object { $_ % 5 -eq 0 } | ForEach-Object { "n$_" }"#),
+    same(r"1..3 | Select-Object @{n='N';e={$_}}, @{n='Square';e={$_ * $_}}"),
+    same(r"1..3 -join ','"),
+    same(r"10GB / 1MB; 5 % 3; -7 % 3; 7 / 2; 6 / 2; 2.5 * 2"),
+    same(r"1.5, 2.25 | Measure-Object -Sum -Average | Format-List Sum, Average"),
+    same(r"Get-ChildItem -File | Select-Object Name, @{n='KB';e={'{0:N2}' -f ($_.Length / 1KB)}}"),
+    same(
+        r"Get-ChildItem -File | Sort-Object Length -Descending | Select-Object -First 1 -ExpandProperty Name",
+    ),
+    same(r"Get-ChildItem | Group-Object Extension | Sort-Object Name | Select-Object Name, Count"),
+    same(r"Get-ChildItem -File | Where-Object Extension -eq .csv | ForEach-Object BaseName"),
+    same(
+        r"Get-ChildItem -File | Where-Object { $_.LastWriteTime -gt '2001-01-01' } | Measure-Object | ForEach-Object Count",
+    ),
+    same(r"Get-ChildItem -File | Measure-Object Length -Sum -Maximum | Select-Object Count, Sum, Maximum"),
+    same(r"Get-Content b.csv | Where-Object { $_ -match '^t' } | Sort-Object"),
+    same(r"(Get-Content b.csv).Count; (Get-Content b.csv)[0]"),
+    same(r"Get-Content b.csv | Select-Object -Skip 1 | ForEach-Object { $_.Length }"),
+    same(r"Get-Content b.csv | ForEach-Object { '{0}:{1}' -f $_, $_.Length }"),
+    same(r"Get-Content b.csv | Select-String -Pattern 't', 'o' | ForEach-Object LineNumber"),
     differs(r"Read-Host x", NO_TERMINAL),
 ];
 
@@ -372,6 +524,28 @@ pub const REMOTE: &[Case] = &[
     same(r"Get-RFleet | Format-Table City, @{n='Cars';e={$_.Cars};width=8}, Load"),
     differs(r"Get-RFleet | Format-Table -AutoSize", IMPORTED),
     differs(r"Get-RFleet | Format-Table -GroupBy Open", IMPORTED),
+    same(r#"Get-RFleet | Group-Object Open | ForEach-Object { "$($_.Name)=$($_.Count)" }"#),
+    same(r"Get-RFleet | Sort-Object @{e='Open';Descending=$true}, City | Select-Object City, Open"),
+    same(
+        r"Get-RFleet | Where-Object { $_.CommissionedOn.Year -ge 2020 } | Select-Object City, CommissionedOn",
+    ),
+    same(r"Get-RFleet | Select-Object City, @{n='Since';e={'{0:yyyy-MM}' -f $_.CommissionedOn}}"),
+    same(
+        r"Get-RFleet | Select-Object -Property City, Cars | Export-Csv ../f.csv; Import-Csv ../f.csv | Measure-Object Cars -Sum | ForEach-Object Sum",
+    ),
+    same(r"(Get-RFleet | Where-Object Open -eq $true).Count"),
+    same(r"(Get-RFleet | Sort-Object Cars)[-1].City"),
+    same(r"Get-RFleet | Format-Table City, @{n='Load';e={'{0:P0}' -f $_.Load};a='right'}"),
+    same(r"Get-RFleet | ForEach-Object { '{0,-12}{1,5}' -f $_.City, $_.Cars }"),
+    same(r"$f = Get-RFleet; $f.Cars | Measure-Object -Maximum | ForEach-Object Maximum"),
+    same(r"(Get-RDate '2021-05-03') - (Get-RDate '2021-05-01')"),
+    same(r"((Get-RDate '2021-05-03') - (Get-RDate '2021-05-01')).Days"),
+    same(r"(Get-RSample).Inner | Format-List"),
+    same(r"(Get-RSample).Letters -join '|'"),
+    same(r"Get-RSample | Select-Object -ExpandProperty Letters"),
+    same(r"(Get-RSample).Table.Keys | Sort-Object"),
+    same(r#""$((Get-RSample).Letters) $((Get-RSample).Many.Count)""#),
+    same(r"Get-RSample | Select-Object Name, @{n='First';e={$_.Letters[0]}}, @{n='Table';e={$_.Table.One}}"),
     same(r"Get-RFleet | Format-List City, CommissionedOn"),
     differs(r"Get-RFleet | ConvertTo-Csv", IMPORTED),
     differs(r"Get-RFleet | ConvertTo-Json -Compress", IMPORTED),
