@@ -455,10 +455,10 @@ fn read(mut file: &File) -> Option<Entry> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub fn entry() -> Entry {
+    pub(in crate::agent) fn entry() -> Entry {
         let text = "kind = \"wsman\"\nuri = \"http://localhost:1/wsman\"\nuser = \"a@b.c\"";
         let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
         let session = Guarded {

@@ -116,9 +116,7 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let is_empty = known.commands.is_empty()
-            && known.doubtful.is_none()
-            && known.affinity.is_empty();
+        let is_empty = known.commands.is_empty() && known.doubtful.is_none() && known.affinity.is_empty();
         let result = if is_empty { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");
@@ -196,7 +194,7 @@ mod tests {
         std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
         let front_end = Some("EX1".to_owned());
         let affinity = StoredAffinity { front_end, ..StoredAffinity::default() };
-        let idle_timeout = Some(Duration::from_secs(60));
+        let idle_timeout = Some(Duration::from_mins(1));
         let entry =
             Entry { idle_timeout, affinity: affinity.clone(), ..super::super::journal::tests::entry() };
         let notes = Notes::read(path.clone(), Some(&entry));

@@ -89,7 +89,8 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
         let gone = platform::has_ended(entry.process);
         !agent && !gone && report.silent.iter().all(|silent| silent.profile != entry.profile)
     });
-    report.left = Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone().reported()).collect();
+    report.left =
+        Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone().reported()).collect();
     if json {
         output::print_data(&format!("{}\n", serde_json::to_string_pretty(&report).into_diagnostic()?));
     } else {

@@ -313,6 +313,8 @@ async fn a_late_create_is_awaited_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
+    const PAGES: [[Delete; 1]; 3] =
+        [[Delete::Http("200 OK")], [Delete::Http("400 Bad Request")], [Delete::Http("404 Not Found")]];
     // A gateway has replaced only that answer.
     let left = Left::on(&[Delete::Done]).await;
     let mut guard = left.connecting().await;
@@ -320,8 +322,6 @@ async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
     guard.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
     // No WSMan service is there.
-    const PAGES: [[Delete; 1]; 3] =
-        [[Delete::Http("200 OK")], [Delete::Http("400 Bad Request")], [Delete::Http("404 Not Found")]];
     for page in &PAGES {
         let left = Left::on(page).await;
         let mut guard = left.connecting().await;

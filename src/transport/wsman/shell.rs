@@ -388,7 +388,7 @@ impl Shell {
 /// Returns the time limit for the server, so that its fault arrives before this side's limit: the fault states what
 /// happened, and a lost connection does not.
 fn server_limit(limit: Duration) -> Duration {
-    limit - ANSWER_TIME.min(limit / 4)
+    limit.saturating_sub(ANSWER_TIME.min(limit / 4))
 }
 
 /// Returns the command that must be connected for a request.
