@@ -115,7 +115,7 @@ async fn a_panic_drops_the_guard_and_removes_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_password_creates_no_orphan() {
+async fn a_password_refused_before_the_answer_to_create_leaves_an_entry_for_the_next_session() {
     let world = World::start();
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
@@ -126,6 +126,11 @@ async fn a_refused_password_creates_no_orphan() {
     // Stopped before the endpoint has answered Create.
     guard.doubt();
     assert_eq!(journal.live().len(), 1);
-    guard.remove().await.unwrap();
-    assert!(journal.live().is_empty() && !journal.has_orphan("work"));
+    // The endpoint may have accepted the password when Create arrived.
+    guard.remove().await.unwrap_err();
+    assert!(journal.live().is_empty() && journal.left()[0].refused);
+    let (code, _, err) = world.run(&["exec", "work", "--", "Get-CsTenant"]);
+    assert_eq!(code, 0, "{err}");
+    world.wait_agent_gone();
+    assert!(!journal.has_orphan("work"));
 }
