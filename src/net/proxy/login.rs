@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::address::ProxyAddress;
 use crate::net::refusals;
+use crate::net::steps::KDC_TIMEOUT;
 use crate::security::negotiation::{Negotiation, Scheme};
 use crate::security::{Account, Mechanism};
 
@@ -78,12 +82,23 @@ impl ProxyLogin {
     }
 
     /// Waits until no other connection is testing the credential, and prevents further tests until the guard is
-    /// dropped. Returns `None` if the credential was accepted before.
-    pub async fn judge(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    /// dropped, which must happen after the result is recorded. Returns `None` if the credential was accepted. The wait
+    /// extends `deadline`, because the other connection has its own time limit.
+    ///
+    /// # Errors
+    /// The wait exceeded the time limits of a connection and of a KDC.
+    pub async fn judge(
+        &self,
+        deadline: &mut Instant,
+        limit: Duration,
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, Elapsed> {
         if self.state().is_accepted {
-            return None;
+            return Ok(None);
         }
-        Some(self.judging.lock().await)
+        let since = Instant::now();
+        let judging = tokio::time::timeout(limit + KDC_TIMEOUT, self.judging.lock()).await?;
+        *deadline += since.elapsed();
+        Ok(Some(judging).filter(|_| !self.state().is_accepted))
     }
 
     /// Selects the method for a proxy that offers these schemes, a security context before Basic. Returns whether a
