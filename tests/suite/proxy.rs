@@ -456,6 +456,15 @@ fn a_variable_may_have_the_credential_and_none_ignores_it() {
     let excepted = failed(&world, &excepted);
     assert!(excepted.contains("cannot reach https://mail.corp.invalid"), "{excepted}");
     assert_eq!(proxy.ended("logon").len(), 1);
+    // As in curl, an empty variable is not set.
+    let world = user(&basic(NOWHERE));
+    let unset = prepared(&world).env("HTTPS_PROXY", "").env("https_proxy", "ftp://proxy/").run();
+    let unset = failed(&world, &unset);
+    assert!(unset.contains("cannot use the proxy in https_proxy"), "{unset}");
+    let world = user(&basic(NOWHERE));
+    let excepted = prepared(&world).env("HTTPS_PROXY", &variable).env("NO_PROXY", "");
+    let excepted = failed(&world, &excepted.env("no_proxy", ".corp.invalid").run());
+    assert!(excepted.contains("cannot reach https://mail.corp.invalid"), "{excepted}");
     // This computer needs no proxy.
     let world = World::simulated(&[], "shell = 'console'");
     opened(&prepared(&world).env("HTTP_PROXY", "http://127.0.0.1:9").env("ALL_PROXY", "no url").run());
