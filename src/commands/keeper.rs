@@ -203,7 +203,11 @@ impl KeptAgent<'_> {
                 opened = &mut opening => match opened {
                     Ok(opened) => {
                         // The agent reports the loss before the new session, on another stream.
-                        reporter.reopened(agent.as_mut()).await;
+                        if let Some(failure) = reporter.reopened(agent.as_mut()).await {
+                            reporter.report(&failure);
+                            *agent = None;
+                            return;
+                        }
                         for reply in requests.drain(..) {
                             let _ = reply.send(Ok(opened.0.clone()));
                         }

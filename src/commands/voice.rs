@@ -1,5 +1,6 @@
 //! Messages to a shell about its session: each loss and each new session once.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -135,14 +136,35 @@ impl SessionReporter {
         self.show(&sentences(&parts));
     }
 
-    /// Reports the new session. If the loss was not reported yet, waits briefly for its report.
-    pub async fn reopened(&mut self, agent: Option<&mut Agent>) {
+    /// Reports the new session. If the loss was not reported yet, waits briefly for its report among the agent's next
+    /// reports. Returns the failure if the agent has ended.
+    pub async fn reopened(&mut self, agent: Option<&mut Agent>) -> Option<Failure> {
         if let Some(agent) = agent.filter(|_| !self.is_lost) {
-            let late = async { while !matches!(self.handle(agent.next().await), ReportEffect::Lost) {} };
-            let _ = tokio::time::timeout(LATE_REPORT_TIMEOUT, late).await;
+            let late = async {
+                loop {
+                    if let ControlFlow::Break(failure) = self.handle_before_loss(agent.next().await) {
+                        return failure;
+                    }
+                }
+            };
+            if let Ok(Some(failure)) = tokio::time::timeout(LATE_REPORT_TIMEOUT, late).await {
+                return Some(failure);
+            }
         }
         self.is_lost = false;
         self.show("a new session is open");
+        None
+    }
+
+    /// Handles a report before the late report of a loss. Breaks after that report, and with the failure at the end of
+    /// the agent.
+    fn handle_before_loss(&mut self, event: Option<AgentEvent>) -> ControlFlow<Option<Failure>> {
+        match self.handle(event) {
+            ReportEffect::Lost => ControlFlow::Break(None),
+            ReportEffect::Ended(failure) => ControlFlow::Break(Some(failure)),
+            // A failed attempt before the session that is open now.
+            ReportEffect::Away(_) | ReportEffect::Nothing => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -185,7 +207,7 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
             assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
-            reporter.reopened(None).await;
+            assert!(reporter.reopened(None).await.is_none());
             let lines: Vec<_> = std::iter::from_fn(|| lines.try_recv().ok()).collect();
             assert_eq!(
                 lines,
@@ -195,6 +217,20 @@ mod tests {
                 ]
             );
         }
+    }
+
+    #[test]
+    fn the_end_of_the_agent_ends_the_wait_for_a_late_loss_report() {
+        let (mut reporter, _lines) = reporter(Losses::Mend, false);
+        let away = Failure { text: "no answer".to_owned(), advice: None };
+        for event in [ControlEvent::Away(away), ControlEvent::Notice { text: "wait".to_owned() }] {
+            let handled = reporter.handle_before_loss(Some(AgentEvent::Event(event)));
+            assert!(handled.is_continue());
+        }
+        for end in [Some(AgentEvent::Died { left: None }), None] {
+            assert!(matches!(reporter.handle_before_loss(end), ControlFlow::Break(Some(_))));
+        }
+        assert!(matches!(reporter.handle_before_loss(lost()), ControlFlow::Break(None)));
     }
 
     #[test]
