@@ -46,7 +46,7 @@ use terminal::{Terminal, Tone};
 use tokio::task::JoinHandle;
 
 use crate::exit::Exit;
-use crate::files::replace::{move_file, remove};
+use crate::files::replace::{move_file, remove, remove_folder};
 use crate::folders::Folders;
 use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
@@ -109,20 +109,18 @@ impl Console {
         })
     }
 
-    /// Removes a profile's history and, if the profile can be read, its cached completion names.
-    pub fn discard(folders: &Folders, name: &str, profile: Option<&Profile>) -> std::io::Result<()> {
-        for file in
-            profile.map(|profile| cached(folders, profile)).into_iter().chain([history_file(folders, name)])
-        {
-            remove(&file)?;
-        }
-        Ok(())
+    /// Removes a profile's history and cached completion names.
+    pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
+        remove(&history_file(folders, name))?;
+        remove_folder(&cache_folder(folders, name))
     }
 
-    /// Moves a profile's history to its new name. The cached completion names are not moved: the path of the cache
-    /// contains the profile's name, so they are fetched again.
+    /// Moves a profile's history and cached completion names to its new name.
     pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
-        move_file(&history_file(folders, old), &history_file(folders, new))
+        move_file(&history_file(folders, old), &history_file(folders, new))?;
+        let to = cache_folder(folders, new);
+        remove_folder(&to)?;
+        move_file(&cache_folder(folders, old), &to)
     }
 
     /// Reports why a script was refused.
@@ -159,9 +157,14 @@ pub fn known_commands(folders: &Folders, profile: &Profile) -> Vec<String> {
     Catalogue::load(Some(cached(folders, profile))).names()
 }
 
+/// Returns the folder of a profile's cached completion names: the settings of the profile may have changed.
+fn cache_folder(folders: &Folders, name: &str) -> PathBuf {
+    folders.cache.join("commands").join(name)
+}
+
 /// Returns the cache file for the commands that an endpoint offers to a profile's account.
 fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
-    folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))
+    cache_folder(folders, &profile.name).join(format!("{}.json", cache_key(profile)))
 }
 
 fn cache_key(profile: &Profile) -> String {
@@ -178,7 +181,7 @@ fn cache_key(profile: &Profile) -> String {
         .chars()
         .map(|one| if one.is_ascii_alphanumeric() || one == '.' { one } else { '_' })
         .collect();
-    format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
+    name.chars().take(120).collect()
 }
 
 /// Input of a console.

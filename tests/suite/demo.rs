@@ -192,7 +192,7 @@ fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if folder.ends_with("commands") && path.extension().is_some_and(|end| end == "json") {
+            } else if folder.parent().is_some_and(|parent| parent.ends_with("commands")) {
                 return Some(path);
             }
         }

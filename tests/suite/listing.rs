@@ -37,7 +37,7 @@ async fn the_first_line_runs_during_the_listing() {
         assert!(answer < listing / 2, "{answer:?}: it did not wait for {listing:?}");
         terminal.ends_with("[work] PS>");
         // The list is fetched while the session is idle; completion uses it then.
-        let folder = world.folders.cache.join("commands");
+        let folder = world.folders.cache.join("commands/work");
         let is_listed = || {
             let files = std::fs::read_dir(&folder).into_iter().flatten();
             let mut texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());

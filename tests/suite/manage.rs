@@ -27,6 +27,11 @@ fn a_renamed_profile_keeps_everything_but_its_agent() {
     let history = folders.state.join("history");
     std::fs::create_dir_all(&history).unwrap();
     std::fs::write(history.join("work.txt"), "Get-CsTenant\n").unwrap();
+    let names = folders.cache.join("commands");
+    for stale in ["work", "office"] {
+        std::fs::create_dir_all(names.join(stale)).unwrap();
+        std::fs::write(names.join(stale).join(stale), "").unwrap();
+    }
     world.attach();
     let (code, _, err) = run(&["rename", "work", "office"]);
     assert!(code == 2 && err.contains("its agent is running") && err.contains("lyncsh stop work"), "{err}");
@@ -53,6 +58,8 @@ fn a_renamed_profile_keeps_everything_but_its_agent() {
         ("connections = [\"office\"]\n".into(), "include = \"office.toml\"\n".into())
     );
     assert!(history.join("office.txt").exists() && !history.join("work.txt").exists());
+    assert!(names.join("office/work").exists() && !names.join("office/office").exists());
+    assert!(!names.join("work").exists());
     assert!(folders.state.join("log/office.log").exists() && !folders.profile("work").exists());
     let (code, _, err) = run(&["attach", "office", "--socket"]);
     assert_eq!(code, 0, "{err}");

@@ -109,9 +109,9 @@ fn profiles() -> World {
         );
         std::fs::write(world.folders.profile(name), text).unwrap();
     }
-    let cache = world.folders.cache.join("commands");
+    let cache = world.folders.cache.join("commands/contoso");
     std::fs::create_dir_all(&cache).unwrap();
-    let file = "contoso-https___h.example_wsman_a_h.example_http___schemas.microsoft.com_powershell_Microsoft.PowerShell.json";
+    let file = "https___h.example_wsman_a_h.example_http___schemas.microsoft.com_powershell_Microsoft.PowerShell.json";
     std::fs::write(cache.join(file), r#"{"names":["Get-CsTenant","Get-CsUser","Set-CsUser"]}"#).unwrap();
     world
 }
