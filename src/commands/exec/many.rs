@@ -7,7 +7,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::IntoDiagnostic as _;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::module;
@@ -113,11 +113,12 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         };
         tokio::select! {
             Some(ended) = running.join_next_with_id() => {
-                let (id, code) = match ended {
-                    Ok((id, code)) => (id, code),
-                    Err(error) => (error.id(), Some(Exit::Failed.code())),
-                };
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
                 let Some((one, output)) = tasks.remove(&id) else { continue };
+                let code = match ended {
+                    Ok((_, code)) => code,
+                    Err(error) => Some(failed(&output, &crash(&error))),
+                };
                 schedule.end(one);
                 // The cause is the failure of another profile, or a closed output.
                 let was_stopped =
@@ -180,6 +181,11 @@ fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
     };
     output.fail(&text, help.as_deref());
     exit_code(report).code()
+}
+
+/// Converts the panic of a profile's task.
+fn crash(error: &JoinError) -> miette::Report {
+    miette::miette!("cannot finish the command: {error}; the command may have run")
 }
 
 /// The command in one profile.
@@ -310,4 +316,18 @@ fn bar(all: usize) -> ProgressBar {
     }
     bar.tick();
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_panic_of_a_profile_has_a_message() {
+        let ended = tokio::spawn(async { panic!("a defect") }).await;
+        let report = crash(&ended.unwrap_err());
+        let text = report.to_string();
+        assert!(text.starts_with("cannot finish the command: ") && text.contains("a defect"), "{text}");
+        assert_eq!(exit_code(&report).code(), Exit::Failed.code());
+    }
 }
