@@ -92,10 +92,10 @@ impl Exports {
     fn list(&self, of: &str, prefix: Option<&str>) -> Option<Vec<String>> {
         let text = text::read(&self.current()?.join(of)).ok()?;
         let names = text.lines().filter(|line| !line.is_empty());
-        let refusal = names::Refusal::on(std::env::var_os("PATH").as_deref());
+        let name_check = names::NameCheck::on(std::env::var_os("PATH").as_deref());
         let mut names: Vec<_> = names
             .map(|name| (name, prefixed(name, prefix)))
-            .filter(|(remote, name)| refusal.allows(remote, name))
+            .filter(|(remote, name)| name_check.allows(remote, name))
             .map(|(_, name)| name)
             .collect();
         names.sort_unstable();
