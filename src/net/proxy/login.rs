@@ -20,7 +20,7 @@ pub struct ProxyLogin {
     account: Account,
     state: Mutex<State>,
     /// Held until the proxy or a KDC has accepted or refused the credential: a wrong password is sent only once.
-    judging: tokio::sync::Mutex<()>,
+    testing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -39,11 +39,11 @@ pub enum Method {
 
 impl ProxyLogin {
     pub fn new(user: String, account: Account) -> Self {
-        Self { user, account, state: Mutex::default(), judging: tokio::sync::Mutex::default() }
+        Self { user, account, state: Mutex::default(), testing: tokio::sync::Mutex::default() }
     }
 
     /// Returns a login with the same account for another proxy, with no method selected yet.
-    pub fn elsewhere(&self) -> Self {
+    pub fn for_another_proxy(&self) -> Self {
         Self::new(self.user.clone(), self.account.clone())
     }
 
@@ -87,7 +87,7 @@ impl ProxyLogin {
     ///
     /// # Errors
     /// The wait exceeded the time limits of a connection and of a KDC.
-    pub async fn judge(
+    pub async fn test_lock(
         &self,
         deadline: &mut Instant,
         limit: Duration,
@@ -96,9 +96,9 @@ impl ProxyLogin {
             return Ok(None);
         }
         let since = Instant::now();
-        let judging = tokio::time::timeout(limit + KDC_TIMEOUT, self.judging.lock()).await?;
+        let testing = tokio::time::timeout(limit + KDC_TIMEOUT, self.testing.lock()).await?;
         *deadline += since.elapsed();
-        Ok(Some(judging).filter(|_| !self.state().is_accepted))
+        Ok(Some(testing).filter(|_| !self.state().is_accepted))
     }
 
     /// Selects the method for a proxy that offers these schemes, a security context before Basic. Returns whether a

@@ -120,7 +120,7 @@ impl Proxies {
     /// Returns the profile's login at a proxy. A method that one proxy requests must not be used at another proxy.
     fn login_at(&self, address: &ProxyAddress, login: &ProxyLogin) -> Arc<ProxyLogin> {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.entry(address.to_string()).or_insert_with(|| Arc::new(login.elsewhere())).clone()
+        logins.entry(address.to_string()).or_insert_with(|| Arc::new(login.for_another_proxy())).clone()
     }
 
     /// Returns the login that a variable contains.

@@ -47,7 +47,7 @@ impl<'a, S: Stream> Socks<'a, S> {
         let login = timeout_at(self.deadline, self.greet()).await.map_err(|_| late())??;
         if let Some(login) = login {
             // Held until the result is recorded.
-            let _judging = login.judge(&mut self.deadline, limit).await.map_err(|_| late())?;
+            let _testing = login.test_lock(&mut self.deadline, limit).await.map_err(|_| late())?;
             timeout_at(self.deadline, self.log_in(login)).await.map_err(|_| late())??;
         }
         timeout_at(self.deadline, self.connect(host, port)).await.map_err(|_| late())??;

@@ -103,8 +103,8 @@ impl Tunnel<'_> {
     async fn log_in(&mut self, login: &ProxyLogin) -> Result<Upgraded, ProxyProblem> {
         for _ in 0..MAX_METHODS {
             // Held until the result is recorded.
-            let judging = login.judge(&mut self.deadline, self.limit).await;
-            let _judging = judging.map_err(|_| self.late(ProxyStep::Authenticate))?;
+            let testing = login.test_lock(&mut self.deadline, self.limit).await;
+            let _testing = testing.map_err(|_| self.late(ProxyStep::Authenticate))?;
             let Some(method) = login.method() else { break };
             let mut pass = self.pass(login).await?;
             let attempt = match &method {
