@@ -100,14 +100,15 @@ fn a_desktop_entry_is_valid_for_any_name() {
     let folder = tempfile::tempdir().unwrap();
     for name in NAMES {
         for config in [None, Some(Path::new("/tmp/a b\\c$"))] {
-            let file =
-                shortcut(name, "/opt/my tools/lyncsh", config).file(Desktop::Free, folder.path()).unwrap();
+            let file = shortcut(name, "/opt/my tools/lyncsh", config)
+                .file(Desktop::Freedesktop, folder.path())
+                .unwrap();
             std::fs::write(&file.path, &file.bytes).unwrap();
             let said = Program::new("desktop-file-validate").args([&file.path]).run().good();
             assert!(said.is_empty(), "{said}");
         }
     }
-    let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Free, folder.path());
+    let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Freedesktop, folder.path());
     assert!(equals.unwrap_err().to_string().contains("equals sign"));
 }
 
