@@ -332,7 +332,7 @@ async fn a_missing_terminal_is_wrong_usage() {
 async fn many_profiles_give_one_document_and_the_highest_exit_code() {
     let faults = vec![
         ("tenant0002.example".to_owned(), TenantFault::Refused),
-        ("tenant0004.example".to_owned(), TenantFault::Full),
+        ("tenant0004.example".to_owned(), TenantFault::QuotaReached),
     ];
     let (world, server) = tenants(5, Options { faults, ..Options::default() }).await;
     std::fs::write(world.folders.profile("broken"), "kind = \"wsman\"\nusr = 1\ntags = [\"customers\"]\n")
@@ -446,7 +446,7 @@ async fn a_failure_stops_the_others_only_if_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_tenants_take_no_time_from_the_others() {
-    let dead = |number: usize| (format!("tenant{number:04}.example"), TenantFault::Dead);
+    let dead = |number: usize| (format!("tenant{number:04}.example"), TenantFault::NoResponse);
     let (world, server) =
         tenants(12, Options { faults: vec![dead(1), dead(2), dead(3)], ..Options::default() }).await;
     let line = "Get-CsTenant | Measure-Object | % Count";
