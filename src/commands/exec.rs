@@ -14,8 +14,8 @@ use miette::{Context as _, IntoDiagnostic as _};
 use task::{Task, fleeting, refuse};
 use tokio::time::Instant;
 
-use super::connect::{Among, Context};
-use super::session::{self, Endings};
+use super::connect::{Context, ParallelConnection};
+use super::session::{self, StopConditions};
 use super::usage::usage;
 use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
@@ -91,7 +91,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
     let connections = fleeting(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     let output = Arc::new(Standard::new(options.output.data(), options.errors));
-    let endings = Endings::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
+    let endings = StopConditions::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
     let result = if let [profile] = connections.profiles.as_slice()
         && profile.service.is_some()
     {
@@ -107,7 +107,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
         let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
         let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
         let place = (console.host(), Losses::End);
-        let among = Among::all(&connections.profiles);
+        let among = ParallelConnection::all(&connections.profiles);
         session::run_until(context, &connections, None, place, (among, endings), shell).await
     };
     // The result already covers a reader that closed the pipe.

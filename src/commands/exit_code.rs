@@ -34,7 +34,7 @@ pub fn exit_code(report: &miette::Report) -> Exit {
         || matches!(report.downcast_ref(), Some(CredentialError::NoTerminal));
     if is_usage {
         Exit::Usage
-    } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
+    } else if report.is::<connect::AllFailed>() || report.is::<Failure>() {
         Exit::NotConnected
     } else if let Some(lost) = report.downcast_ref::<Lost>() {
         lost.exit()

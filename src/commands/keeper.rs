@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::connect::{Among, ConnectError, Context, connect_until, give_up};
+use super::connect::{ConnectError, Context, ParallelConnection, connect_until, give_up};
 use super::entries::Entries;
 use super::voice::{ReportEffect, SessionReporter, no_session};
 use crate::agent::control::{ControlRequest, Failure};
@@ -268,7 +268,7 @@ impl KeptAgent<'_> {
             Ending::Interrupt
         };
         let (profile, secret) = (keeper.profile.clone(), keeper.secret.clone());
-        let among = Among::labelled(keeper.reporter.label());
+        let among = ParallelConnection::labelled(keeper.reporter.label());
         match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
             Ok(agent) => {
                 agent.ask(ControlRequest::Persist).await;

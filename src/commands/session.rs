@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, Context, connect_until, none, release, report_failures};
+use super::connect::{Context, ParallelConnection, all_failed, connect_until, release, report_failures};
 use super::keeper::{ConnectionOptions, Keeper, KeptAgent};
 use crate::exit::Exit;
 use crate::platform::{Ending, ShutdownSignals};
@@ -22,7 +22,7 @@ use crate::shell::{Attached, Losses};
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The reasons to end a shell before it ends itself.
-pub struct Endings {
+pub struct StopConditions {
     /// `None` if another part of this process handles them.
     signals: Option<ShutdownSignals>,
     /// Ends the shell when cancelled.
@@ -44,13 +44,13 @@ pub struct TimedOut {
 pub struct StoppedEarly;
 
 /// A reason to end a shell.
-pub enum Over {
+pub enum StopCause {
     Signal(Ending),
     Stopped,
     TimedOut,
 }
 
-impl Endings {
+impl StopConditions {
     /// Catches the signals of this process.
     pub fn of_process(deadline: Option<Instant>) -> miette::Result<Self> {
         let signals = Some(ShutdownSignals::catch().into_diagnostic()?);
@@ -63,7 +63,7 @@ impl Endings {
     }
 
     /// Waits for the next reason. `has_begun`: the shell is running, and handles Ctrl-C.
-    pub async fn next(&mut self, has_begun: bool) -> Over {
+    pub async fn next(&mut self, has_begun: bool) -> StopCause {
         let signal = async {
             match &mut self.signals {
                 Some(signals) if has_begun => signals.next_but_interrupt().await,
@@ -78,14 +78,14 @@ impl Endings {
             }
         };
         tokio::select! {
-            ending = signal => Over::Signal(ending),
-            () = self.stop.cancelled() => Over::Stopped,
-            () = late => Over::TimedOut,
+            ending = signal => StopCause::Signal(ending),
+            () = self.stop.cancelled() => StopCause::Stopped,
+            () = late => StopCause::TimedOut,
         }
     }
 }
 
-impl Over {
+impl StopCause {
     /// Returns the exit code, or the error of a time limit or of a command that has not begun.
     pub fn result(self, has_begun: bool) -> miette::Result<u8> {
         match self {
@@ -107,8 +107,8 @@ pub async fn run(
     (host, losses): (HostInfo, Losses),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<ExitCode> {
-    let among = Among::all(&connections.profiles);
-    let endings = Endings::of_process(None)?;
+    let among = ParallelConnection::all(&connections.profiles);
+    let endings = StopConditions::of_process(None)?;
     let code = run_until(context, &connections, secret, (host, losses), (among, endings), shell).await?;
     Ok(ExitCode::from(code))
 }
@@ -120,7 +120,7 @@ pub async fn run_until(
     connections: &Connections,
     secret: Option<SecretString>,
     (host, losses): (HostInfo, Losses),
-    (among, mut endings): (Vec<Among>, Endings),
+    (among, mut endings): (Vec<ParallelConnection>, StopConditions),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<u8> {
     let given_up = CancellationToken::new();
@@ -174,7 +174,7 @@ pub async fn run_until(
     }
     let result = match ending {
         Some(ending) => ending.result(false),
-        None if keepers.is_empty() => return Err(none(&connections.name, failures)),
+        None if keepers.is_empty() => return Err(all_failed(&connections.name, failures)),
         None => {
             report_failures(&failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();

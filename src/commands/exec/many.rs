@@ -15,8 +15,8 @@ use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
 use super::task::{Task, fleeting, refuse};
 use crate::cli::Exec;
-use crate::commands::connect::{Among, Context, drawing};
-use crate::commands::session::{self, Endings, StoppedEarly};
+use crate::commands::connect::{Context, ParallelConnection, drawing};
+use crate::commands::session::{self, StopConditions, StoppedEarly};
 use crate::commands::{exit_code, last_used};
 use crate::credential;
 use crate::exit::Exit;
@@ -67,7 +67,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         stop.cancel();
     }
     let mut schedule = Schedule::new(&profiles, usize::from(options.parallel));
-    let mut among: Vec<_> = Among::all(&profiles).into_iter().map(Some).collect();
+    let mut among: Vec<_> = ParallelConnection::all(&profiles).into_iter().map(Some).collect();
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
     let mut interrupted = None;
@@ -192,7 +192,7 @@ fn crash(error: &JoinError) -> miette::Report {
 struct Run {
     context: Context,
     profile: Profile,
-    among: Among,
+    among: ParallelConnection,
     task: Task,
     output: Arc<ProfileOutput>,
     deadline: Option<tokio::time::Instant>,
@@ -217,7 +217,7 @@ impl Run {
     async fn code(self) -> miette::Result<u8> {
         let Self { context, profile, among, task, output, deadline, stop, leave, index } = self;
         last_used::touch(&context.folders, &profile.name);
-        let endings = Endings::of_token(stop, deadline);
+        let endings = StopConditions::of_token(stop, deadline);
         if profile.service.is_some() {
             return module::run(&context, &profile.name, task.line()?, &*output, endings).await;
         }
