@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Context, ParallelConnection, all_failed, connect_until, release, report_failures};
-use super::keeper::{ConnectionOptions, Keeper, KeptAgent};
+use super::maintained_session::{ConnectionOptions, Keeper, MaintainedConnection};
 use crate::exit::Exit;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Connections;
@@ -178,7 +178,7 @@ pub async fn run_until(
         None => {
             report_failures(&failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();
-            let keeping = join_all(kept.into_iter().map(KeptAgent::run));
+            let keeping = join_all(kept.into_iter().map(MaintainedConnection::run));
             tokio::select! {
                 result = shell(attached) => result,
                 // Unreachable: a kept agent runs without end.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::connect::{ConnectError, Context, ParallelConnection, connect_until, give_up};
 use super::entries::Entries;
-use super::voice::{ReportEffect, SessionReporter, no_session};
+use super::session_reports::{ReportEffect, SessionReporter, no_session};
 use crate::agent::control::{ControlRequest, Failure};
 use crate::agent::launch::Agent;
 use crate::agent::resolver::EndpointResolver;
@@ -46,7 +46,7 @@ pub struct Keeper {
 }
 
 /// A running keeper with its ends of the shell's channels.
-pub struct KeptAgent<'a> {
+pub struct MaintainedConnection<'a> {
     keeper: &'a mut Keeper,
     owner: ConnectionOwner,
     events: mpsc::UnboundedSender<client::ClientEvent>,
@@ -117,13 +117,13 @@ impl Keeper {
     }
 
     /// Returns the shell's end of the connection, and the task that maintains it.
-    pub fn attach(&mut self) -> Option<(Attached, KeptAgent<'_>)> {
+    pub fn attach(&mut self) -> Option<(Attached, MaintainedConnection<'_>)> {
         let (session, _) = self.session.as_ref()?;
         let (connection, owner) = Connection::new(session.clone());
         let (events, receiver) = mpsc::unbounded_channel();
         let notices = self.reporter.listen();
         let attached = Attached { name: self.profile.name.clone(), connection, events: receiver, notices };
-        Some((attached, KeptAgent { keeper: self, owner, events }))
+        Some((attached, MaintainedConnection { keeper: self, owner, events }))
     }
 
     /// Asks for another password. The refused password is not sent again automatically.
@@ -149,7 +149,7 @@ impl Keeper {
     }
 }
 
-impl KeptAgent<'_> {
+impl MaintainedConnection<'_> {
     /// Maintains the connection; never returns.
     pub async fn run(mut self) -> Infallible {
         loop {
