@@ -54,7 +54,7 @@ use crate::{output, screen};
 use attach::AttachOutput;
 use connect::Context;
 pub use exit_code::exit_code;
-use usage::meant;
+use usage::suggest_command;
 
 /// Sends the log to standard error. `LYNCSH_LOG` overrides the level of `-vv` and `-vvv`.
 pub fn start_log(verbosity: u8) {
@@ -157,8 +157,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         // `Cli::read` replaces it with `Work`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {
-            let connections =
-                profile::connections(folders, &work.name).map_err(|error| meant(&work.name, error))?;
+            let connections = profile::connections(folders, &work.name)
+                .map_err(|error| suggest_command(&work.name, error))?;
             let Work { shell, script, arguments, .. } = &work;
             shell::run(&context, connections, None, shell.as_deref(), script, arguments).await
         }

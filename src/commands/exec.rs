@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use miette::{Context as _, IntoDiagnostic as _};
-use task::{Task, fleeting, refuse};
+use task::{Task, refuse, without_keep};
 use tokio::time::Instant;
 
 use super::connect::{Context, ParallelConnection};
@@ -88,7 +88,7 @@ fn target(options: &Exec) -> miette::Result<(Target, Option<String>)> {
 /// Runs a command in one profile, and ends its output.
 async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miette::Result<u8> {
     let connections = profile::connections(&context.folders, name)?;
-    let connections = fleeting(connections);
+    let connections = without_keep(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     let output = Arc::new(Standard::new(options.output.data(), options.errors));
     let endings = StopConditions::of_process(options.timeout.map(|limit| Instant::now() + limit))?;

@@ -27,7 +27,7 @@ pub async fn run(context: &Context, name: &str, yes: bool) -> miette::Result<()>
         result => result.ok(),
     };
     let question = format!("Remove the profile '{name}', its password and its shortcuts (y/N)? ");
-    if !yes && !super::usage::agreed(&question)? {
+    if !yes && !super::usage::confirm_default_no(&question)? {
         crate::outln!("'{name}' was not removed.");
         return Ok(());
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::module;
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
-use super::task::{Task, fleeting, refuse};
+use super::task::{Task, refuse, without_keep};
 use crate::cli::Exec;
 use crate::commands::connect::{Context, ParallelConnection, drawing};
 use crate::commands::session::{self, StopConditions, StoppedEarly};
@@ -225,7 +225,7 @@ impl Run {
             Ok(input) => input,
             Err(refused) => return Ok(refuse(refused, &profile.name, profile.transcript.is_some())),
         };
-        let connections = fleeting(Connections::from(profile));
+        let connections = without_keep(Connections::from(profile));
         let console = Console::of_exec(&context.folders, &connections, output.clone(), false);
         let shell = async |attached: Vec<Attached>| {
             let code = console::run(&console, attached, input).await;
