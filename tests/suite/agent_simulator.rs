@@ -10,7 +10,7 @@ use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRequest};
 
-use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
+use crate::agent_world::{ChildGuard, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
 use crate::program::until;
 use crate::stand_in::Terminal;
 
@@ -142,7 +142,7 @@ async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
 }
 
 /// Starts the program with its input kept open.
-fn work(world: &World) -> (Killed, std::process::ChildStdin) {
+fn work(world: &World) -> (ChildGuard, std::process::ChildStdin) {
     let program = world.program(&["work", "--shell", "console"]);
     let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).start();
     let stdin = child.input();

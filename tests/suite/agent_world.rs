@@ -19,7 +19,7 @@ use lyncsh::shell::Losses;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
-pub use crate::program::{Killed, PATIENCE};
+pub use crate::program::{ChildGuard, PATIENCE};
 use crate::program::{Program, holds, lyncsh};
 
 /// Time limit for the removal of a session after its owner was killed.
@@ -55,7 +55,7 @@ pub struct World {
     user: String,
     /// Whether the endpoint is the simulator instead of psrpcore's server.
     simulated: bool,
-    endpoint: Option<Killed>,
+    endpoint: Option<ChildGuard>,
     temp: tempfile::TempDir,
 }
 
@@ -262,7 +262,7 @@ impl Drop for World {
 
 /// A child process with a role.
 pub struct Role {
-    pub process: Killed,
+    pub process: ChildGuard,
     stdin: Option<ChildStdin>,
     stdout: BufReader<std::process::ChildStdout>,
 }

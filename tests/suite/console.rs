@@ -94,7 +94,7 @@ fn the_folder_keeps_its_links_and_a_date_gets_the_offset_of_its_month() {
         "{root}/link\n{root}/link\nnear\nfar link made.txt near.txt\n{root}/link\n{root}\n{root}/link\n\
          2026-07-15T11:00:00.0000000+02:00\n2026-07-15T09:00:00.0000000Z\n"
     );
-    assert_eq!(ran.good(), wanted);
+    assert_eq!(ran.success_output(), wanted);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_terminal_completes_asks_and_waits() {
     let folder = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(folder.path()).unwrap().display().to_string();
     std::fs::write(folder.path().join("with space.txt"), "read\n").unwrap();
-    Program::new("mkfifo").args([folder.path().join("pipe")]).run().good();
+    Program::new("mkfifo").args([folder.path().join("pipe")]).run().success_output();
     let terminal = Terminal::sized((150, 50), lyncsh(), &["demo"], []);
     let run = |line: &str, wanted: &str| {
         terminal.line(line);

@@ -288,7 +288,7 @@ fn a_tilde_is_the_home_directory_in_options_and_files() {
     std::fs::write(folders.config.join("config.toml"), "profiles = [\"~/team\"]\n").unwrap();
     let run = |arguments: &[&str], folder: &str| {
         let run = world.program(arguments).env("HOME", home).env("LYNCSH_CONFIG_DIR", folder);
-        run.run().good()
+        run.run().success_output()
     };
     for name in ["work", "shared"] {
         assert!(run(&["show", name], "~").contains("https://a.b/c"), "{name}");

@@ -10,7 +10,7 @@ use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_simulator::{empty, run};
-use crate::agent_way::Way;
+use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, World};
 use crate::front;
 use crate::program::{Ran, until};
@@ -29,7 +29,7 @@ fn port(server: &Server) -> u16 {
 }
 
 /// Writes a profile for a server behind a forwarder.
-fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
+fn profile(world: &World, name: &str, server: &Server, way: &Forwarder, more: &str) {
     let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", way.port()));
     let text = format!(
         "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
@@ -40,9 +40,9 @@ fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
 }
 
 /// Creates a user with the profile `work`, its server, and the forwarder.
-async fn away() -> (World, Server, Way) {
+async fn away() -> (World, Server, Forwarder) {
     let (world, server) = (World::without_endpoint(), server().await);
-    let way = Way::to(port(&server)).await;
+    let way = Forwarder::to(port(&server)).await;
     profile(&world, "work", &server, &way, "shell = \"console\"");
     (world, server, way)
 }
@@ -306,7 +306,7 @@ async fn a_script_with_a_lost_session_has_its_own_exit_code() {
 async fn each_connection_is_reopened_separately() {
     let (world, one, way) = away().await;
     let two = server().await;
-    let other = Way::to(port(&two)).await;
+    let other = Forwarder::to(port(&two)).await;
     profile(&world, "one", &one, &way, "");
     profile(&world, "two", &two, &other, "prefix = \"Ot\"");
     let both = "connections = [\"one\", \"two\"]\nshell = \"console\"\n";
@@ -328,12 +328,12 @@ async fn each_connection_is_reopened_separately() {
 async fn cut_powershell_output_is_complete_or_reported() {
     let Some(pwsh) = front::powershell() else { return };
     let front = front::Front::start(front::Options::new(pwsh)).await.unwrap();
-    let (world, way) = (World::without_endpoint(), Way::to(port(&front.server)).await);
+    let (world, way) = (World::without_endpoint(), Forwarder::to(port(&front.server)).await);
     profile(&world, "work", &front.server, &way, "shell = \"console\"");
     let script = world.root().join("list.ps1");
     std::fs::write(&script, "Get-Command | Select-Object -ExpandProperty Name\n'the end'\n").unwrap();
     let listing = || world.program(&["work", script.to_str().unwrap()]).start();
-    let whole = tokio::task::block_in_place(|| listing().ran().good()).into_bytes();
+    let whole = tokio::task::block_in_place(|| listing().ran().success_output()).into_bytes();
     assert!(whole.ends_with(b"the end\n"), "{whole:?}");
     front.wait_empty().await;
     for piece in [1, 2, 4, 8] {
