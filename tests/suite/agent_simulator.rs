@@ -303,9 +303,9 @@ async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     let (world, server) =
         online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
     let first = Terminal::work(&world, "");
-    first.sees("[work] PS>");
+    first.wait_for_text("[work] PS>");
     let second = Terminal::work(&world, "");
-    second.sees("[work] PS>");
+    second.wait_for_text("[work] PS>");
     first.line("Wait-Cs -Seconds 600 | Out-Null");
     let start = std::time::Instant::now();
     while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
@@ -314,17 +314,17 @@ async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     // The first command also waits for the endpoint's format data.
     for _ in 0..2 {
         second.line("Get-CsTenant | Format-List DisplayName");
-        second.sees("Waiting for the session: Wait-Cs of lyncsh (process");
+        second.wait_for_text("Waiting for the session: Wait-Cs of lyncsh (process");
         second.press("\x03");
         second.ends_with("[work] PS> ");
     }
     first.press("\x03");
     until(PATIENCE, "no running command", || server.shells()[0].commands == 0).await;
     second.line("Get-CsTenant | Format-List DisplayName");
-    second.sees("DisplayName : Litware");
+    second.wait_for_text("DisplayName : Litware");
     for mut terminal in [first, second] {
         terminal.line("exit");
-        assert_eq!(terminal.ended(), 0);
+        assert_eq!(terminal.wait_exit(), 0);
     }
     empty(&server).await;
 }

@@ -682,7 +682,7 @@ async fn states_are_coloured_words_in_a_terminal_of_any_width() {
         let own =
             [("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned()), (name, value.to_owned())];
         let mut terminal = Terminal::sized((40, 200), lyncsh(), &["doctor", "work"], own);
-        assert_eq!(terminal.ended(), 3, "{}", terminal.text());
+        assert_eq!(terminal.wait_exit(), 3, "{}", terminal.text());
         let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
         assert_eq!(raw.contains("\x1b[31mfailed\x1b[0m"), name == "TERM", "{raw:?}");
         assert_eq!(raw.contains("\x1b[32mok\x1b[0m"), name == "TERM", "{raw:?}");

@@ -498,8 +498,8 @@ async fn a_terminal_shows_progress_and_results() {
     let seen = tokio::task::spawn_blocking(move || {
         let line = "Get-CsTenant | Select-Object DisplayName";
         let terminal = Terminal::open(&world, crate::program::lyncsh(), &["exec", "--all", "--", line], "");
-        terminal.sees("1/2");
-        terminal.sees("2 profiles: 2 succeeded");
+        terminal.wait_for_text("1/2");
+        terminal.wait_for_text("2 profiles: 2 succeeded");
         terminal.text()
     });
     let text = seen.await.unwrap();

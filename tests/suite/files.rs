@@ -218,8 +218,8 @@ fn a_linked_profile_stays_a_link() {
     let (world, file) = linked();
     let variables = [("VISUAL", String::new()), ("EDITOR", "sed -i '$a # edited'".to_owned())];
     let mut terminal = Terminal::open_with(&world, lyncsh(), &["edit", "work"], variables);
-    terminal.sees("'work' is changed.");
-    assert_eq!(terminal.ended(), 0);
+    terminal.wait_for_text("'work' is changed.");
+    assert_eq!(terminal.wait_exit(), 0);
     assert!(world.folders.profile("work").is_symlink());
     assert_eq!(read(&file), format!("{PROFILE}# edited\n"));
     let (code, _, err) = world.run(&["add", "work", "--force", "--user", "c@d.e"]);

@@ -30,7 +30,7 @@ async fn the_first_line_runs_during_the_listing() {
         terminal.ends_with("[work] PS>");
         let prompt = start.elapsed();
         terminal.line("(Get-CsTenant).DisplayName");
-        terminal.sees("\nLitware");
+        terminal.wait_for_text("\nLitware");
         let answer = start.elapsed();
         eprintln!("{cmdlets} commands: the prompt after {prompt:?}, the first answer after {answer:?}");
         let listing = TRICKLE * u32::try_from(cmdlets).unwrap();
@@ -45,11 +45,11 @@ async fn the_first_line_runs_during_the_listing() {
         };
         until(listing * 2 + Duration::from_secs(20), "the list", is_listed).await;
         terminal.press("Get-CsTenantHyb\t");
-        terminal.sees("Get-CsTenantHybridConfiguration");
+        terminal.wait_for_text("Get-CsTenantHybridConfiguration");
         terminal.press("\x03");
         terminal.ends_with("[work] PS>");
         terminal.line("exit");
-        assert_eq!(terminal.ended(), 0);
+        assert_eq!(terminal.wait_exit(), 0);
         empty(&server).await;
     }
 }

@@ -59,7 +59,7 @@ fn console(world: &World) -> Terminal {
 fn answers(terminal: &Terminal, line: &str, answer: &str) {
     let before = count(terminal, answer);
     terminal.line(line);
-    terminal.waits(answer, |text| text.matches(answer).count() > before);
+    terminal.wait_until(answer, |text| text.matches(answer).count() > before);
     terminal.ends_with(PROMPT);
 }
 
@@ -73,13 +73,13 @@ fn count(terminal: &Terminal, text: &str) -> usize {
 }
 
 fn reads(terminal: &Terminal, text: &str) {
-    terminal.waits(text, |_| count(terminal, text) > 0);
+    terminal.wait_until(text, |_| count(terminal, text) > 0);
 }
 
 /// Clears the screen, and waits until it shows only the prompt.
 fn clears(terminal: &Terminal) {
     terminal.line("cls");
-    terminal.waits("an empty screen", |text| text.trim() == PROMPT);
+    terminal.wait_until("an empty screen", |text| text.trim() == PROMPT);
 }
 
 /// Checks that the variable, the history and the prompt are kept, and that the endpoint answers.
@@ -89,13 +89,13 @@ fn assert_console_continues(terminal: &Terminal) {
     // The line before the last one, from the history.
     let before = count(terminal, "still Litware");
     terminal.press("\x1b[A\x1b[A\r");
-    terminal.waits("the line from the history", |text| text.matches("still Litware").count() > before);
+    terminal.wait_until("the line from the history", |text| text.matches("still Litware").count() > before);
     terminal.ends_with(PROMPT);
 }
 
 async fn leaves(mut terminal: Terminal, server: &Server) {
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     empty(server).await;
 }
 
@@ -109,7 +109,7 @@ async fn a_long_outage_costs_only_the_session() {
     // Without the endpoint the console keeps its local functions.
     answers(&terminal, "\"$x without it\"", "Litware without it");
     terminal.line("Get-CsTenant");
-    terminal.sees("the line was not run");
+    terminal.wait_for_text("the line was not run");
     terminal.ends_with(PROMPT);
     way.open().await;
     // The next line does not wait for the delay.
@@ -133,11 +133,11 @@ async fn a_lost_session_is_replaced_without_input() {
         match how {
             "running" => {
                 terminal.line("Wait-Cs -Seconds 600");
-                terminal.sees("\n3");
+                terminal.wait_for_text("\n3");
             }
             "typing" => {
                 terminal.press("\"half $");
-                terminal.sees("half $");
+                terminal.wait_for_text("half $");
             }
             _ => {}
         }
@@ -168,7 +168,7 @@ async fn a_command_during_an_outage_may_have_run() {
     let (world, server, mut way) = away().await;
     let terminal = console(&world);
     terminal.line("Wait-Cs -Seconds 600; \"after\" + \"wards\"");
-    terminal.sees("\n3");
+    terminal.wait_for_text("\n3");
     way.close().await;
     reads(&terminal, "may have run");
     reads(&terminal, LOST);
@@ -186,7 +186,7 @@ async fn the_next_line_replaces_a_killed_agent() {
     let terminal = console(&world);
     let agent = world.agent().unwrap();
     lyncsh::platform::kill(agent).unwrap();
-    terminal.waits("the end", |text| {
+    terminal.wait_until("the end", |text| {
         let text = text.replace('\n', " ");
         text.contains("the agent of 'work' died; its session is removed. The next line connects again.")
     });
@@ -205,7 +205,7 @@ async fn stop_ends_the_session_but_not_the_console() {
     let (world, server, _way) = away().await;
     let terminal = console(&world);
     assert_eq!(run(&world, &["stop", "work"]).await.0, 0);
-    terminal.waits("the end", |text| {
+    terminal.wait_until("the end", |text| {
         let text = text.replace('\n', " ");
         text.contains("the session of 'work' was ended, by `lyncsh stop`. The next line connects again.")
     });
@@ -223,7 +223,7 @@ async fn the_agent_exits_with_its_console_during_an_outage() {
     way.close().await;
     reads(&terminal, LOST);
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     world.wait_agent_gone();
 }
 
@@ -257,7 +257,7 @@ async fn a_refused_password_stops_the_attempts() {
     let (port_of_refusing, requests) = refusing().await;
     way.to.store(port_of_refusing, Ordering::Relaxed);
     way.cut();
-    terminal.sees("refused the");
+    terminal.wait_for_text("refused the");
     terminal.ends_with(PROMPT);
     world.wait_agent_gone();
     let asked = requests.load(Ordering::Relaxed);
@@ -266,7 +266,7 @@ async fn a_refused_password_stops_the_attempts() {
     assert_eq!(requests.load(Ordering::Relaxed), asked, "no request is sent without user input");
     // A line asks before the command's password is sent again.
     terminal.line("(Get-CsTenant).DisplayName");
-    terminal.sees("or Enter to give up)?");
+    terminal.wait_for_text("or Enter to give up)?");
     assert_eq!(requests.load(Ordering::Relaxed), asked);
     terminal.line("");
     reads(&terminal, "the line was not run");
@@ -274,9 +274,9 @@ async fn a_refused_password_stops_the_attempts() {
     assert_eq!(requests.load(Ordering::Relaxed), asked);
     way.to.store(port(&server), Ordering::Relaxed);
     terminal.line("(Get-CsTenant).DisplayName + ' again'");
-    terminal.waits("the question", |text| text.matches("or Enter to give up)?").count() == 2);
+    terminal.wait_until("the question", |text| text.matches("or Enter to give up)?").count() == 2);
     terminal.line("y");
-    terminal.sees("Litware again");
+    terminal.wait_for_text("Litware again");
     answers(&terminal, "\"$x now\"", "Litware now");
     leaves(terminal, &server).await;
 }
@@ -314,11 +314,11 @@ async fn each_connection_is_reopened_separately() {
     let terminal = console(&world);
     answers(&terminal, "(Get-OtCsTenant).DisplayName", "\nLitware");
     assert_eq!(run(&world, &["stop", "two"]).await.0, 0);
-    terminal.sees("the session of 'two' was ended");
+    terminal.wait_for_text("the session of 'two' was ended");
     answers(&terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "\nsip:kenmyer");
     assert_eq!((one.shells().len(), two.shells().len()), (1, 0));
     answers(&terminal, "(Get-OtCsOnlineUser pilarackerman).SipAddress", "\nsip:pilarackerman");
-    terminal.sees("'two': a new session is open");
+    terminal.wait_for_text("'two': a new session is open");
     assert_eq!((one.shells().len(), two.shells().len()), (1, 1));
     leaves(terminal, &two).await;
     empty(&one).await;
@@ -368,5 +368,5 @@ async fn a_variable_never_holds_partial_output() {
     terminal.ends_with(PROMPT);
     answers(&terminal, "\"<$part>\"", "\n<whole>");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
 }

@@ -490,10 +490,10 @@ fn the_password_for_the_proxy_is_asked_for() {
     );
     let mut terminal =
         Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["attach", "work", "--socket"], []);
-    terminal.sees("Proxy password for ken (profile 'work'): ");
+    terminal.wait_for_text("Proxy password for ken (profile 'work'): ");
     terminal.line(PASSWORD);
-    terminal.sees("work.sock");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    terminal.wait_for_text("work.sock");
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
     assert!(!terminal.text().contains(PASSWORD), "{}", terminal.text());
     assert!(!proxy.ended("logon").is_empty());
 }
@@ -622,15 +622,15 @@ fn a_session_survives_an_interruption_of_the_proxy() {
     let port = proxy.start();
     let world = World::simulated(&[], &format!("shell = 'console'\nproxy = 'http://127.0.0.1:{port}'"));
     let terminal = Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], []);
-    terminal.sees("PS>");
+    terminal.wait_for_text("PS>");
     terminal.line("Get-CsTenant | Select-Object DisplayName");
-    terminal.sees("Litware");
+    terminal.wait_for_text("Litware");
     let before = world.endpoint_state()["shells"].clone();
     proxy.switch_off();
     std::thread::sleep(Duration::from_secs(2));
     proxy.off.store(false, Ordering::SeqCst);
     terminal.line("Get-CsTenant | Select-Object DisplayName");
-    terminal.waits("the second answer", |text| text.matches("Litware").count() > 1);
+    terminal.wait_until("the second answer", |text| text.matches("Litware").count() > 1);
     assert_eq!(world.endpoint_state()["shells"], before);
 }
 

@@ -91,12 +91,12 @@ fn a_prompt_shows_the_agents() {
     terminal.line("(exit 3)");
     terminal.ends_with("(work:1) 3> ");
     terminal.line("lyncsh stop work");
-    terminal.sees("the session is removed");
+    terminal.wait_for_text("the session is removed");
     world.wait_agent_gone();
     terminal.line("(exit 4)");
     terminal.ends_with("\n4> ");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 4);
+    assert_eq!(terminal.wait_exit(), 4);
 }
 
 /// Creates two profiles with tags, and cached names of one endpoint.
@@ -224,9 +224,9 @@ fn names_with_spaces_are_completed_at_a_terminal() {
         }
         // Words with different beginnings: the first Tab inserts nothing.
         terminal.press("\u{15}lyncsh help \texi\t");
-        terminal.sees("lyncsh help exit-codes");
+        terminal.wait_for_text("lyncsh help exit-codes");
         terminal.press("\u{15}exit\r");
-        assert_eq!(terminal.ended(), 0, "{shell}");
+        assert_eq!(terminal.wait_exit(), 0, "{shell}");
     }
 }
 

@@ -82,7 +82,7 @@ impl Terminal {
     pub fn bash(world: &World, does: &str) -> Self {
         let terminal = Self::open(world, "bash", &["--norc", "--noprofile", "-i"], does);
         terminal.line("PS1='$?> '");
-        terminal.sees("0> ");
+        terminal.wait_for_text("0> ");
         terminal.line("\"$LYNCSH\" work");
         terminal
     }
