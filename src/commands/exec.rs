@@ -25,7 +25,7 @@ use crate::profile::{self, Selection};
 use crate::screen;
 use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
 use crate::shell::console::{self, Console};
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 impl ExecFormat {
     fn data(self) -> Option<DataFormat> {
@@ -106,7 +106,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
         };
         let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
         let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
-        let place = (console.host(), Losses::End);
+        let place = (console.host(), OnLoss::Exit);
         let among = ParallelConnection::all(&connections.profiles);
         session::run_until(context, &connections, None, place, (among, endings), shell).await
     };

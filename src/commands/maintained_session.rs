@@ -20,7 +20,7 @@ use crate::psrp::client;
 use crate::psrp::host::HostInfo;
 use crate::psrp::record::PoolState;
 use crate::shell::connection::{Connection, ConnectionOwner, NoSession, Reply, SessionRequest, State};
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 use crate::transport::session::Session;
 
 /// Time limit for closing this process's runspace pool, and for an agent's report of why it ended.
@@ -31,7 +31,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// One connection of a shell: it owns the connection to the agent and the session on the agent's socket.
 ///
 /// The shell has a [`Connection`], which the keeper gives a new session after a loss, if the shell's
-/// [`Losses`] ask for that. Reports of the agent go to the user through [`SessionReporter`].
+/// [`OnLoss`] asks for that. Reports of the agent go to the user through [`SessionReporter`].
 pub struct Keeper {
     context: Context,
     profile: Profile,
@@ -58,7 +58,7 @@ pub struct ConnectionOptions {
     pub context: Context,
     pub secret: Option<SecretString>,
     pub host: HostInfo,
-    pub losses: Losses,
+    pub on_loss: OnLoss,
     /// Whether the shell has several connections.
     pub several: bool,
 }
@@ -74,11 +74,11 @@ impl Keeper {
         mut agent: Agent,
         over: impl Future<Output = Ending>,
     ) -> Result<Self, ConnectError> {
-        let ConnectionOptions { context, secret, host, losses, several } = options;
-        if losses == Losses::Mend {
+        let ConnectionOptions { context, secret, host, on_loss, several } = options;
+        if on_loss == OnLoss::Reconnect {
             agent.ask(ControlRequest::Persist).await;
         }
-        let mut reporter = SessionReporter::new(&profile.name, losses, several);
+        let mut reporter = SessionReporter::new(&profile.name, on_loss, several);
         let opened = tokio::select! {
             opened = agent.session(host.clone(), profile.limits) => opened,
             ending = over => {
@@ -158,10 +158,10 @@ impl MaintainedConnection<'_> {
                 self.keeper.session = None;
                 self.owner.state.send_replace(State::Lost);
             }
-            match (self.keeper.reporter.losses, self.keeper.agent.is_some()) {
-                (Losses::Mend, true) => self.reattach().await,
-                (Losses::Mend, false) => self.start().await,
-                (Losses::End, _) => self.forward_reports().await,
+            match (self.keeper.reporter.on_loss, self.keeper.agent.is_some()) {
+                (OnLoss::Reconnect, true) => self.reattach().await,
+                (OnLoss::Reconnect, false) => self.start().await,
+                (OnLoss::Exit, _) => self.forward_reports().await,
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 /// Time limit for the agent to remove the session after the last shell ended.
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -104,12 +104,12 @@ pub async fn run(
     context: &Context,
     connections: Connections,
     secret: Option<SecretString>,
-    (host, losses): (HostInfo, Losses),
+    (host, on_loss): (HostInfo, OnLoss),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<ExitCode> {
     let among = ParallelConnection::all(&connections.profiles);
     let endings = StopConditions::of_process(None)?;
-    let code = run_until(context, &connections, secret, (host, losses), (among, endings), shell).await?;
+    let code = run_until(context, &connections, secret, (host, on_loss), (among, endings), shell).await?;
     Ok(ExitCode::from(code))
 }
 
@@ -119,7 +119,7 @@ pub async fn run_until(
     context: &Context,
     connections: &Connections,
     secret: Option<SecretString>,
-    (host, losses): (HostInfo, Losses),
+    (host, on_loss): (HostInfo, OnLoss),
     (among, mut endings): (Vec<ParallelConnection>, StopConditions),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<u8> {
@@ -143,7 +143,7 @@ pub async fn run_until(
         }
     };
     let several = connections.profiles.len() > 1;
-    let options = ConnectionOptions { context: context.clone(), secret, host, losses, several };
+    let options = ConnectionOptions { context: context.clone(), secret, host, on_loss, several };
     let (mut keepers, mut failures) = (Vec::new(), Vec::new());
     let opening = connections.profiles.iter().zip(results).map(|(profile, result)| {
         let (options, name, over) = (options.clone(), profile.name.clone(), over());

@@ -50,7 +50,7 @@ use crate::files::replace::{move_file, remove, remove_folder};
 use crate::folders::Folders;
 use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 /// Console state that outlives a session: terminal, completion names, history file.
 pub struct Console {
@@ -132,8 +132,8 @@ impl Console {
     }
 
     /// Returns how a lost session is handled in this console.
-    pub fn losses(&self) -> Losses {
-        if self.terminal.is_prompt() { Losses::Mend } else { Losses::End }
+    pub fn on_loss(&self) -> OnLoss {
+        if self.terminal.is_prompt() { OnLoss::Reconnect } else { OnLoss::Exit }
     }
 
     /// Returns the current host data of this terminal.

@@ -15,7 +15,7 @@ use lyncsh::platform::ShutdownSignals;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand as PsCommand};
-use lyncsh::shell::Losses;
+use lyncsh::shell::OnLoss;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
@@ -359,7 +359,7 @@ async fn work(runs: bool) -> i32 {
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None };
-    let code = session::run(&context, profile.into(), None, (host(), Losses::End), async |mut all| {
+    let code = session::run(&context, profile.into(), None, (host(), OnLoss::Exit), async |mut all| {
         let mut attached = all.remove(0);
         let mut running = None;
         if runs {

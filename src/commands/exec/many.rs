@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::platform::ShutdownSignals;
 use crate::profile::{Connections, Profile, Selected, Selection, select, unreadable_folders};
 use crate::shell::console::{self, Console};
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 /// Maximum number of failed profiles in the summary.
 const LISTED: usize = 20;
@@ -232,7 +232,7 @@ impl Run {
             let _ = leave.send(index);
             code
         };
-        let place = (console.host(), Losses::End);
+        let place = (console.host(), OnLoss::Exit);
         session::run_until(&context, &connections, None, place, (vec![among], endings), shell).await
     }
 }
