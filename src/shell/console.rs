@@ -1,7 +1,7 @@
 //! The built-in shell. It plans input lines with [`crate::line`], runs the remote part in the session and
 //! displays the results.
 
-mod beside;
+mod background;
 mod catalogue;
 mod completion;
 mod echoes;
@@ -10,18 +10,18 @@ pub mod exec;
 mod execute;
 mod facts;
 mod flow;
-mod here;
 mod history;
 mod host;
 mod interrupts;
 mod links;
-mod news;
+mod local_cmdlets;
+mod notices;
 mod own;
 mod pager;
 mod paging;
 mod progress;
-mod reach;
 mod script;
+mod session_lookup;
 mod terminal;
 mod transcript;
 mod trouble;
@@ -39,7 +39,7 @@ use execute::{Ended, Executor};
 use facts::Facts;
 use links::{Link, Links};
 use miette::IntoDiagnostic as _;
-use news::SessionNotices;
+use notices::SessionNotices;
 pub use script::standard_input;
 pub use script::{Refused, Script};
 use terminal::{Terminal, Tone};
@@ -239,7 +239,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
                 report_available(terminal, link, link.catalogue.names().len());
             }
             // For completion: the cached names may be out of date.
-            beside.spawn(beside::learn(link.clone()));
+            beside.spawn(background::learn(link.clone()));
         }
     }
     let news = SessionNotices::new(terminal.clone());
@@ -249,7 +249,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
         while let Ok(text) = one.notices.try_recv() {
             news.show(Tone::Warning, &text);
         }
-        beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
+        beside.spawn(background::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
     let mut executor =
         Executor::new(links.clone(), (&console.title, console.transcript.is_some()), terminal.clone(), facts);
