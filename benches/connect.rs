@@ -45,7 +45,7 @@ fn main() -> Result<(), Failure> {
 struct Site {
     authentication: &'static str,
     kdc: Kdc,
-    endpoint: common::Ended,
+    endpoint: common::ChildGuard,
     url: url::Url,
     /// The user's folder: the names of the commands are cached from the first run on.
     folder: tempfile::TempDir,

@@ -107,7 +107,7 @@ fn one() -> Result<(), Failure> {
     let other = median(|| Ok(common::pypsrp(&known, LINE)?.1))?;
     let mut shell = Command::new(LYNCSH);
     shell.args(["work", "--shell", "console"]).env("LYNCSH_CONFIG_DIR", folder.path());
-    let mut shell = common::Ended(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+    let mut shell = common::ChildGuard(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
     // Before the shell is attached, a command opens a session of its own.
     let is_attached = || {
         let status = Command::new(LYNCSH).arg("status").env("LYNCSH_CONFIG_DIR", folder.path()).output();

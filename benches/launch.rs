@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Ended, Failure, LYNCSH, endpoint, folder};
+use common::{ChildGuard, Failure, LYNCSH, endpoint, folder};
 
 const LATENCY: &str = "50ms";
 const ROUNDS: usize = 15;
@@ -59,7 +59,7 @@ fn report(what: &str, mut round: impl FnMut() -> Result<Duration, Failure>) {
 
 /// A shell at its prompt.
 struct Shell {
-    child: Ended,
+    child: ChildGuard,
     took: Duration,
 }
 
@@ -67,7 +67,7 @@ impl Shell {
     /// Starts a shell and waits for the prompt.
     fn start(mut command: Command) -> Result<Self, Failure> {
         let begun = Instant::now();
-        let mut child = Ended(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+        let mut child = ChildGuard(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
         let mut output = child.0.stdout.take().ok_or("no output")?;
         let (mut seen, mut piece) = (Vec::new(), [0; 256]);
         while !seen.ends_with(PROMPT) {

@@ -85,8 +85,8 @@ fn time(users: u32) -> Result<(), Failure> {
 struct Shell {
     endpoint: serde_json::Value,
     folder: tempfile::TempDir,
-    _console: common::Ended,
-    _endpoint: common::Ended,
+    _console: common::ChildGuard,
+    _endpoint: common::ChildGuard,
 }
 
 impl Shell {
@@ -96,7 +96,7 @@ impl Shell {
         let mut console = Command::new(LYNCSH);
         console.arg("work").env("LYNCSH_CONFIG_DIR", folder.path());
         let console = console.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-        let shell = Self { endpoint, folder, _console: common::Ended(console), _endpoint: process };
+        let shell = Self { endpoint, folder, _console: common::ChildGuard(console), _endpoint: process };
         shell.run("1")?;
         Ok(shell)
     }
@@ -110,7 +110,8 @@ impl Shell {
     /// Runs a line in a console of its own. Returns the time and the largest resident size in MB.
     fn run(&self, line: &str) -> Result<(Duration, f64), Failure> {
         let begun = Instant::now();
-        let mut child = common::Ended(self.command().stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?);
+        let mut child =
+            common::ChildGuard(self.command().stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?);
         writeln!(child.0.stdin.take().ok_or("no input")?, "{line}")?;
         let status = format!("/proc/{}/status", child.0.id());
         let mut most = 0.0f64;

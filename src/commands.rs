@@ -15,11 +15,11 @@ mod exit_code;
 mod facts;
 pub mod help;
 pub mod hook;
-mod keeper;
 pub mod keyring;
 mod last_used;
 pub mod list;
 pub mod login;
+mod maintained_session;
 pub mod man;
 pub mod names;
 pub mod powershell;
@@ -28,6 +28,7 @@ pub mod refresh;
 pub mod remove;
 pub mod rename;
 pub mod session;
+mod session_reports;
 pub mod shell;
 pub mod shortcut;
 pub mod show;
@@ -38,7 +39,6 @@ pub mod status;
 pub mod stop;
 mod unverified;
 mod usage;
-mod voice;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -54,7 +54,7 @@ use crate::{output, screen};
 use attach::AttachOutput;
 use connect::Context;
 pub use exit_code::exit_code;
-use usage::meant;
+use usage::suggest_command;
 
 /// Sends the log to standard error. `LYNCSH_LOG` overrides the level of `-vv` and `-vvv`.
 pub fn start_log(verbosity: u8) {
@@ -157,8 +157,8 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
         // `Cli::read` replaces it with `Work`.
         Command::Shell(_) => Ok(ExitCode::FAILURE),
         Command::Work(work) => {
-            let connections =
-                profile::connections(folders, &work.name).map_err(|error| meant(&work.name, error))?;
+            let connections = profile::connections(folders, &work.name)
+                .map_err(|error| suggest_command(&work.name, error))?;
             let Work { shell, script, arguments, .. } = &work;
             shell::run(&context, connections, None, shell.as_deref(), script, arguments).await
         }

@@ -43,7 +43,7 @@ async fn fetch_from(
     question: &str,
 ) -> Result<SecretString, CredentialError> {
     match source {
-        CredentialSource::File(path) => file::read(path),
+        CredentialSource::File(path) => file::read_in_background(path.clone()).await,
         CredentialSource::Command(command) => command::run(profile, command).await,
         // The question names the profile: a shell can have the sessions of several profiles.
         CredentialSource::Prompt => prompt::ask(&format!("{question} (profile '{profile}'): ")).await,

@@ -92,10 +92,10 @@ impl Exports {
     fn list(&self, of: &str, prefix: Option<&str>) -> Option<Vec<String>> {
         let text = text::read(&self.current()?.join(of)).ok()?;
         let names = text.lines().filter(|line| !line.is_empty());
-        let refusal = names::Refusal::on(std::env::var_os("PATH").as_deref());
+        let name_check = names::NameCheck::on(std::env::var_os("PATH").as_deref());
         let mut names: Vec<_> = names
             .map(|name| (name, prefixed(name, prefix)))
-            .filter(|(remote, name)| refusal.allows(remote, name))
+            .filter(|(remote, name)| name_check.allows(remote, name))
             .map(|(_, name)| name)
             .collect();
         names.sort_unstable();
@@ -104,11 +104,9 @@ impl Exports {
 
     /// Returns whether an export with this stem exists.
     pub fn has(&self, stem: &Path) -> bool {
-        let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let Some(stem) = named(stem) else { return false };
-        self.paths().iter().any(|path| {
-            named(path).is_some_and(|name| name.starts_with(&stem)) && path.join("commands").is_file()
-        })
+        let Some(stem) = name_of(stem) else { return false };
+        let is_of_stem = |path: &Path| name_of(path).is_some_and(|name| begins_with(name, stem));
+        self.paths().iter().any(|path| is_of_stem(path) && path.join("commands").is_file())
     }
 
     /// Writes the endpoint's current commands in the module's format. `names` must be sorted and unique.
@@ -167,9 +165,19 @@ impl Exports {
 
 /// Returns whether this version wrote a file: a temporary file, or a file with the name of an export.
 fn of_this_version(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { return false };
+    let Some(name) = name_of(path) else { return false };
     let hash = name.get(..16).is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    is_temporary(path) || name == CURRENT || hash && name[16..].starts_with(FORMAT)
+    is_temporary(path) || name == CURRENT || hash && begins_with(&name[16..], FORMAT)
+}
+
+fn name_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+/// Returns whether a name begins with a stem or its end: nothing, `-FORM` or an extension follows. Format `n30` is not
+/// format `n3`.
+fn begins_with(name: &str, stem: &str) -> bool {
+    name.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
 }
 
 /// Returns whether a file is the temporary file of an unfinished [`replace`].
@@ -204,10 +212,21 @@ mod tests {
             ("0123456789abcdef-7.6.9", false),
             ("0123456789abcdef.commands", false),
             ("0123456789abcdefn-7.6.9", false),
+            ("0123456789abcdefn30-7.6.9", false),
+            ("0123456789abcdefn39.commands", false),
             ("key", false),
             (CURRENT, true),
         ] {
             assert_eq!(of_this_version(Path::new(name)), own, "{name}");
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let exports = Exports::of(&Folders::find(Some(temp.path())).unwrap(), "work");
+        let stem = exports.folder.join("0123456789abcdefn3");
+        for (form, own) in [("n30-7.6.9", false), ("n3-7.6.9", true)] {
+            let folder = exports.folder.join(format!("0123456789abcdef{form}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("commands"), "").unwrap();
+            assert_eq!(exports.has(&stem), own, "{form}");
         }
     }
 

@@ -91,7 +91,7 @@ pub fn read_key(stop: &AtomicBool) -> std::io::Result<Answer<char>> {
     }
 }
 
-/// Capacity for a typed or pasted line.
+/// Initial capacity for a typed or pasted line. A token has a few thousand bytes.
 const INPUT_CAPACITY: usize = 16 * 1024;
 
 /// Reader of one line. The terminal stops echoing at [`LineReader::start`], which must precede the question: otherwise,
@@ -117,14 +117,13 @@ pub fn with_returns(text: &Shown) -> String {
 }
 
 fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
-    // A growing buffer would leave its content in the memory that it frees. A token has a few thousand bytes.
     let mut text = Zeroizing::new(String::with_capacity(INPUT_CAPACITY));
     loop {
         match crossterm::event::read()? {
             Event::Paste(pasted) => {
                 let pasted = Zeroizing::new(pasted);
                 let line = pasted.lines().next().unwrap_or_default();
-                text.push_str(line);
+                append(&mut text, line);
                 echo.show(out, line)?;
             }
             Event::Key(key) if key.kind != KeyEventKind::Release => {
@@ -140,8 +139,10 @@ fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
                     KeyCode::Char('c') if control => return Ok(Answer::Interrupted),
                     KeyCode::Char('d') if control && text.is_empty() => return Ok(Answer::End),
                     KeyCode::Char(letter) if !control => {
-                        text.push(letter);
-                        echo.show(out, letter.encode_utf8(&mut [0; 4]))?;
+                        let mut bytes = [0; 4];
+                        let letter = letter.encode_utf8(&mut bytes);
+                        append(&mut text, letter);
+                        echo.show(out, letter)?;
                     }
                     KeyCode::Backspace => {
                         if let Some(letter) = text.pop() {
@@ -153,5 +154,33 @@ fn read_line(echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
             }
             _ => {}
         }
+    }
+}
+
+/// Appends to a secret. A buffer that grows by itself would leave the secret in the memory that it frees.
+fn append(text: &mut Zeroizing<String>, more: &str) {
+    let length = text.len() + more.len();
+    if length > text.capacity() {
+        let mut larger = Zeroizing::new(String::with_capacity(2 * length));
+        larger.push_str(text);
+        // Wipes the old buffer.
+        *text = larger;
+    }
+    text.push_str(more);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_moves_to_a_larger_buffer() {
+        let mut text = Zeroizing::new(String::with_capacity(4));
+        for (more, is_moved) in [("ab", false), ("cd", false), ("e", true), ("fghij", false)] {
+            let before = text.as_ptr();
+            append(&mut text, more);
+            assert_eq!(text.as_ptr() != before, is_moved, "{more}");
+        }
+        assert_eq!((text.as_str(), text.capacity()), ("abcdefghij", 10));
     }
 }

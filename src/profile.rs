@@ -23,7 +23,7 @@ pub use keys::{KEYS, Key, List, Value};
 pub use kind::Kind;
 pub use limits::Limits;
 pub use places::{ConfigError, hidden_files, of_team, team_folders};
-pub use read::{Mistake, ProfileError, Read, Source, parse, parse_sources, read, read_with, sources};
+pub use read::{Mistake, Parsed, ProfileError, Source, parse, parse_sources, read, read_with, sources};
 pub use schema::schema;
 pub use selection::{Selected, Selection, SelectionError, select};
 pub use service::Service;

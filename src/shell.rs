@@ -25,9 +25,9 @@ pub struct Attached {
 
 /// Handling of a session that is lost while a shell uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Losses {
+pub enum OnLoss {
     /// Interactive use: open a new session.
-    Mend,
+    Reconnect,
     /// Script use: end the shell, since its commands rely on the state of one session.
-    End,
+    Exit,
 }

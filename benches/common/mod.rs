@@ -14,9 +14,9 @@ pub const LYNCSH: &str = env!("CARGO_BIN_EXE_lyncsh");
 pub type Failure = Box<dyn std::error::Error>;
 
 /// A process that is killed at the end of the benchmark.
-pub struct Ended(pub Child);
+pub struct ChildGuard(pub Child);
 
-impl Drop for Ended {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -24,7 +24,7 @@ impl Drop for Ended {
 }
 
 /// Starts a simulated endpoint. Returns it with its status report.
-pub fn endpoint(options: &[&str]) -> Result<(Ended, serde_json::Value), Failure> {
+pub fn endpoint(options: &[&str]) -> Result<(ChildGuard, serde_json::Value), Failure> {
     endpoint_in(&[], options)
 }
 
@@ -32,10 +32,10 @@ pub fn endpoint(options: &[&str]) -> Result<(Ended, serde_json::Value), Failure>
 pub fn endpoint_in(
     variables: &[(&str, String)],
     options: &[&str],
-) -> Result<(Ended, serde_json::Value), Failure> {
+) -> Result<(ChildGuard, serde_json::Value), Failure> {
     let mut command = Command::new(LYNCSH);
     command.envs(variables.iter().cloned()).args(["demo", "--serve"]).args(options).stdout(Stdio::piped());
-    let mut endpoint = command.spawn().map(Ended)?;
+    let mut endpoint = command.spawn().map(ChildGuard)?;
     let mut line = String::new();
     BufReader::new(endpoint.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
     Ok((endpoint, serde_json::from_str(&line)?))

@@ -45,7 +45,7 @@ pub struct Context {
 
 /// A connection among several connections that are opened at the same time.
 #[derive(Clone, Debug, Default)]
-pub struct Among {
+pub struct ParallelConnection {
     /// Name of the connection in messages, if there are several.
     label: Option<String>,
     /// Set if other connections use the same account on the same endpoint.
@@ -75,7 +75,7 @@ impl SharedAccount {
     }
 }
 
-impl Among {
+impl ParallelConnection {
     /// Returns a single connection, with an optional label.
     pub fn labelled(label: Option<&str>) -> Self {
         Self { label: label.map(str::to_owned), ..Self::default() }
@@ -156,7 +156,7 @@ pub fn is_ending(error: &miette::Report) -> bool {
 /// All of several connections failed. The reasons were printed before.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("all connections of '{title}' failed")]
-pub struct NoneConnected {
+pub struct AllFailed {
     title: String,
 }
 
@@ -167,7 +167,7 @@ pub async fn connect(
     secret: Option<SecretString>,
     endings: &mut ShutdownSignals,
 ) -> Result<Agent, ConnectError> {
-    connect_until(context, profile, secret, Among::default(), || {}, endings.next()).await
+    connect_until(context, profile, secret, ParallelConnection::default(), || {}, endings.next()).await
 }
 
 /// Connects a profile, or gives up when `over` completes. Calls `begun` after the last question to the user: other work
@@ -176,7 +176,7 @@ pub async fn connect_until(
     context: &Context,
     profile: Profile,
     secret: Option<SecretString>,
-    among: Among,
+    among: ParallelConnection,
     begun: impl FnOnce(),
     over: impl Future<Output = Ending>,
 ) -> Result<Agent, ConnectError> {
@@ -299,12 +299,12 @@ pub async fn release(name: &str, agent: Agent, limit: Duration) {
 }
 
 /// Starts or finds the agent. Questions of several connections are asked one after the other.
-async fn starting(launch: &mut Launch, among: &Among) -> Result<Agent, LaunchError> {
+async fn starting(launch: &mut Launch, among: &ParallelConnection) -> Result<Agent, LaunchError> {
     if among.is_quiet { start(launch, among).await } else { one_at_a_time(start(launch, among)).await }
 }
 
 /// Starts or finds the agent. A password that is known to be refused is not passed to an agent.
-async fn start(launch: &mut Launch, among: &Among) -> Result<Agent, LaunchError> {
+async fn start(launch: &mut Launch, among: &ParallelConnection) -> Result<Agent, LaunchError> {
     let may_be_known = among.account.is_some() || among.proxy.is_some() || Credential::any_refused();
     if may_be_known && launch.access.is_silent() && !launch.is_running() {
         // Fetched here instead of by the agent, so that this process knows the refused password.
@@ -341,13 +341,13 @@ pub fn report_failures(failures: &[(String, ConnectError)]) {
 }
 
 /// Returns the error if no connection opened. Prints the errors of several connections.
-pub fn none(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::Report {
+pub fn all_failed(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::Report {
     match failures.pop() {
         Some((_, error)) if failures.is_empty() => error.into(),
         last => {
             failures.extend(last);
             report_failures(&failures);
-            NoneConnected { title: title.to_owned() }.into()
+            AllFailed { title: title.to_owned() }.into()
         }
     }
 }
@@ -435,7 +435,7 @@ struct Drawn {
 
 impl Drawn {
     /// Creates a hidden display; [`Drawn::begin`] shows it.
-    fn new(verbosity: u8, among: &Among) -> Self {
+    fn new(verbosity: u8, among: &ParallelConnection) -> Self {
         let label = among.label.as_ref().map(|label| format!("{label}: ")).unwrap_or_default();
         Self {
             bar: ProgressBar::hidden(),

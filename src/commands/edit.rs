@@ -7,7 +7,7 @@ use std::process::Command;
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::names;
-use super::usage::{agreed, usage};
+use super::usage::{confirm_default_no, usage};
 use crate::agent::paths::AgentPaths;
 use crate::files::replace::{New, replace};
 use crate::files::text;
@@ -60,7 +60,7 @@ pub fn run(folders: &Folders, name: &str) -> miette::Result<()> {
             Ok(()) => break edited,
             Err(mistakes) => screen::print_report(&mistakes),
         }
-        if !agreed("Edit it again (y/N)? ")? {
+        if !confirm_default_no("Edit it again (y/N)? ")? {
             return Err(miette::miette!(
                 help = format!("continue the draft with `lyncsh edit {name}`: {}", draft.display()),
                 "'{name}' was not modified"

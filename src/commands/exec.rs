@@ -11,11 +11,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use miette::{Context as _, IntoDiagnostic as _};
-use task::{Task, fleeting, refuse};
+use task::{Task, refuse, without_keep};
 use tokio::time::Instant;
 
-use super::connect::{Among, Context};
-use super::session::{self, Endings};
+use super::connect::{Context, ParallelConnection};
+use super::session::{self, StopConditions};
 use super::usage::usage;
 use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
@@ -25,7 +25,7 @@ use crate::profile::{self, Selection};
 use crate::screen;
 use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
 use crate::shell::console::{self, Console};
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 impl ExecFormat {
     fn data(self) -> Option<DataFormat> {
@@ -88,10 +88,10 @@ fn target(options: &Exec) -> miette::Result<(Target, Option<String>)> {
 /// Runs a command in one profile, and ends its output.
 async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miette::Result<u8> {
     let connections = profile::connections(&context.folders, name)?;
-    let connections = fleeting(connections);
+    let connections = without_keep(connections);
     connections.profiles.iter().for_each(|profile| last_used::touch(&context.folders, &profile.name));
     let output = Arc::new(Standard::new(options.output.data(), options.errors));
-    let endings = Endings::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
+    let endings = StopConditions::of_process(options.timeout.map(|limit| Instant::now() + limit))?;
     let result = if let [profile] = connections.profiles.as_slice()
         && profile.service.is_some()
     {
@@ -106,8 +106,8 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
         };
         let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
         let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
-        let place = (console.host(), Losses::End);
-        let among = Among::all(&connections.profiles);
+        let place = (console.host(), OnLoss::Exit);
+        let among = ParallelConnection::all(&connections.profiles);
         session::run_until(context, &connections, None, place, (among, endings), shell).await
     };
     // The result already covers a reader that closed the pipe.

@@ -3,7 +3,7 @@
 use super::connect::{self, ConnectError};
 use super::session;
 use super::shell;
-use super::usage::{Meant, Usage};
+use super::usage::{SuggestedCommand, Usage};
 use crate::agent::control::Failure;
 use crate::agent::launch::LaunchError;
 use crate::credential::CredentialError;
@@ -25,7 +25,7 @@ pub fn exit_code(report: &miette::Report) -> Exit {
         None => {}
     }
     let is_usage = report.is::<StoreError>()
-        || report.is::<Meant>()
+        || report.is::<SuggestedCommand>()
         || report.is::<Usage>()
         || report.is::<FindError>()
         || report.is::<ArgumentError>()
@@ -34,7 +34,7 @@ pub fn exit_code(report: &miette::Report) -> Exit {
         || matches!(report.downcast_ref(), Some(CredentialError::NoTerminal));
     if is_usage {
         Exit::Usage
-    } else if report.is::<connect::NoneConnected>() || report.is::<Failure>() {
+    } else if report.is::<connect::AllFailed>() || report.is::<Failure>() {
         Exit::NotConnected
     } else if let Some(lost) = report.downcast_ref::<Lost>() {
         lost.exit()

@@ -11,7 +11,7 @@ use self::first::{Outcome, first_connections};
 
 use super::connect::Context;
 use super::names;
-use super::usage::{agreed, usage};
+use super::usage::{confirm_default_no, usage};
 use crate::cli::{HookAction, HookOptions};
 use crate::desktop::block::{self, Newline};
 use crate::desktop::startup::{self, Before, Change, StartupScript};
@@ -143,7 +143,7 @@ async fn install(context: &Context, of: &HookOptions, yes: bool) -> miette::Resu
     }
     if !changes.is_empty() {
         show(&changes);
-        if !yes && !agreed("Write these lines (y/N)? ")? {
+        if !yes && !confirm_default_no("Write these lines (y/N)? ")? {
             crate::outln!("Nothing was written.");
             return Ok(());
         }

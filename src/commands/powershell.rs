@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, ConnectError, Context, connect_until, none, report_failures};
+use super::connect::{ConnectError, Context, ParallelConnection, all_failed, connect_until, report_failures};
 use super::facts;
 use super::session::REMOVAL_TIMEOUT;
 use crate::agent::control::ControlRequest;
@@ -135,7 +135,7 @@ pub async fn run(
         }
         (None, running) => {
             discard(running).await;
-            Err(none(&sessions.title, failures))
+            Err(all_failed(&sessions.title, failures))
         }
     };
     for (name, left) in join_all(agents.into_iter().map(released)).await {
@@ -157,7 +157,7 @@ fn connecting<'a>(
     let all: Vec<_> = sessions
         .profiles
         .iter()
-        .zip(Among::all(&sessions.profiles))
+        .zip(ParallelConnection::all(&sessions.profiles))
         .map(|(profile, among)| {
             let (begun, receiver) = oneshot::channel();
             receivers.push(receiver);

@@ -41,7 +41,7 @@ pub fn asked(question: &str, before: Option<&str>) -> miette::Result<String> {
 }
 
 /// Asks for a confirmation. Enter confirms.
-pub fn is_agreed(question: &str) -> miette::Result<bool> {
+pub fn confirm_default_yes(question: &str) -> miette::Result<bool> {
     Ok(!answer(question)?.to_lowercase().starts_with('n'))
 }
 

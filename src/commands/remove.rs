@@ -27,7 +27,7 @@ pub async fn run(context: &Context, name: &str, yes: bool) -> miette::Result<()>
         result => result.ok(),
     };
     let question = format!("Remove the profile '{name}', its password and its shortcuts (y/N)? ");
-    if !yes && !super::usage::agreed(&question)? {
+    if !yes && !super::usage::confirm_default_no(&question)? {
         crate::outln!("'{name}' was not removed.");
         return Ok(());
     }
@@ -86,7 +86,7 @@ async fn discard(context: &Context, name: &str, profile: Option<&Profile>) -> mi
         tracing::debug!("cannot delete the password for the proxy: {error}");
     }
     shortcut::discard(context, name)?;
-    forget(&context.folders, name, profile).await?;
+    forget(&context.folders, name).await?;
     report(&context.folders, name);
     Ok(())
 }
@@ -119,7 +119,7 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
 }
 
 /// Removes the module, the proxies, the completion data and the history.
-async fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> miette::Result<()> {
+async fn forget(folders: &Folders, name: &str) -> miette::Result<()> {
     AgentPaths::of(folders, name)
         .discard()
         .await
@@ -133,7 +133,7 @@ async fn forget(folders: &Folders, name: &str, profile: Option<&Profile>) -> mie
     last_used::discard(folders, name).into_diagnostic().wrap_err("cannot remove the time of its last use")?;
     Module::discard(folders, name)?;
     module::discard_connect_script(folders, name)?;
-    Console::discard(folders, name, profile)
+    Console::discard(folders, name)
         .into_diagnostic()
         .wrap_err("cannot remove its command names and line history")
 }

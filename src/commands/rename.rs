@@ -133,7 +133,9 @@ async fn files(context: &Context, old: &str, new: &str) -> miette::Result<()> {
     last_used::rename(folders, old, new)
         .into_diagnostic()
         .wrap_err_with(|| moved("the time of its last use"))?;
-    Console::rename(folders, old, new).into_diagnostic().wrap_err_with(|| moved("its line history"))?;
+    Console::rename(folders, old, new)
+        .into_diagnostic()
+        .wrap_err_with(|| moved("its command names and line history"))?;
     Exports::of(folders, old).move_to(&Exports::of(folders, new))?;
     module::rename_hooked(folders, old, new)?;
     let has_module = Module::of(folders, old).manifest.is_file();

@@ -10,19 +10,19 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Among, Context, connect_until, none, release, report_failures};
-use super::keeper::{ConnectionOptions, Keeper, KeptAgent};
+use super::connect::{Context, ParallelConnection, all_failed, connect_until, release, report_failures};
+use super::maintained_session::{ConnectionOptions, Keeper, MaintainedConnection};
 use crate::exit::Exit;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Connections;
 use crate::psrp::host::HostInfo;
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 /// Time limit for the agent to remove the session after the last shell ended.
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The reasons to end a shell before it ends itself.
-pub struct Endings {
+pub struct StopConditions {
     /// `None` if another part of this process handles them.
     signals: Option<ShutdownSignals>,
     /// Ends the shell when cancelled.
@@ -44,13 +44,13 @@ pub struct TimedOut {
 pub struct StoppedEarly;
 
 /// A reason to end a shell.
-pub enum Over {
+pub enum StopCause {
     Signal(Ending),
     Stopped,
     TimedOut,
 }
 
-impl Endings {
+impl StopConditions {
     /// Catches the signals of this process.
     pub fn of_process(deadline: Option<Instant>) -> miette::Result<Self> {
         let signals = Some(ShutdownSignals::catch().into_diagnostic()?);
@@ -63,7 +63,7 @@ impl Endings {
     }
 
     /// Waits for the next reason. `has_begun`: the shell is running, and handles Ctrl-C.
-    pub async fn next(&mut self, has_begun: bool) -> Over {
+    pub async fn next(&mut self, has_begun: bool) -> StopCause {
         let signal = async {
             match &mut self.signals {
                 Some(signals) if has_begun => signals.next_but_interrupt().await,
@@ -78,14 +78,14 @@ impl Endings {
             }
         };
         tokio::select! {
-            ending = signal => Over::Signal(ending),
-            () = self.stop.cancelled() => Over::Stopped,
-            () = late => Over::TimedOut,
+            ending = signal => StopCause::Signal(ending),
+            () = self.stop.cancelled() => StopCause::Stopped,
+            () = late => StopCause::TimedOut,
         }
     }
 }
 
-impl Over {
+impl StopCause {
     /// Returns the exit code, or the error of a time limit or of a command that has not begun.
     pub fn result(self, has_begun: bool) -> miette::Result<u8> {
         match self {
@@ -104,12 +104,12 @@ pub async fn run(
     context: &Context,
     connections: Connections,
     secret: Option<SecretString>,
-    (host, losses): (HostInfo, Losses),
+    (host, on_loss): (HostInfo, OnLoss),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<ExitCode> {
-    let among = Among::all(&connections.profiles);
-    let endings = Endings::of_process(None)?;
-    let code = run_until(context, &connections, secret, (host, losses), (among, endings), shell).await?;
+    let among = ParallelConnection::all(&connections.profiles);
+    let endings = StopConditions::of_process(None)?;
+    let code = run_until(context, &connections, secret, (host, on_loss), (among, endings), shell).await?;
     Ok(ExitCode::from(code))
 }
 
@@ -119,8 +119,8 @@ pub async fn run_until(
     context: &Context,
     connections: &Connections,
     secret: Option<SecretString>,
-    (host, losses): (HostInfo, Losses),
-    (among, mut endings): (Vec<Among>, Endings),
+    (host, on_loss): (HostInfo, OnLoss),
+    (among, mut endings): (Vec<ParallelConnection>, StopConditions),
     shell: impl AsyncFnOnce(Vec<Attached>) -> miette::Result<u8>,
 ) -> miette::Result<u8> {
     let given_up = CancellationToken::new();
@@ -143,7 +143,7 @@ pub async fn run_until(
         }
     };
     let several = connections.profiles.len() > 1;
-    let options = ConnectionOptions { context: context.clone(), secret, host, losses, several };
+    let options = ConnectionOptions { context: context.clone(), secret, host, on_loss, several };
     let (mut keepers, mut failures) = (Vec::new(), Vec::new());
     let opening = connections.profiles.iter().zip(results).map(|(profile, result)| {
         let (options, name, over) = (options.clone(), profile.name.clone(), over());
@@ -174,11 +174,11 @@ pub async fn run_until(
     }
     let result = match ending {
         Some(ending) => ending.result(false),
-        None if keepers.is_empty() => return Err(none(&connections.name, failures)),
+        None if keepers.is_empty() => return Err(all_failed(&connections.name, failures)),
         None => {
             report_failures(&failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();
-            let keeping = join_all(kept.into_iter().map(KeptAgent::run));
+            let keeping = join_all(kept.into_iter().map(MaintainedConnection::run));
             tokio::select! {
                 result = shell(attached) => result,
                 // Unreachable: a kept agent runs without end.

@@ -135,7 +135,7 @@ pub async fn run(
                 Err(exit) => return Ok(exit.into()),
             };
             let shell = async |attached: Vec<Attached>| console::run(&console, attached, input).await;
-            session::run(context, connections, secret, (console.host(), console.losses()), shell).await
+            session::run(context, connections, secret, (console.host(), console.on_loss()), shell).await
         }
     }
 }

@@ -84,7 +84,7 @@ fn usual() -> Vec<PathBuf> {
 
 fn make(shortcut: &Shortcut, options: &ShortcutOptions) -> miette::Result<()> {
     write_all(shortcut, &folders(options)?)?;
-    if Desktop::here() == Desktop::Free && terminal::found().next().is_none() {
+    if Desktop::here() == Desktop::Freedesktop && terminal::found().next().is_none() {
         crate::errln!(
             "No terminal is on PATH for the shortcut to open: install one of {}.",
             terminal::names()
@@ -199,10 +199,10 @@ impl ShortcutLocation {
                     )
                 })
             }
-            (Self::Menu, Desktop::Free) => Ok(base.data_dir().join("applications")),
+            (Self::Menu, Desktop::Freedesktop) => Ok(base.data_dir().join("applications")),
             (Self::Menu, Desktop::Windows) => Ok(base.data_dir().join(START_MENU)),
             (Self::Menu, Desktop::Mac) => Ok(base.home_dir().join("Applications")),
-            (Self::Autostart, Desktop::Free) => Ok(base.config_dir().join("autostart")),
+            (Self::Autostart, Desktop::Freedesktop) => Ok(base.config_dir().join("autostart")),
             (Self::Autostart, Desktop::Windows) => Ok(base.data_dir().join(START_MENU).join("Startup")),
             (Self::Autostart, Desktop::Mac) => Err(usage!(
                 help = "create the shortcut without --autostart, and add it in System Settings, General, Login Items",
@@ -235,7 +235,7 @@ fn write(file: &File) -> std::io::Result<()> {
 /// Marks a desktop entry as trusted, so that GNOME does not ask before it is launched. Does nothing without
 /// `gio`.
 fn trust(path: &Path) {
-    if Desktop::here() == Desktop::Free
+    if Desktop::here() == Desktop::Freedesktop
         && let Ok(gio) = which::which("gio")
     {
         let _ = Command::new(gio)

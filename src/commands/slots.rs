@@ -16,8 +16,7 @@ pub async fn choose(
     holders: &[Holder],
 ) -> Result<Vec<Holder>, Failure> {
     let mut list = listed(holders);
-    let mut ours: Vec<&str> = holders.iter().filter_map(|holder| holder.ours.as_deref()).collect();
-    ours.dedup();
+    let ours = own_profiles(holders);
     for profile in &ours {
         let status = control_client::status(folders, profile).await.ok().flatten();
         match status.map_or(0, |status| status.shells.len()) {
@@ -61,6 +60,17 @@ pub async fn choose(
             Err(word) => crate::errln!("'{word}' is not a session in the list."),
         }
     }
+}
+
+/// Returns the profiles of this machine's sessions, each once, in the order of the list.
+fn own_profiles(holders: &[Holder]) -> Vec<&str> {
+    let mut ours = Vec::new();
+    for profile in holders.iter().filter_map(|holder| holder.ours.as_deref()) {
+        if !ours.contains(&profile) {
+            ours.push(profile);
+        }
+    }
+    ours
 }
 
 /// Returns the sessions that an answer names, or the first invalid word.
@@ -116,11 +126,20 @@ mod tests {
         );
     }
 
+    fn holder(ours: Option<&str>) -> Holder {
+        let ours = ours.map(str::to_owned);
+        Holder { shell: Uuid::new_v4(), owner: None, client: None, age: None, idle: None, ours }
+    }
+
+    #[test]
+    fn each_own_profile_is_listed_once() {
+        let holders = [Some("work"), Some("lab"), None, Some("work"), Some("lab")].map(holder);
+        assert_eq!(own_profiles(&holders), ["work", "lab"]);
+    }
+
     #[test]
     fn an_answer_selects_sessions_by_number_or_all() {
-        let holder =
-            || Holder { shell: Uuid::new_v4(), owner: None, client: None, age: None, idle: None, ours: None };
-        let all = [holder(), holder(), holder()];
+        let all = [None, None, None].map(holder);
         assert_eq!(chosen("ALL\n", &all), Ok(all.to_vec()));
         assert_eq!(chosen("3., 1\n", &all), Ok(vec![all[2].clone(), all[0].clone()]));
         assert_eq!(chosen(" \n", &all), Ok(Vec::new()));

@@ -13,7 +13,7 @@ use crate::screen::{self, Stream};
 ///
 /// # Errors
 /// Standard input or standard error is not a terminal.
-pub fn agreed(question: &str) -> miette::Result<bool> {
+pub fn confirm_default_no(question: &str) -> miette::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(usage!(help = "pass --yes", "cannot ask for confirmation: stdin is not a terminal"));
     }
@@ -30,18 +30,18 @@ pub fn agreed(question: &str) -> miette::Result<bool> {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("there is no profile or command '{word}'")]
 #[diagnostic(help("did you mean `lyncsh {command}`?"))]
-pub struct Meant {
+pub struct SuggestedCommand {
     pub word: String,
     pub command: String,
 }
 
 /// Suggests a command if the word is not the name of a profile, and is more similar to a command than to a profile.
-pub fn meant(word: &str, error: StoreError) -> miette::Report {
+pub fn suggest_command(word: &str, error: StoreError) -> miette::Report {
     let StoreError::Missing { near, .. } = &error else { return error.into() };
     let commands = || cli::taken().iter().copied();
     match nearest(word, commands().chain(near.as_deref())) {
         Some(command) if commands().any(|one| one == command) => {
-            Meant { word: word.to_owned(), command: command.to_owned() }.into()
+            SuggestedCommand { word: word.to_owned(), command: command.to_owned() }.into()
         }
         _ => error.into(),
     }
@@ -79,7 +79,7 @@ mod tests {
         let folders = Folders::find(Some(temp.path())).unwrap();
         let help = |word: &str| {
             let error = profile::connections(&folders, word).unwrap_err();
-            meant(word, error).help().unwrap().to_string()
+            suggest_command(word, error).help().unwrap().to_string()
         };
         assert_eq!(help("statsu"), "did you mean `lyncsh status`?");
         assert_eq!(help("Sotp"), "did you mean `lyncsh stop`?");

@@ -27,7 +27,7 @@ pub struct Shortcut<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Desktop {
     /// Desktops that follow freedesktop.org.
-    Free,
+    Freedesktop,
     Windows,
     Mac,
 }
@@ -38,14 +38,14 @@ impl Desktop {
         match () {
             () if cfg!(windows) => Self::Windows,
             () if cfg!(target_os = "macos") => Self::Mac,
-            () => Self::Free,
+            () => Self::Freedesktop,
         }
     }
 
     /// Returns the file name of a profile's shortcut.
     pub fn file_name(self, name: &str) -> String {
         match self {
-            Self::Free => format!("lyncsh-{name}.desktop"),
+            Self::Freedesktop => format!("lyncsh-{name}.desktop"),
             Self::Windows => format!("lyncsh {name}.lnk"),
             Self::Mac => format!("lyncsh {name}.command"),
         }
@@ -82,7 +82,7 @@ impl Shortcut<'_> {
     /// A path cannot be written into a shortcut.
     pub fn file(&self, desktop: Desktop, folder: &Path) -> Result<File, ShortcutError> {
         let bytes = match desktop {
-            Desktop::Free => self.entry()?.into_bytes(),
+            Desktop::Freedesktop => self.entry()?.into_bytes(),
             Desktop::Windows => self.link()?.write(),
             Desktop::Mac => self.command()?.into_bytes(),
         };
@@ -96,7 +96,7 @@ impl Shortcut<'_> {
     /// The icon cannot be drawn.
     pub fn icon(&self, desktop: Desktop) -> Result<Option<File>, ShortcutError> {
         let bytes = match desktop {
-            Desktop::Free => icon::svg(self.templates, self.name)?.into_bytes(),
+            Desktop::Freedesktop => icon::svg(self.templates, self.name)?.into_bytes(),
             Desktop::Windows => icon::ico(self.name).map_err(ShortcutError::Icon)?,
             // A .command file always has the icon of Terminal.
             Desktop::Mac => return Ok(None),
@@ -153,7 +153,7 @@ impl Shortcut<'_> {
             title => quote::entry_value(&self.title()),
             comment => quote::entry_value(&self.comment()),
             exec => quote::exec(&self.words("--open")?),
-            icon => quote::entry_value(&text(&self.icon_path(Desktop::Free))?),
+            icon => quote::entry_value(&text(&self.icon_path(Desktop::Freedesktop))?),
         };
         Ok(self.templates.render("shortcut.desktop", values)?)
     }

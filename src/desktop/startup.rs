@@ -121,15 +121,25 @@ impl Change {
     fn replace(&self) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder)?;
-        // The user may have saved the file in an editor before answering the confirmation.
+        self.check_unchanged()?;
+        replace(&self.file, &self.after, New::Shared)
+    }
+
+    /// Deletes the file, and PowerShell's folder if it is empty then.
+    fn delete(&self) -> io::Result<()> {
+        self.check_unchanged()?;
+        std::fs::remove_file(&self.file)?;
+        let _ = self.file.parent().map(std::fs::remove_dir);
+        Ok(())
+    }
+
+    /// Checks that the user has not saved the file in an editor since it was read.
+    fn check_unchanged(&self) -> io::Result<()> {
         let now = match std::fs::read(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read?),
         };
-        if now != self.before {
-            return Err(io::Error::other("the file has changed meanwhile"));
-        }
-        replace(&self.file, &self.after, New::Shared)
+        if now == self.before { Ok(()) } else { Err(io::Error::other("the file has changed meanwhile")) }
     }
 }
 
@@ -172,9 +182,10 @@ pub fn remove(script: &Path) -> Result<Option<Removal>, StartupError> {
     let of = |source| StartupError::Block { path: file.clone(), source };
     let made = block::body(&before).map_err(of)?.is_some_and(|body| body.starts_with(MADE));
     let Some(after) = block::remove(&before).map_err(of)? else { return Ok(None) };
-    let whole = made && block::is_empty(&after);
+    // Without its target, a link would be an error of the next installation.
+    let whole = made && block::is_empty(&after) && !script.is_symlink();
     let change = check_writable(Change { file, before: Some(before), after })?;
-    Ok(Some(if whole { Removal::File(change.file) } else { Removal::Lines(change) }))
+    Ok(Some(if whole { Removal::File(change) } else { Removal::Lines(change) }))
 }
 
 /// Returns whether a script has the block.
@@ -193,32 +204,28 @@ pub enum Removal {
     /// The rest of the script stays.
     Lines(Change),
     /// The script was created for the block, and has no other lines.
-    File(PathBuf),
+    File(Change),
 }
 
 impl Removal {
     /// Returns the path of the file.
     pub fn file(&self) -> &Path {
-        match self {
-            Self::Lines(change) => change.file(),
-            Self::File(file) => file,
-        }
+        let (Self::Lines(change) | Self::File(change)) = self;
+        change.file()
     }
 
     /// Performs the removal.
     ///
     /// # Errors
-    /// The file cannot be written; it was not changed.
+    /// The file cannot be written, or has changed; it was not changed.
     pub fn write(self) -> Result<(), StartupError> {
         match self {
             Self::Lines(change) => change.write(),
-            Self::File(path) => {
-                let failed = |source| StartupError::Io { path: path.clone(), doing: "remove", source };
-                std::fs::remove_file(&path).map_err(failed)?;
-                // Also removes PowerShell's folder if it is empty.
-                let _ = path.parent().map(std::fs::remove_dir);
-                Ok(())
-            }
+            Self::File(change) => change.delete().map_err(|source| StartupError::Io {
+                path: change.file.clone(),
+                doing: "remove",
+                source,
+            }),
         }
     }
 }
@@ -244,4 +251,43 @@ fn check_writable(change: Change) -> Result<Change, StartupError> {
         return Err(StartupError::ReadOnly { path: change.file });
     }
     Ok(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Creates a script that has only lyncsh's block.
+    fn made(script: &Path) {
+        install(script, "Import-Module lyncsh\n").unwrap().write().unwrap();
+    }
+
+    #[test]
+    fn a_script_that_changed_before_its_removal_is_kept() {
+        let temp = tempfile::tempdir().unwrap();
+        let script = temp.path().join("powershell").join(FILE);
+        made(&script);
+        let removal = remove(&script).unwrap().unwrap();
+        let text = std::fs::read_to_string(&script).unwrap() + "Set-Location /\n";
+        std::fs::write(&script, &text).unwrap();
+        let error = removal.write().unwrap_err().to_string();
+        assert!(error.starts_with("cannot remove ") && error.ends_with(": the file has changed meanwhile"));
+        assert_eq!(std::fs::read_to_string(&script).unwrap(), text);
+        remove(&script).unwrap().unwrap().write().unwrap();
+        assert_eq!(std::fs::read_to_string(&script).unwrap(), "Set-Location /\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_linked_script_keeps_its_target() {
+        let temp = tempfile::tempdir().unwrap();
+        let (script, target) = (temp.path().join(FILE), temp.path().join("dotfiles.ps1"));
+        made(&target);
+        std::os::unix::fs::symlink(&target, &script).unwrap();
+        remove(&script).unwrap().unwrap().write().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"");
+        made(&script);
+        assert!(script.is_symlink() && has_block(&target).unwrap());
+        remove(&target).unwrap().unwrap().write().unwrap();
+    }
 }

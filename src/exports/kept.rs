@@ -35,7 +35,7 @@ impl ExportedModule {
     }
 
     /// Returns whether the proxies exist, current or not, and their files have the recorded sizes.
-    pub fn is_there(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         let Ok(sizes) = std::fs::read_to_string(self.folder.join(SIZES)) else { return false };
         sizes.lines().all(|line| {
             let known = line.split_once(' ').and_then(|(size, name)| Some((size.parse().ok()?, name)));
@@ -62,7 +62,7 @@ impl ExportedModule {
         let known = self.folder.join("commands");
         if self.beside().iter().any(|folder| folder.join(EXPIRED).exists()) {
             State::Expired
-        } else if !self.is_there() {
+        } else if !self.is_complete() {
             State::Missing
         } else if self.has_changed(&known, std::fs::read(&known).ok().as_deref()) {
             State::Changed
@@ -112,7 +112,7 @@ impl ExportedModule {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
             _ => match std::fs::rename(&fresh, &self.folder) {
                 // Another process wrote its proxies first, and they are equivalent.
-                Err(_) if self.is_there() => Ok(()),
+                Err(_) if self.is_complete() => Ok(()),
                 Err(error) => {
                     let _ = std::fs::rename(&old, &self.folder);
                     Err(failed(error))
@@ -188,7 +188,7 @@ mod tests {
         std::fs::write(kept.folder().join(EXPIRED), "").unwrap();
         let other = ExportedModule::of(&stem, "two");
         assert_eq!((kept.state(), other.state()), (State::Expired, State::Expired));
-        assert!(kept.is_there() && !other.is_there());
+        assert!(kept.is_complete() && !other.is_complete());
         other.put(&files("b\n")).unwrap();
         assert_eq!((kept.state(), other.state()), (State::Missing, State::Current));
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1, "nothing else is left");

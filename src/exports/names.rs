@@ -261,12 +261,12 @@ pub fn reserved() -> Vec<&'static str> {
 }
 
 /// Name check with the reserved names and the programs on a PATH.
-pub struct Refusal {
+pub struct NameCheck {
     reserved: HashSet<String>,
     programs: HashSet<String>,
 }
 
-impl Refusal {
+impl NameCheck {
     /// Creates a check with the programs in the folders of a PATH.
     pub fn on(path: Option<&OsStr>) -> Self {
         let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
@@ -326,20 +326,20 @@ mod tests {
 
     #[test]
     fn reserved_names_are_refused_case_insensitively() {
-        let refusal = Refusal::on(None);
+        let name_check = NameCheck::on(None);
         for name in
             ["PSConsoleHostReadLine", "psconsolehostreadline", "PROMPT", "Out-Default", "cd", "Ssh", "iex"]
         {
-            assert!(!refusal.allows(name, name), "{name}");
+            assert!(!name_check.allows(name, name), "{name}");
         }
         for name in ["Get-CsTenant", "Get-Process", "deploy", "Grüße", "Get-Cs_User2"] {
-            assert!(refusal.allows(name, name), "{name}");
+            assert!(name_check.allows(name, name), "{name}");
         }
     }
 
     #[test]
     fn names_that_are_not_plain_are_refused() {
-        let refusal = Refusal::on(None);
+        let name_check = NameCheck::on(None);
         let long = "a".repeat(MAX_NAME_LENGTH + 1);
         for name in [
             "",
@@ -363,16 +363,16 @@ mod tests {
             "x'y",
             &long,
         ] {
-            assert!(!refusal.allows(name, name), "{name:?}");
+            assert!(!name_check.allows(name, name), "{name:?}");
         }
     }
 
     #[test]
     fn reserved_names_are_checked_with_the_prefix() {
-        let refusal = Refusal::on(None);
-        assert!(!refusal.allows("ReadLine", "PSConsoleHostReadLine"));
-        assert!(refusal.allows("Out-Default", "Out-LwDefault"));
-        assert!(!refusal.allows("Get-PSImplicitRemotingSession", "Get-LwPSImplicitRemotingSession"));
+        let name_check = NameCheck::on(None);
+        assert!(!name_check.allows("ReadLine", "PSConsoleHostReadLine"));
+        assert!(name_check.allows("Out-Default", "Out-LwDefault"));
+        assert!(!name_check.allows("Get-PSImplicitRemotingSession", "Get-LwPSImplicitRemotingSession"));
     }
 
     #[test]
@@ -381,10 +381,10 @@ mod tests {
         for name in ["deploy", "report.exe", "apt-get"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        let refusal = Refusal::on(Some(folder.path().as_os_str()));
+        let name_check = NameCheck::on(Some(folder.path().as_os_str()));
         for name in ["deploy", "DEPLOY", "report", "Apt-Get"] {
-            assert!(!refusal.allows(name, name), "{name}");
+            assert!(!name_check.allows(name, name), "{name}");
         }
-        assert!(refusal.allows("deploy2", "deploy2"));
+        assert!(name_check.allows("deploy2", "deploy2"));
     }
 }

@@ -108,14 +108,14 @@ pub fn create_new_with(path: &Path, content: &mut dyn Content, new: New) -> io::
 /// # Errors
 /// Something exists at the path ([`ErrorKind::AlreadyExists`]), or the file cannot be moved.
 pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
-    if std::fs::symlink_metadata(to).is_ok() {
-        return Err(ErrorKind::AlreadyExists.into());
-    }
-    std::fs::rename(from, to)?;
+    // `std::fs::rename` would replace a file that another process created after a check.
+    let mut file = tempfile::TempPath::try_from_path(from)?;
+    file.disable_cleanup(true);
+    file.persist_noclobber(to).map_err(|error| error.error)?;
     sync_folder(folder_of(to))
 }
 
-/// Moves a file, and replaces a file at the new path. Does nothing if the file does not exist.
+/// Moves a file or a folder, and replaces a file or an empty folder at the new path. Does nothing if the file does not exist.
 ///
 /// # Errors
 /// The file cannot be moved.
@@ -132,6 +132,17 @@ pub fn move_file(from: &Path, to: &Path) -> io::Result<()> {
 /// The file cannot be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder with its content. Does nothing if the folder does not exist.
+///
+/// # Errors
+/// The folder cannot be removed.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -166,7 +166,7 @@ impl Inner {
             (host_name(to).to_owned(), to.port_or_known_default().unwrap_or(443), self.limit);
         if proxy.address.protocol.is_socks() {
             let stream = TokioIo::new(self.link(proxy, deadline).await?.stream);
-            let stream = Socks { proxy, stream, deadline, limit }.open(&host, port).await?;
+            let (stream, deadline) = Socks { proxy, stream, deadline, limit }.open(&host, port).await?;
             return Ok((stream.into_inner(), deadline));
         }
         let target = format!("{}:{port}", to.host_str().unwrap_or_default());

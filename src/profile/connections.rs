@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::kind::Kind;
-use super::read::{List, Mistake, ProfileError, Read, Source};
+use super::read::{GroupMembers, Mistake, Parsed, ProfileError, Source};
 use super::store::{self, StoreError, load, read};
 use super::types::Profile;
 use crate::folders::Folders;
@@ -54,8 +54,8 @@ impl Connections {
 pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreError> {
     let (path, text, found) = read(folders, name)?;
     let list = match found {
-        Read::One(profile) => return Ok((*profile).into()),
-        Read::Several(list) => list,
+        Parsed::Single(profile) => return Ok((*profile).into()),
+        Parsed::Group(list) => list,
     };
     let (profiles, mistakes) = named(folders, &list)?;
     if !mistakes.is_empty() {
@@ -66,7 +66,7 @@ pub fn connections(folders: &Folders, name: &str) -> Result<Connections, StoreEr
 }
 
 /// Reads the profiles of a list. Returns them and the mistakes in the list.
-fn named(folders: &Folders, list: &List) -> Result<(Vec<Profile>, Vec<Mistake>), StoreError> {
+fn named(folders: &Folders, list: &GroupMembers) -> Result<(Vec<Profile>, Vec<Mistake>), StoreError> {
     let (mut profiles, mut mistakes) = (Vec::new(), Vec::new());
     let mut owners: HashMap<(&str, Option<String>), String> = HashMap::new();
     for place in &list.names {

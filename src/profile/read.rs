@@ -21,15 +21,15 @@ use self::reader::Reader;
 use super::types::{Profile, own_proxy_entry};
 pub use include::{ReadText, sources};
 pub use mistake::{Mistake, ProfileError};
-pub use several::List;
+pub use several::GroupMembers;
 pub use source::Source;
 
 /// A parsed profile.
 #[derive(Clone, Debug)]
-pub enum Read {
-    One(Box<Profile>),
+pub enum Parsed {
+    Single(Box<Profile>),
     /// A group profile.
-    Several(List),
+    Group(GroupMembers),
 }
 
 /// Parses a profile with one connection. `text` is the content of `path`; only included files are read from disk.
@@ -38,7 +38,7 @@ pub fn parse(name: &str, path: &Path, text: &str) -> Result<Profile, ProfileErro
 }
 
 /// Parses a profile's text. `text` is the content of `path`; only included files are read from disk.
-pub fn read(name: &str, path: &Path, text: &str) -> Result<Read, ProfileError> {
+pub fn read(name: &str, path: &Path, text: &str) -> Result<Parsed, ProfileError> {
     read_sources(name, &sources(path, text)?)
 }
 
@@ -48,15 +48,15 @@ pub fn read_with(
     path: &Path,
     text: &str,
     read_text: &ReadText<'_>,
-) -> Result<Read, ProfileError> {
+) -> Result<Parsed, ProfileError> {
     read_sources(name, &include::sources_with(path, text, read_text)?)
 }
 
 /// Parses the files of a profile with one connection.
 pub fn parse_sources(name: &str, sources: &[Source]) -> Result<Profile, ProfileError> {
     match read_sources(name, sources)? {
-        Read::One(profile) => Ok(*profile),
-        Read::Several(list) => {
+        Parsed::Single(profile) => Ok(*profile),
+        Parsed::Group(list) => {
             let span = list.names.first().map_or(0..0, Spanned::span);
             let message = "expected one connection, got a group".to_owned();
             Err(ProfileError::of(sources, vec![Mistake { span, message }]))
@@ -64,13 +64,13 @@ pub fn parse_sources(name: &str, sources: &[Source]) -> Result<Profile, ProfileE
     }
 }
 
-fn read_sources(name: &str, sources: &[Source]) -> Result<Read, ProfileError> {
+fn read_sources(name: &str, sources: &[Source]) -> Result<Parsed, ProfileError> {
     let (table, mistakes) = include::merged(sources)?;
     let mut reader = Reader { table: &table, sources, mistakes };
     let read = if table.contains_key("connections") {
-        Some(Read::Several(reader.several()))
+        Some(Parsed::Group(reader.several()))
     } else {
-        reader.profile(name).map(|profile| Read::One(Box::new(profile)))
+        reader.profile(name).map(|profile| Parsed::Single(Box::new(profile)))
     };
     match read {
         Some(read) if reader.mistakes.is_empty() => Ok(read),

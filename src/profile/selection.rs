@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::read::{self, Read};
+use super::read::{self, Parsed};
 use super::store::{self, StoreError, check_name, names};
 use super::types::Profile;
 use crate::files::text;
@@ -135,8 +135,8 @@ fn named(folders: &Folders, given: &[String]) -> Result<Vec<Selected>, Selection
     let (mut selected, mut missing, mut meant) = (Vec::<Selected>::new(), Vec::new(), Vec::new());
     for name in given {
         match store::read(folders, name).map(|(.., read)| read) {
-            Ok(Read::One(profile)) => add(&mut selected, name, Ok(*profile)),
-            Ok(Read::Several(list)) => {
+            Ok(Parsed::Single(profile)) => add(&mut selected, name, Ok(*profile)),
+            Ok(Parsed::Group(list)) => {
                 for name in list.names.iter().map(toml::Spanned::get_ref) {
                     add(&mut selected, name, store::load(folders, name));
                 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::name::wrong_name;
 use super::places::{self, ConfigError};
-use super::read::{self, ProfileError, Read};
+use super::read::{self, Parsed, ProfileError};
 use super::types::Profile;
 use crate::files::text;
 use crate::folders::Folders;
@@ -93,8 +93,8 @@ fn order(name: &str) -> (String, String) {
 /// Loads a profile with one connection.
 pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
     match read(folders, name)?.2 {
-        Read::One(profile) => Ok(*profile),
-        Read::Several(list) => {
+        Parsed::Single(profile) => Ok(*profile),
+        Parsed::Group(list) => {
             let connections = list.names.into_iter().map(toml::Spanned::into_inner).collect();
             Err(StoreError::Several { name: name.to_owned(), connections })
         }
@@ -102,7 +102,7 @@ pub fn load(folders: &Folders, name: &str) -> Result<Profile, StoreError> {
 }
 
 /// Returns a profile's path, its text and the parsed profile.
-pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Read), StoreError> {
+pub(super) fn read(folders: &Folders, name: &str) -> Result<(PathBuf, String, Parsed), StoreError> {
     check_name(name, &[])?;
     let Some(path) = places::find(folders, name)? else { return Err(missing(folders, name)) };
     let text = match text::read(&path) {

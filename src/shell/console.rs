@@ -1,7 +1,7 @@
 //! The built-in shell. It plans input lines with [`crate::line`], runs the remote part in the session and
 //! displays the results.
 
-mod beside;
+mod background;
 mod catalogue;
 mod completion;
 mod echoes;
@@ -10,18 +10,18 @@ pub mod exec;
 mod execute;
 mod facts;
 mod flow;
-mod here;
 mod history;
 mod host;
 mod interrupts;
 mod links;
-mod news;
+mod local_cmdlets;
+mod notices;
 mod own;
 mod pager;
 mod paging;
 mod progress;
-mod reach;
 mod script;
+mod session_lookup;
 mod terminal;
 mod transcript;
 mod trouble;
@@ -39,18 +39,18 @@ use execute::{Ended, Executor};
 use facts::Facts;
 use links::{Link, Links};
 use miette::IntoDiagnostic as _;
-use news::SessionNotices;
+use notices::SessionNotices;
 pub use script::standard_input;
 pub use script::{Refused, Script};
 use terminal::{Terminal, Tone};
 use tokio::task::JoinHandle;
 
 use crate::exit::Exit;
-use crate::files::replace::{move_file, remove};
+use crate::files::replace::{move_file, remove, remove_folder};
 use crate::folders::Folders;
 use crate::profile::{Connections, Profile};
 use crate::psrp::host::HostInfo;
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 /// Console state that outlives a session: terminal, completion names, history file.
 pub struct Console {
@@ -109,20 +109,18 @@ impl Console {
         })
     }
 
-    /// Removes a profile's history and, if the profile can be read, its cached completion names.
-    pub fn discard(folders: &Folders, name: &str, profile: Option<&Profile>) -> std::io::Result<()> {
-        for file in
-            profile.map(|profile| cached(folders, profile)).into_iter().chain([history_file(folders, name)])
-        {
-            remove(&file)?;
-        }
-        Ok(())
+    /// Removes a profile's history and cached completion names.
+    pub fn discard(folders: &Folders, name: &str) -> std::io::Result<()> {
+        remove(&history_file(folders, name))?;
+        remove_folder(&cache_folder(folders, name))
     }
 
-    /// Moves a profile's history to its new name. The cached completion names are not moved: the path of the cache
-    /// contains the profile's name, so they are fetched again.
+    /// Moves a profile's history and cached completion names to its new name.
     pub fn rename(folders: &Folders, old: &str, new: &str) -> std::io::Result<()> {
-        move_file(&history_file(folders, old), &history_file(folders, new))
+        move_file(&history_file(folders, old), &history_file(folders, new))?;
+        let to = cache_folder(folders, new);
+        remove_folder(&to)?;
+        move_file(&cache_folder(folders, old), &to)
     }
 
     /// Reports why a script was refused.
@@ -134,8 +132,8 @@ impl Console {
     }
 
     /// Returns how a lost session is handled in this console.
-    pub fn losses(&self) -> Losses {
-        if self.terminal.is_prompt() { Losses::Mend } else { Losses::End }
+    pub fn on_loss(&self) -> OnLoss {
+        if self.terminal.is_prompt() { OnLoss::Reconnect } else { OnLoss::Exit }
     }
 
     /// Returns the current host data of this terminal.
@@ -159,9 +157,14 @@ pub fn known_commands(folders: &Folders, profile: &Profile) -> Vec<String> {
     Catalogue::load(Some(cached(folders, profile))).names()
 }
 
+/// Returns the folder of a profile's cached completion names: the settings of the profile may have changed.
+fn cache_folder(folders: &Folders, name: &str) -> PathBuf {
+    folders.cache.join("commands").join(name)
+}
+
 /// Returns the cache file for the commands that an endpoint offers to a profile's account.
 fn cached(folders: &Folders, profile: &Profile) -> PathBuf {
-    folders.cache.join("commands").join(format!("{}.json", cache_key(profile)))
+    cache_folder(folders, &profile.name).join(format!("{}.json", cache_key(profile)))
 }
 
 fn cache_key(profile: &Profile) -> String {
@@ -178,7 +181,7 @@ fn cache_key(profile: &Profile) -> String {
         .chars()
         .map(|one| if one.is_ascii_alphanumeric() || one == '.' { one } else { '_' })
         .collect();
-    format!("{}-{}", profile.name, name.chars().take(120).collect::<String>())
+    name.chars().take(120).collect()
 }
 
 /// Input of a console.
@@ -236,7 +239,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
                 report_available(terminal, link, link.catalogue.names().len());
             }
             // For completion: the cached names may be out of date.
-            beside.spawn(beside::learn(link.clone()));
+            beside.spawn(background::learn(link.clone()));
         }
     }
     let news = SessionNotices::new(terminal.clone());
@@ -246,7 +249,7 @@ pub async fn run(console: &Console, attached: Vec<Attached>, input: Input) -> mi
         while let Ok(text) = one.notices.try_recv() {
             news.show(Tone::Warning, &text);
         }
-        beside.spawn(beside::watch(one, terminal.clone(), news.clone(), facts.clone()));
+        beside.spawn(background::watch(one, terminal.clone(), news.clone(), facts.clone()));
     }
     let mut executor =
         Executor::new(links.clone(), (&console.title, console.transcript.is_some()), terminal.clone(), facts);

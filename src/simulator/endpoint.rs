@@ -70,8 +70,8 @@ impl Endpoint {
         let mut open: Vec<Open> = shells
             .iter()
             .map(|shell| Open {
-                id: shell.made.id.clone(),
-                owner: shell.made.owner.clone(),
+                id: shell.parameters.id.clone(),
+                owner: shell.parameters.owner.clone(),
                 commands: shell.pool.running().len(),
                 is_disconnected: shell.is_disconnected(Uuid::nil()),
                 age_seconds: shell.created.elapsed().as_secs(),

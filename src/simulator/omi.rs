@@ -26,7 +26,7 @@ pub async fn delete(endpoint: &Arc<Endpoint>, shell: Arc<Shell>) -> Result<Respo
     let deleting = tokio::spawn(async move {
         shell.pool.running().into_iter().for_each(|pipeline| shell.pool.stop(pipeline));
         until(&shell, || shell.is_receiving(Uuid::nil()) && shell.is_taken()).await;
-        endpoint.shells().remove(&shell.made.id);
+        endpoint.shells().remove(&shell.parameters.id);
         shell.close();
     });
     match deleting.await {

@@ -41,11 +41,11 @@ pub enum TenantFault {
     /// The password is refused.
     Refused,
     /// Requests are not answered.
-    Dead,
+    NoResponse,
     /// Each answer has this delay.
     Slow(Duration),
     /// No session is free.
-    Full,
+    QuotaReached,
 }
 
 /// Error of parsing a [`TenantFault`].
@@ -63,8 +63,8 @@ impl TenantFault {
         let (domain, fault) = text.split_once('=').ok_or(TenantFaultError::Form)?;
         let fault = match fault {
             "refused" => Self::Refused,
-            "dead" => Self::Dead,
-            "full" => Self::Full,
+            "dead" => Self::NoResponse,
+            "full" => Self::QuotaReached,
             delay => Self::Slow(humantime::parse_duration(delay).map_err(|_| TenantFaultError::Fault)?),
         };
         Ok((domain.to_lowercase(), fault))

@@ -224,9 +224,9 @@ async fn service(
     let Some(account) = account(&endpoint) else { return refused(challenge(&endpoint)) };
     match endpoint.fault(&account) {
         Some(TenantFault::Refused) => return refused(challenge(&endpoint)),
-        Some(TenantFault::Dead) => std::future::pending().await,
+        Some(TenantFault::NoResponse) => std::future::pending().await,
         Some(TenantFault::Slow(delay)) => tokio::time::sleep(delay).await,
-        Some(TenantFault::Full) | None => {}
+        Some(TenantFault::QuotaReached) | None => {}
     }
     match whole(body).await {
         Some(body) => wsman::answer(&endpoint, &account, &body).await,

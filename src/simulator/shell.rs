@@ -25,7 +25,7 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open shell.
 pub struct Shell {
-    pub made: Opening,
+    pub parameters: Opening,
     pub created: Instant,
     pub pool: Arc<dyn Backend>,
     pub closed: CancellationToken,
@@ -55,9 +55,9 @@ struct Inner {
 
 /// Outcome of a Receive.
 pub enum Polled {
-    Said(Received),
+    Received(Received),
     /// No data within the timeout.
-    Silent,
+    TimedOut,
     /// The shell was disconnected meanwhile.
     Disconnected,
     /// The backend has ended.
@@ -98,7 +98,7 @@ impl Drop for Pending<'_> {
 }
 
 impl Shell {
-    pub fn new(made: Opening, idle_timeout: Duration, pool: Arc<dyn Backend>) -> Self {
+    pub fn new(parameters: Opening, idle_timeout: Duration, pool: Arc<dyn Backend>) -> Self {
         let now = Instant::now();
         let inner = Inner {
             last_used: now,
@@ -114,7 +114,7 @@ impl Shell {
         };
         let closed = CancellationToken::new();
         let inner = Mutex::new(inner);
-        Self { made, created: now, pool, closed, inner }
+        Self { parameters, created: now, pool, closed, inner }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -238,7 +238,7 @@ impl Shell {
     ) -> Polled {
         // Detects a client that has disconnected; data fetched for it would be lost.
         tokio::task::yield_now().await;
-        let limit = if self.made.omi { OMI_RECEIVE_TIMEOUT } else { limit.unwrap_or(RECEIVE_TIMEOUT) };
+        let limit = if self.parameters.omi { OMI_RECEIVE_TIMEOUT } else { limit.unwrap_or(RECEIVE_TIMEOUT) };
         let deadline = tokio::time::Instant::now() + limit;
         tokio::time::sleep(trickle.unwrap_or_default()).await;
         let _pending = Pending::new(self, target);
@@ -249,7 +249,7 @@ impl Shell {
             let command = (!target.is_nil()).then_some(target);
             let over = self.closed.is_cancelled() || self.inner().ended.contains(&target);
             if over {
-                return Polled::Said(Received {
+                return Polled::Received(Received {
                     state: Some(CommandState::Done),
                     command,
                     ..Received::default()
@@ -263,7 +263,7 @@ impl Shell {
             if !data.is_empty() {
                 let part = StreamPart { name: "stdout".into(), command, data, end: false };
                 let state = Some(CommandState::Running);
-                return Polled::Said(Received { streams: vec![part], state, command, exit_code: None });
+                return Polled::Received(Received { streams: vec![part], state, command, exit_code: None });
             }
             if gone {
                 return Polled::Gone;
@@ -271,7 +271,7 @@ impl Shell {
             tokio::select! {
                 () = changed => {}
                 () = self.closed.cancelled() => {}
-                () = tokio::time::sleep_until(deadline) => return Polled::Silent,
+                () = tokio::time::sleep_until(deadline) => return Polled::TimedOut,
             }
         }
     }
@@ -287,7 +287,7 @@ impl Shell {
                 break;
             }
             data.extend(fragment);
-            if one || self.made.omi {
+            if one || self.parameters.omi {
                 break;
             }
         }

@@ -109,7 +109,7 @@ async fn carry_out(
 
 fn shell(endpoint: &Endpoint, account: &Account, header: &RequestHeader) -> Result<Arc<Shell>, Fault> {
     let id = header.shell_id().unwrap_or_default();
-    endpoint.shell(id).filter(|shell| shell.made.owner == account.user).ok_or_else(|| {
+    endpoint.shell(id).filter(|shell| shell.parameters.owner == account.user).ok_or_else(|| {
         let text = format!(
             "The request for the Windows Remote Shell with ShellId {id} failed because the shell was not found on \
              the server. Possible causes are: the specified ShellId is incorrect or the shell no longer exists on \
@@ -143,13 +143,15 @@ async fn open(
     let made = Arc::new(Shell::new(opening, idle_timeout, backend));
     let refused = {
         let mut shells = endpoint.shells();
-        let mine = shells.values().filter(|shell| shell.made.owner == account.user).count();
-        let ours = shells.values().filter(|shell| shell.made.domain == account.domain).count();
+        let mine = shells.values().filter(|shell| shell.parameters.owner == account.user).count();
+        let ours = shells.values().filter(|shell| shell.parameters.domain == account.domain).count();
         if shells.contains_key(&id) {
             let text = format!("A shell with ShellId {id} already exists.");
             return Err(Fault::new(ALREADY_EXISTS, "w:AlreadyExists", text));
         }
-        if mine >= endpoint.options.sessions_per_user || endpoint.fault(account) == Some(TenantFault::Full) {
+        if mine >= endpoint.options.sessions_per_user
+            || endpoint.fault(account) == Some(TenantFault::QuotaReached)
+        {
             Some("user")
         } else if ours >= endpoint.options.sessions_per_tenant {
             Some("tenant")
@@ -230,20 +232,20 @@ async fn in_shell(
         WsmanRequest::Receive { .. } => {
             let envelope = header.max_envelope_size.unwrap_or(DEFAULT_MAX_ENVELOPE_SIZE);
             match shell.receive(target, header.operation_timeout, envelope, endpoint.options.trickle).await {
-                Polled::Said(received) => Ok(Response::Received(received)),
+                Polled::Received(received) => Ok(Response::Received(received)),
                 Polled::Disconnected => Err(disconnected(code::STREAM_DISCONNECTED)),
                 Polled::Gone => {
-                    endpoint.shells().remove(&shell.made.id);
+                    endpoint.shells().remove(&shell.parameters.id);
                     shell.pool.close();
                     let text = "The I/O operation has been aborted because of either a thread exit or an \
                                 application request.";
                     Err(Fault::new(PROVIDER_GONE, "w:InternalError", text))
                 }
-                Polled::Silent if endpoint.options.omi => Ok(Response::Received(Received {
+                Polled::TimedOut if endpoint.options.omi => Ok(Response::Received(Received {
                     state: Some(CommandState::Running),
                     ..Received::default()
                 })),
-                Polled::Silent => {
+                Polled::TimedOut => {
                     let text = "The WS-Management service cannot complete the operation within the time specified \
                                 in OperationTimeout.";
                     Err(Fault::new(code::TIMED_OUT, "w:TimedOut", text))
@@ -258,7 +260,7 @@ async fn in_shell(
             Ok(Response::Disconnected)
         }
         WsmanRequest::Reconnect { .. } | WsmanRequest::Connect { .. }
-            if shell.made.client != header.session_id =>
+            if shell.parameters.client != header.session_id =>
         {
             Err(Fault::new(
                 code::OTHER_CLIENT,
@@ -288,7 +290,7 @@ async fn in_shell(
             Ok(Response::Signaled)
         }
         WsmanRequest::Delete => {
-            endpoint.shells().remove(&shell.made.id);
+            endpoint.shells().remove(&shell.parameters.id);
             shell.close();
             Ok(Response::Deleted)
         }
@@ -306,7 +308,7 @@ fn known(shell: &Shell, command: Option<Uuid>) -> Result<Uuid, Fault> {
     let text = format!(
         "The WS-Management service cannot process the request because the request contained invalid selectors for \
          the resource: the shell {} has no command {}.",
-        shell.made.id,
+        shell.parameters.id,
         target.to_string().to_uppercase()
     );
     Err(Fault::new(code::UNEXPECTED_SELECTORS, "w:InvalidSelectors", text))
@@ -318,12 +320,12 @@ fn disconnected(code: u32) -> Fault {
 
 fn described(shell: &Shell) -> ShellInfo {
     ShellInfo {
-        shell_id: shell.made.id.clone(),
-        name: shell.made.name.clone(),
-        owner: Some(shell.made.owner.clone()),
+        shell_id: shell.parameters.id.clone(),
+        name: shell.parameters.name.clone(),
+        owner: Some(shell.parameters.owner.clone()),
         client_address: Some("127.0.0.1".into()),
         process_id: None,
-        resource_uri: Some(shell.made.resource_uri.clone()),
+        resource_uri: Some(shell.parameters.resource_uri.clone()),
         state: Some(connection(shell, Uuid::nil())),
         idle_timeout: Some(shell.idle_timeout()),
         running_time: Some(shell.created.elapsed()),
@@ -339,11 +341,11 @@ fn connection(shell: &Shell, target: Uuid) -> String {
 /// Returns the account's shells, or the commands running in one or all of them.
 fn listed(endpoint: &Endpoint, account: &Account, resource: &str, asked: &Enumerate) -> Items {
     let mine: Vec<_> =
-        endpoint.shells().values().filter(|shell| shell.made.owner == account.user).cloned().collect();
+        endpoint.shells().values().filter(|shell| shell.parameters.owner == account.user).cloned().collect();
     if resource.eq_ignore_ascii_case(COMMAND_RESOURCE) {
         let filter = asked.filter.iter().find(|(name, _)| name.eq_ignore_ascii_case("ShellId"));
         let wanted =
-            |shell: &&Arc<Shell>| filter.is_none_or(|(_, id)| id.eq_ignore_ascii_case(&shell.made.id));
+            |shell: &&Arc<Shell>| filter.is_none_or(|(_, id)| id.eq_ignore_ascii_case(&shell.parameters.id));
         let commands = mine.iter().filter(wanted).flat_map(|shell| commands(shell)).collect();
         return Items { commands, end: true, ..Items::default() };
     }
@@ -353,7 +355,7 @@ fn listed(endpoint: &Endpoint, account: &Account, resource: &str, asked: &Enumer
 
 fn commands(shell: &Shell) -> Vec<CommandInfo> {
     let command = |command_id| CommandInfo {
-        shell_id: Some(shell.made.id.clone()),
+        shell_id: Some(shell.parameters.id.clone()),
         command_id,
         state: Some(connection(shell, command_id)),
     };

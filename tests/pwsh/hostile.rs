@@ -161,7 +161,7 @@ fn endpoint_output_is_not_run_at_a_prompt() {
             terminal.line("cd /tmp; 'in ' + $PWD.Path.ToUpper()");
             terminal.sees_line("in /TMP");
             terminal.line("exit 3");
-            assert_eq!(terminal.ended(), 3, "{}", terminal.text());
+            assert_eq!(terminal.wait_exit(), 3, "{}", terminal.text());
             hostile.untouched();
             hostile.world.wait_removed();
         }

@@ -25,7 +25,7 @@ fn cmdlets_are_available_at_the_first_prompt() {
     terminal.prompts(OURS, ">");
     assert_eq!(world.front.server.shells().len(), 1);
     terminal.line("exit 3");
-    assert_eq!(terminal.ended(), 3, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 3, "{}", terminal.text());
     world.wait_removed();
 }
 
@@ -34,7 +34,7 @@ fn a_command_after_two_dashes_returns_its_exit_code() {
     let Some(world) = World::start("") else { return };
     let command = "'<' + (Get-CsTenant).DisplayName + '>'; exit 7";
     let mut terminal = Terminal::run(&world, &["work", "--", "-NoProfile", "-Command", command]);
-    assert_eq!(terminal.ended(), 7, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 7, "{}", terminal.text());
     terminal.sees_line("<Litware>");
     world.wait_removed();
 }
@@ -46,7 +46,9 @@ fn removing_the_session_resets_the_prompt() {
     terminal.line("Remove-PSSession $session");
     plain(&terminal);
     terminal.line("Get-CsTenant");
-    terminal.sees("is not recognized as a name of a cmdlet, function, script file, or executable program");
+    terminal.wait_for_text(
+        "is not recognized as a name of a cmdlet, function, script file, or executable program",
+    );
     terminal.prompts(PLAIN, ">");
     world.wait_removed();
 }
@@ -57,8 +59,8 @@ fn plain(terminal: &Terminal) {
     // Clear-Host needs a program that may be missing.
     for drawn in 101.. {
         terminal.line(&format!("'drawn ' + ({drawn} + 100)"));
-        terminal.sees(&format!("drawn {}", drawn + 100));
-        terminal.waits("a prompt", |text| text.trim_end().ends_with(PLAIN));
+        terminal.wait_for_text(&format!("drawn {}", drawn + 100));
+        terminal.wait_until("a prompt", |text| text.trim_end().ends_with(PLAIN));
         let text = terminal.text();
         if text.trim_end().lines().last().is_some_and(|last| last.starts_with(PLAIN)) {
             return;
@@ -73,7 +75,7 @@ fn a_killed_agent_is_reported_and_resets_the_prompt() {
     let terminal = work(&world);
     let agent = world.agent("work").unwrap();
     signal(agent, rustix::process::Signal::KILL);
-    terminal.sees("the session of 'work' is gone");
+    terminal.wait_for_text("the session of 'work' is gone");
     plain(&terminal);
     world.wait_removed();
 }
@@ -83,20 +85,20 @@ fn cmdlet_prompts_are_shown_and_answered() {
     let Some(world) = World::start("") else { return };
     let terminal = work(&world);
     terminal.line("$told = Read-CsInput; \"<$($told.Name)|$($told.PinLength)|$($told.Choice)|$($told.User)|$($told.Age)>\"");
-    terminal.sees("Your name:");
+    terminal.wait_for_text("Your name:");
     terminal.line("Özgür");
-    terminal.sees("Pin:");
+    terminal.wait_for_text("Pin:");
     terminal.line("s3cret");
-    terminal.sees("Which one?");
-    terminal.sees("[R] Red");
+    terminal.wait_for_text("Which one?");
+    terminal.wait_for_text("[R] Red");
     terminal.line("r");
-    terminal.sees("Who are you?");
-    terminal.sees("Password for user");
+    terminal.wait_for_text("Who are you?");
+    terminal.wait_for_text("Password for user");
     terminal.line("P4ss");
-    terminal.sees("Age:");
+    terminal.wait_for_text("Age:");
     terminal.line("41");
     // The credential's name may have its domain before it.
-    terminal.waits("the answers", |text| {
+    terminal.wait_until("the answers", |text| {
         text.lines().any(|line| {
             let line = line.trim_end();
             line.starts_with("<Özgür|6|0|") && line.ends_with("|41>") && line.contains("ken")
@@ -115,7 +117,7 @@ fn confirm_follows_the_answer() {
     for (asked, (answer, count)) in [("n", "<0>"), ("y", "<1>")].into_iter().enumerate() {
         terminal.line(ask);
         // Wait for the question: the line editor reads ahead and would keep the answer for the next line.
-        terminal.waits("the question", |text| text.matches("[Y] Yes").count() == asked + 1);
+        terminal.wait_until("the question", |text| text.matches("[Y] Yes").count() == asked + 1);
         terminal.line(answer);
         terminal.sees_line(count);
         terminal.prompts(OURS, ">");
@@ -130,7 +132,7 @@ fn a_user_enters_and_exits_the_session() {
     // Over a pipe, PowerShell adds no computer name to the endpoint's prompt.
     terminal.prompts("[work]: PS>", "");
     terminal.line("Get-CsOnlineUser -Identity pilarackerman");
-    terminal.sees("Pilar Ackerman");
+    terminal.wait_for_text("Pilar Ackerman");
     terminal.prompts("[work]: PS>", "");
     terminal.line("exit");
     terminal.prompts(OURS, ">");
@@ -160,14 +162,15 @@ fn constrained_language_is_reported() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("profile.ps1"), "$WarningPreference = 'SilentlyContinue'; $ExecutionContext.SessionState.LanguageMode = 'ConstrainedLanguage'\n").unwrap();
     let mut terminal = Terminal::run(&world, &["work"]);
-    terminal.sees("this PowerShell runs in ConstrainedLanguage mode, in which no session can be opened");
+    terminal
+        .wait_for_text("this PowerShell runs in ConstrainedLanguage mode, in which no session can be opened");
     terminal.prompts(PLAIN, ">");
     terminal.line("exit");
-    terminal.ended();
+    terminal.wait_exit();
     world.wait_removed();
     // A noninteractive shell fails, since the command needs the cmdlets.
     let mut terminal = Terminal::run(&world, &["work", "--", "-Command", "'<' + 1 + '>'"]);
-    assert_eq!(terminal.ended(), 1, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 1, "{}", terminal.text());
     assert!(!terminal.text().contains("<1>"), "{}", terminal.text());
     world.wait_removed();
 }
@@ -188,7 +191,7 @@ fn several_connections_share_one_prompt() {
     terminal.line("'<' + (Get-OtCsOnlineUser kenmyer).SipAddress + '>'");
     terminal.sees_line("<sip:kenmyer@litwareinc.com>");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
     world.wait_removed();
 }
 
@@ -211,7 +214,7 @@ fn a_failed_connection_ends_the_shell_before_its_prompt() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("echo '", "echo 'not ")).unwrap();
     let mut terminal = Terminal::open(&world, "wrong");
-    assert_ne!(terminal.ended(), 0, "{}", terminal.text());
+    assert_ne!(terminal.wait_exit(), 0, "{}", terminal.text());
     assert!(!terminal.text().contains("PS />"), "{}", terminal.text());
     assert!(world.front.server.shells().is_empty());
 }

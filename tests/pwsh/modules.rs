@@ -70,7 +70,7 @@ fn exec_runs_a_line_in_the_powershell_of_a_module() {
         "-MemberName",
         "Length",
     ];
-    assert_eq!(run(&words).good(), "14\n");
+    assert_eq!(run(&words).success_output(), "14\n");
     let line = "[pscustomobject]@{ Day = [DayOfWeek]'Monday'; At = [datetime]'2026-01-02'; N = 1.5 }; Write-Host 'seen'";
     let ran = run(&["t", "--json", "--", line]);
     assert_eq!(ran.out, "[\n{\"Day\":\"Monday\",\"At\":\"2026-01-02T00:00:00\",\"N\":1.5}\n]\n", "{ran:?}");

@@ -130,24 +130,24 @@ fn endpoint_prompts_are_shown_and_answered() {
     let Some(world) = World::real(restricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Read-FrontAnswers");
-    terminal.sees("Your name:");
+    terminal.wait_for_text("Your name:");
     terminal.line("Özgür");
-    terminal.sees("Pin:");
+    terminal.wait_for_text("Pin:");
     terminal.line("s3cret");
-    terminal.sees("Which one?");
-    terminal.sees("[R] Red");
+    terminal.wait_for_text("Which one?");
+    terminal.wait_for_text("[R] Red");
     terminal.line("r");
-    terminal.sees("Who are you?");
-    terminal.sees("User:");
+    terminal.wait_for_text("Who are you?");
+    terminal.wait_for_text("User:");
     terminal.line("ken");
-    terminal.sees("Password for user ken:");
+    terminal.wait_for_text("Password for user ken:");
     terminal.line("P4ss");
     terminal.sees_line("<Özgür|6|0|ken|4>");
     let text = terminal.text();
     assert!(!text.contains("s3cret") && !text.contains("P4ss"), "nothing secret is shown:\n{text}");
     terminal.prompts(OURS, ">");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     empty(&world);
 }
 
@@ -170,15 +170,15 @@ fn a_user_enters_and_exits_the_endpoint() {
     let mut terminal = work(&world);
     terminal.line("Enter-PSSession $session");
     // The endpoint's prompt with its initial folder.
-    terminal.waits("the endpoint's prompt", |text| {
+    terminal.wait_until("the endpoint's prompt", |text| {
         text.trim_end().lines().last().is_some_and(|last| last.starts_with("PS /") && last.ends_with('>'))
     });
     terminal.line("'<' + $PSSenderInfo.GetType().Name + (20 + 3) + '>'");
-    terminal.sees("23>");
+    terminal.wait_for_text("23>");
     terminal.line("exit");
     terminal.prompts(OURS, ">");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     empty(&world);
 }
 
@@ -187,7 +187,7 @@ fn exit_in_the_session_removes_the_commands() {
     let Some(world) = World::real(unrestricted, "") else { return };
     let mut terminal = work(&world);
     terminal.line("Invoke-Command $session { exit 3 }");
-    terminal.waits("the report of the closed session", |text| {
+    terminal.wait_until("the report of the closed session", |text| {
         text.split_whitespace()
             .collect::<Vec<_>>()
             .join(" ")
@@ -196,7 +196,7 @@ fn exit_in_the_session_removes_the_commands() {
     terminal.line("'<' + @(Get-PSSession).Count + @(Get-Module lyncsh*).Count + '>'");
     terminal.sees_line("<00>");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     empty(&world);
 }
 
@@ -206,7 +206,7 @@ fn any_kill_ends_the_endpoint_process() {
         let Some(world) = World::real(restricted, "") else { return };
         let terminal = work(&world);
         terminal.line("\"<$PID>\"");
-        terminal.waits("the PowerShell's id", |text| process(text).is_some());
+        terminal.wait_until("the PowerShell's id", |text| process(text).is_some());
         let id = match victim {
             "shell" => process(&terminal.text()).unwrap(),
             "launcher" => terminal.process().unwrap(),

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use lyncsh::quote::powershell::{ascii, quote};
 
-use crate::program::{Killed, Ran};
+use crate::program::{ChildGuard, Ran};
 use crate::world::World;
 
 /// Expression with the output of the endpoint's command.
@@ -348,7 +348,7 @@ fn a_failed_connection_throws_its_reason() {
 }
 
 /// Starts a shell that stays open; returns when its cmdlets are imported.
-fn staying(world: &World) -> Killed {
+fn staying(world: &World) -> ChildGuard {
     let body = format!("{}\n(Get-CsTenant).DisplayName\nStart-Sleep -Seconds 600", world.import("work"));
     let script = world.script(&body);
     let shell = world.shell().args(["-NonInteractive", "-File"]).args([script]);
@@ -427,7 +427,7 @@ fn damaged_proxies_are_reported_with_the_repair_command() {
         "{err}"
     );
     world.wait_removed();
-    world.lyncsh(&["refresh", "work"]).run().good();
+    world.lyncsh(&["refresh", "work"]).run().success_output();
     assert_eq!(world.with_work("(Get-CsTenant).DisplayName"), ["Litware"]);
     world.wait_removed();
 }

@@ -77,7 +77,7 @@ impl World {
 
     /// Returns the line that imports the cmdlets of a profile.
     pub fn import(&self, name: &str) -> String {
-        self.lyncsh(&["attach", name]).run().good()
+        self.lyncsh(&["attach", name]).run().success_output()
     }
 
     /// Returns a PowerShell without the user's profile.
@@ -107,7 +107,7 @@ impl World {
     /// Runs a script with the cmdlets of `work`; returns its output lines.
     pub fn with_work(&self, body: &str) -> Vec<String> {
         let output = self.output(&format!("{}\n{body}", self.import("work")));
-        output.good().lines().map(str::to_owned).collect()
+        output.success_output().lines().map(str::to_owned).collect()
     }
 
     pub fn agent(&self, name: &str) -> Option<u32> {

@@ -11,7 +11,7 @@ use lyncsh::agent::resolver::EndpointResolver;
 use lyncsh::simulator::{self, Options, Server as Simulator};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, WsmanRequest as Asks};
 
-use crate::agent_world::{Killed, PATIENCE, USER, World};
+use crate::agent_world::{ChildGuard, PATIENCE, USER, World};
 use crate::program::{found, holds, signal, wait};
 use crate::wsman_client_faults::soap;
 use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
@@ -300,7 +300,7 @@ async fn ctrl_c_ends_every_step_immediately() {
 }
 
 /// Starts lyncsh with its output in a file.
-fn begun(world: &World, arguments: &[&str]) -> Killed {
+fn begun(world: &World, arguments: &[&str]) -> ChildGuard {
     let words = std::fs::File::create(world.root().join("words")).unwrap();
     world.program(arguments).stdout(Stdio::null()).stderr(words).start()
 }

@@ -7,7 +7,7 @@ use lyncsh::psrp::pipeline::{Pipeline, PipelineCommand};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::transport::session::Running;
 
-use crate::agent_way::Way;
+use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output};
 
 /// Returns a pipeline's output and its error.
@@ -45,7 +45,7 @@ fn asked(world: &World, action: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_with_a_lost_answer_runs_once() {
     let world = World::start();
-    let way = Way::of(&world).await;
+    let way = Forwarder::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let before = asked(&world, "Command");
     way.lose_answer("Command");
@@ -68,7 +68,7 @@ async fn a_command_with_a_lost_answer_runs_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn input_with_a_lost_answer_is_sent_once() {
     let world = World::start();
-    let way = Way::of(&world).await;
+    let way = Forwarder::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let pipeline = Pipeline { no_input: false, ..Pipeline::new(vec![PipelineCommand::new("Measure-Input")]) };
     let running = shell.invoke(&pipeline).await.unwrap();

@@ -33,7 +33,7 @@ fn the_printed_socket_is_private_to_its_owner() {
 async fn an_agent_outlives_a_console_while_expecting_a_shell() {
     let world = World::start();
     let socket = world.attach();
-    world.program(&["work", "--shell", "console"]).run().good();
+    world.program(&["work", "--shell", "console"]).run().success_output();
     assert_eq!(world.shells(), 1);
     let shell = open(socket.as_ref()).await;
     shell.close().await.unwrap();

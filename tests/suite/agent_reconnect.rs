@@ -5,7 +5,7 @@ use std::time::Duration;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::record::PipelineState;
 
-use crate::agent_way::Way;
+use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output, until_output};
 
 fn completed(events: &[PipelineEvent]) -> bool {
@@ -15,7 +15,7 @@ fn completed(events: &[PipelineEvent]) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_session_survives_cuts_and_an_outage() {
     let world = World::start();
-    let mut way = Way::of(&world).await;
+    let mut way = Forwarder::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let id = |world: &World| world.endpoint_state()["shells"][0].as_str().unwrap().to_owned();
     let first = id(&world);
@@ -35,7 +35,7 @@ async fn an_idle_session_survives_cuts_and_an_outage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_with_shells_replaces_a_lost_session() {
     let world = World::start();
-    let way = Way::of(&world).await;
+    let way = Forwarder::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let agent = world.agent();
     // The server was restarted: the session is unknown to it.
@@ -55,7 +55,7 @@ async fn an_agent_with_shells_replaces_a_lost_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_output_is_complete_or_reported() {
     let world = World::start();
-    let way = Way::of(&world).await;
+    let way = Forwarder::of(&world).await;
     let socket = world.attach();
     let shell = open(socket.as_ref()).await;
     let mut command = lyncsh::psrp::pipeline::PipelineCommand::new("Get-Big");

@@ -10,7 +10,7 @@ use lyncsh::psrp::record::PipelineState;
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::wsman::envelope::{RequestEnvelope, RequestHeader, WsmanRequest};
 
-use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
+use crate::agent_world::{ChildGuard, PATIENCE, REMOVAL_TIMEOUT, World, open, output};
 use crate::program::until;
 use crate::stand_in::Terminal;
 
@@ -142,7 +142,7 @@ async fn a_wrong_password_and_an_unknown_domain_are_clear_errors() {
 }
 
 /// Starts the program with its input kept open.
-fn work(world: &World) -> (Killed, std::process::ChildStdin) {
+fn work(world: &World) -> (ChildGuard, std::process::ChildStdin) {
     let program = world.program(&["work", "--shell", "console"]);
     let mut child = program.stdout(Stdio::null()).stderr(Stdio::null()).start();
     let stdin = child.input();
@@ -303,9 +303,9 @@ async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     let (world, server) =
         online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
     let first = Terminal::work(&world, "");
-    first.sees("[work] PS>");
+    first.wait_for_text("[work] PS>");
     let second = Terminal::work(&world, "");
-    second.sees("[work] PS>");
+    second.wait_for_text("[work] PS>");
     first.line("Wait-Cs -Seconds 600 | Out-Null");
     let start = std::time::Instant::now();
     while !run(&world, &["status"]).await.1.contains("Wait-Cs") {
@@ -314,17 +314,17 @@ async fn a_waiting_console_shows_the_holder_and_ctrl_c_cancels() {
     // The first command also waits for the endpoint's format data.
     for _ in 0..2 {
         second.line("Get-CsTenant | Format-List DisplayName");
-        second.sees("Waiting for the session: Wait-Cs of lyncsh (process");
+        second.wait_for_text("Waiting for the session: Wait-Cs of lyncsh (process");
         second.press("\x03");
         second.ends_with("[work] PS> ");
     }
     first.press("\x03");
     until(PATIENCE, "no running command", || server.shells()[0].commands == 0).await;
     second.line("Get-CsTenant | Format-List DisplayName");
-    second.sees("DisplayName : Litware");
+    second.wait_for_text("DisplayName : Litware");
     for mut terminal in [first, second] {
         terminal.line("exit");
-        assert_eq!(terminal.ended(), 0);
+        assert_eq!(terminal.wait_exit(), 0);
     }
     empty(&server).await;
 }

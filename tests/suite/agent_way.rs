@@ -11,7 +11,7 @@ use crate::agent_world::World;
 
 /// Modifications of forwarded requests.
 #[derive(Default)]
-struct Troubles {
+struct Faults {
     /// The action whose next request is forwarded and whose response is lost with its connection.
     lost: Mutex<Option<Vec<u8>>>,
     /// Whether Delete is answered with HTTP 500, and how often it was.
@@ -22,23 +22,23 @@ struct Troubles {
 const REFUSAL: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
 
 /// A TCP forwarder to the endpoint that can be cut.
-pub struct Way {
+pub struct Forwarder {
     port: u16,
     /// The target port.
     pub to: Arc<AtomicU16>,
     listening: Option<tokio::task::JoinHandle<()>>,
     cut: watch::Sender<u32>,
-    troubles: Arc<Troubles>,
+    faults: Arc<Faults>,
 }
 
-impl Way {
+impl Forwarder {
     pub async fn to(port: u16) -> Self {
         let mut way = Self {
             port: 0,
             to: Arc::new(port.into()),
             listening: None,
             cut: watch::Sender::new(0),
-            troubles: Arc::default(),
+            faults: Arc::default(),
         };
         way.open().await;
         way
@@ -52,16 +52,16 @@ impl Way {
     pub async fn open(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         self.port = listener.local_addr().unwrap().port();
-        let (cuts, to, troubles) = (self.cut.clone(), self.to.clone(), self.troubles.clone());
+        let (cuts, to, faults) = (self.cut.clone(), self.to.clone(), self.faults.clone());
         self.listening = Some(tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 let mut cut = cuts.subscribe();
-                let troubles = troubles.clone();
+                let faults = faults.clone();
                 let port = to.load(Ordering::Relaxed);
                 tokio::spawn(async move {
                     let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                     tokio::select! {
-                        _ = pass(&mut near, &mut far, &troubles) => {}
+                        _ = pass(&mut near, &mut far, &faults) => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -76,22 +76,22 @@ impl Way {
 
     /// Drops the response to the next request with this action; the request is forwarded.
     pub fn lose_answer(&self, action: &str) {
-        *self.troubles.lost.lock().unwrap() = Some(format!("/shell/{action}</").into_bytes());
+        *self.faults.lost.lock().unwrap() = Some(format!("/shell/{action}</").into_bytes());
     }
 
     /// Returns whether a response was dropped.
     pub fn has_lost(&self) -> bool {
-        self.troubles.lost.lock().unwrap().is_none()
+        self.faults.lost.lock().unwrap().is_none()
     }
 
     /// Answers Delete with HTTP 500 without forwarding it, or stops doing so.
     pub fn refuse_delete(&self, refuses: bool) {
-        self.troubles.refuses.store(refuses, Ordering::Relaxed);
+        self.faults.refuses.store(refuses, Ordering::Relaxed);
     }
 
     /// Returns how often Delete was refused.
     pub fn refused(&self) -> usize {
-        self.troubles.refused.load(Ordering::Relaxed)
+        self.faults.refused.load(Ordering::Relaxed)
     }
 
     /// Ends every connection and refuses new ones.
@@ -115,7 +115,7 @@ impl Way {
 }
 
 /// Forwards both directions until one side ends or a response must be dropped.
-async fn pass(near: &mut TcpStream, far: &mut TcpStream, troubles: &Troubles) -> std::io::Result<()> {
+async fn pass(near: &mut TcpStream, far: &mut TcpStream, faults: &Faults) -> std::io::Result<()> {
     let mut losing = false;
     let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -125,12 +125,12 @@ async fn pass(near: &mut TcpStream, far: &mut TcpStream, troubles: &Troubles) ->
                 if some.is_empty() {
                     return Ok(());
                 }
-                if troubles.refuses.load(Ordering::Relaxed) && holds(some, b"/transfer/Delete</") {
-                    troubles.refused.fetch_add(1, Ordering::Relaxed);
+                if faults.refuses.load(Ordering::Relaxed) && holds(some, b"/transfer/Delete</") {
+                    faults.refused.fetch_add(1, Ordering::Relaxed);
                     near.write_all(REFUSAL).await?;
                     continue;
                 }
-                losing |= troubles.lost.lock().unwrap().take_if(|action| holds(some, action)).is_some();
+                losing |= faults.lost.lock().unwrap().take_if(|action| holds(some, action)).is_some();
                 far.write_all(some).await?;
             }
             count = far.read(&mut answered) => {

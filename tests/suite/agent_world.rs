@@ -15,11 +15,11 @@ use lyncsh::platform::ShutdownSignals;
 use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand as PsCommand};
-use lyncsh::shell::Losses;
+use lyncsh::shell::OnLoss;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
-pub use crate::program::{Killed, PATIENCE};
+pub use crate::program::{ChildGuard, PATIENCE};
 use crate::program::{Program, holds, lyncsh};
 
 /// Time limit for the removal of a session after its owner was killed.
@@ -55,7 +55,7 @@ pub struct World {
     user: String,
     /// Whether the endpoint is the simulator instead of psrpcore's server.
     simulated: bool,
-    endpoint: Option<Killed>,
+    endpoint: Option<ChildGuard>,
     temp: tempfile::TempDir,
 }
 
@@ -262,7 +262,7 @@ impl Drop for World {
 
 /// A child process with a role.
 pub struct Role {
-    pub process: Killed,
+    pub process: ChildGuard,
     stdin: Option<ChildStdin>,
     stdout: BufReader<std::process::ChildStdout>,
 }
@@ -359,7 +359,7 @@ async fn work(runs: bool) -> i32 {
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
     let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None };
-    let code = session::run(&context, profile.into(), None, (host(), Losses::End), async |mut all| {
+    let code = session::run(&context, profile.into(), None, (host(), OnLoss::Exit), async |mut all| {
         let mut attached = all.remove(0);
         let mut running = None;
         if runs {

@@ -79,7 +79,7 @@ async fn the_step_of_the_workflow_runs() {
     let step = Program::new(python()).args(["-c", read]).stdin(workflow).run().json();
     let program = Program::new("sh").args(["-ec", step.as_str().unwrap()]).env("PATH", path());
     let program = program.folder(folder.path());
-    tokio::task::spawn_blocking(move || program.run().good()).await.unwrap();
+    tokio::task::spawn_blocking(move || program.run().success_output()).await.unwrap();
     let report = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report[0]["output"][0]["DisplayName"], "Litware");
@@ -101,7 +101,7 @@ fn the_token_script_asks_the_platform() {
     let script = Program::new("sh").args(["-ec", &example("lyncsh/token.sh")]);
     let script =
         script.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t0ken").env("ACTIONS_ID_TOKEN_REQUEST_URL", url);
-    assert_eq!(script.env("no_proxy", "*").run().good(), "identity\n");
+    assert_eq!(script.env("no_proxy", "*").run().success_output(), "identity\n");
     let head = serving.join().unwrap();
     assert!(head[0].contains("&audience=api://AzureADTokenExchange "), "{head:?}");
     assert!(head.iter().any(|line| line.eq_ignore_ascii_case("authorization: bearer t0ken")), "{head:?}");
@@ -131,7 +131,7 @@ async fn the_playbook_runs() {
         .env("ANSIBLE_HOME", world.root())
         .env("ANSIBLE_LOCALHOST_WARNING", "False");
     let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
-    let out = ran.good();
+    let out = ran.success_output();
     assert!(out.contains("Ken Myer") && out.contains("failed=0"), "{out}");
     empty(&server).await;
 }

@@ -60,13 +60,13 @@ async fn one_shell_uses_both_sessions() {
     terminal.ends_with(PROMPT);
     assert_eq!(two.sessions(), (1, 1));
     terminal.line("Get-CsTenant");
-    terminal.sees("0: Completed, 1 objects");
-    terminal.sees("1: Completed, 1 objects");
+    terminal.wait_for_text("0: Completed, 1 objects");
+    terminal.wait_for_text("1: Completed, 1 objects");
     let (code, out, _) = two.world.run(&["status"]);
     assert_eq!(code, 0);
     assert!(out.contains("lync: open for") && out.contains("other: open for"), "{out}");
     terminal.line("exit 6");
-    assert_eq!(terminal.ended(), 6);
+    assert_eq!(terminal.wait_exit(), 6);
     two.wait_removed();
     let script = two.world.folders.cache.join("connect/work.ps1");
     let script = std::fs::read_to_string(script).unwrap();
@@ -93,9 +93,9 @@ async fn a_failed_connection_is_reported_once_and_the_other_is_usable() {
     );
     assert_eq!(text.matches("could not connect").count(), 1, "reported once: {text}");
     terminal.line("Get-CsTenant");
-    terminal.sees("0: Completed, 1 objects");
+    terminal.wait_for_text("0: Completed, 1 objects");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     two.wait_removed();
 }
 
@@ -105,9 +105,9 @@ async fn if_all_connections_fail_each_is_reported() {
     two.profile("lync", &two.lync, "wrong", "");
     two.profile("other", &two.other, "wrong", "prefix = \"Ot\"");
     let mut terminal = Terminal::several(&two.world, "lync other", "");
-    assert_eq!(terminal.ended(), 3);
-    terminal.waits("both", |text| text.contains("connect 'lync'") && text.contains("connect 'other'"));
-    terminal.sees("all connections of 'work' failed");
+    assert_eq!(terminal.wait_exit(), 3);
+    terminal.wait_until("both", |text| text.contains("connect 'lync'") && text.contains("connect 'other'"));
+    terminal.wait_for_text("all connections of 'work' failed");
     assert!(!terminal.text().contains(PROMPT));
     assert_eq!(two.sessions(), (0, 0));
 }
@@ -160,13 +160,13 @@ async fn one_ended_connection_leaves_the_others_usable() {
     let two = Two::start().await;
     let arguments = ["work", "--shell", "console"];
     let terminal = Terminal::open(&two.world, lyncsh(), &arguments, "");
-    terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    terminal.wait_until("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.press("(Get-OtCsTenant).DisplayName\r");
-    terminal.waits("an answer", |text| text.contains("\nLitware"));
+    terminal.wait_until("an answer", |text| text.contains("\nLitware"));
     assert_eq!(two.world.run(&["stop", "other"]).0, 0);
-    terminal.waits("the news", |text| text.contains("the session of 'other' was ended"));
+    terminal.wait_until("the news", |text| text.contains("the session of 'other' was ended"));
     terminal.press("(Get-CsTenant).CountryAbbreviation\r");
-    terminal.waits("an answer of the other", |text| text.contains("\nUS"));
+    terminal.wait_until("an answer of the other", |text| text.contains("\nUS"));
     terminal.press("exit\r");
     two.wait_removed();
 }

@@ -94,7 +94,7 @@ fn the_folder_keeps_its_links_and_a_date_gets_the_offset_of_its_month() {
         "{root}/link\n{root}/link\nnear\nfar link made.txt near.txt\n{root}/link\n{root}\n{root}/link\n\
          2026-07-15T11:00:00.0000000+02:00\n2026-07-15T09:00:00.0000000Z\n"
     );
-    assert_eq!(ran.good(), wanted);
+    assert_eq!(ran.success_output(), wanted);
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn a_terminal_completes_asks_and_waits() {
     let folder = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(folder.path()).unwrap().display().to_string();
     std::fs::write(folder.path().join("with space.txt"), "read\n").unwrap();
-    Program::new("mkfifo").args([folder.path().join("pipe")]).run().good();
+    Program::new("mkfifo").args([folder.path().join("pipe")]).run().success_output();
     let terminal = Terminal::sized((150, 50), lyncsh(), &["demo"], []);
     let run = |line: &str, wanted: &str| {
         terminal.line(line);
-        terminal.sees(wanted);
+        terminal.wait_for_text(wanted);
         terminal.ends_with("[demo] PS>");
     };
     terminal.ends_with("[demo] PS>");
@@ -134,12 +134,12 @@ fn a_terminal_completes_asks_and_waits() {
         terminal.press("\r");
     };
     completed("cat wi", "PS> cat 'with space.txt'");
-    terminal.sees("\nread\n");
+    terminal.wait_for_text("\nread\n");
     run("$tenant = Get-CsTenant; 'got ' + 'it'", "got it");
     completed("$tena", "PS> $tenant");
-    terminal.sees("DisplayName                : Litware");
+    terminal.wait_for_text("DisplayName                : Litware");
     completed("'<' + $tenant.DisplayN", "$tenant.DisplayName");
-    terminal.sees("<Litware");
+    terminal.wait_for_text("<Litware");
     run("Get-CsOnlineUser | select -First 1 | Out-Null; 'seen ' + 'one'", "seen one");
     completed("Get-CsOnlineUser kenmyer | Sort-Object SipA", "Sort-Object SipAddress");
     terminal.ends_with("[demo] PS>");
@@ -149,23 +149,23 @@ fn a_terminal_completes_asks_and_waits() {
     completed("Set-CsTenantPublicProvider Win", "PublicProvider WindowsLive");
     terminal.ends_with("[demo] PS>");
     completed("Write-Host shown -ForegroundColor DarkY", "DarkYellow");
-    terminal.sees("\nshown\n");
+    terminal.wait_for_text("\nshown\n");
     completed("help synt", "help syntax");
-    terminal.sees("Supported: pipelines");
+    terminal.wait_for_text("Supported: pipelines");
     terminal.ends_with("[demo] PS>");
 
     terminal.line("$name = Read-Host 'Your name'; \"hello $name\"");
     terminal.ends_with("Your name:");
     terminal.line("Ken");
-    terminal.sees("hello Ken");
+    terminal.wait_for_text("hello Ken");
     terminal.ends_with("[demo] PS>");
     terminal.line("Write-Host ('wait' + 'ing'); Start-Sleep 600; 'not ' + 'reached'");
-    terminal.waits("waiting", |text| text.trim_end().ends_with("\nwaiting"));
+    terminal.wait_until("waiting", |text| text.trim_end().ends_with("\nwaiting"));
     terminal.press("\u{3}");
     terminal.ends_with("[demo] PS>");
     // A pipe without a writer.
     terminal.line("'read' + 'ing'; cat pipe; 'not ' + 'reached'");
-    terminal.waits("reading", |text| text.trim_end().ends_with("\nreading"));
+    terminal.wait_until("reading", |text| text.trim_end().ends_with("\nreading"));
     terminal.press("\u{3}");
     terminal.ends_with("[demo] PS>");
     assert!(!terminal.text().contains("not reached"), "{}", terminal.text());
@@ -174,11 +174,11 @@ fn a_terminal_completes_asks_and_waits() {
         terminal.ends_with(&format!("{line}\n[demo] PS>"));
     }
     terminal.line("cls");
-    terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
+    terminal.wait_until("an empty screen", |text| text.trim() == "[demo] PS>");
     terminal.line("Get-History | ? CommandLine -like '*cd *' | % Id; (Get-History).CommandLine -join ' ' -like '*not kept*'");
-    terminal.sees("\n1\nFalse\n");
+    terminal.wait_for_text("\n1\nFalse\n");
     terminal.line("cls");
-    terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
+    terminal.wait_until("an empty screen", |text| text.trim() == "[demo] PS>");
     terminal.line("1..100 | Out-Host -Paging");
     terminal.ends_with("Q quit");
     terminal.press(" q");
@@ -205,24 +205,24 @@ async fn a_full_page_is_shown_while_the_pipeline_runs_and_ends_it() {
             assert_eq!(running(&server), 1, "{line}");
             let page = terminal.text();
             terminal.press(" ");
-            terminal.waits("the next page", |text| text != page && text.trim_end().ends_with("Q quit"));
+            terminal.wait_until("the next page", |text| text != page && text.trim_end().ends_with("Q quit"));
             terminal.press(key);
             terminal.ends_with("[work] PS>");
             wait(PATIENCE, "the end of the pipeline", || running(&server) == 0);
         }
         // Objects are shown before the pipeline ends, also without pages.
         terminal.line("cls");
-        terminal.waits("an empty screen", |text| text.trim() == "[work] PS>");
+        terminal.wait_until("an empty screen", |text| text.trim() == "[work] PS>");
         terminal.line("Get-CsOnlineUser | select DisplayName, City");
-        terminal.sees("\nKen Myer ");
+        terminal.wait_for_text("\nKen Myer ");
         assert_eq!(running(&server), 1);
         terminal.press("\u{3}");
         terminal.ends_with("[work] PS>");
         terminal.line("$?; 'next ' + 'line'");
-        terminal.sees("next line");
+        terminal.wait_for_text("next line");
         terminal.ends_with("[work] PS>");
         terminal.line("exit");
-        assert_eq!(terminal.ended(), 0);
+        assert_eq!(terminal.wait_exit(), 0);
         server
     })
     .await;
@@ -234,9 +234,9 @@ fn help_is_wrapped_at_words() {
     let terminal = Terminal::sized((50, 40), lyncsh(), &["demo"], []);
     terminal.ends_with("[demo] PS>");
     terminal.line("cls");
-    terminal.waits("an empty screen", |text| text.trim() == "[demo] PS>");
+    terminal.wait_until("an empty screen", |text| text.trim() == "[demo] PS>");
     terminal.line("help syntax");
-    terminal.sees("before any part of it runs.");
+    terminal.wait_for_text("before any part of it runs.");
     terminal.ends_with("[demo] PS>");
     let text = terminal.text();
     for part in [

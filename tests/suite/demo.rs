@@ -120,7 +120,7 @@ fn prompts(terminal: &Terminal) {
 /// Types a line, waits for its output and the next prompt.
 fn run(terminal: &Terminal, line: &str, answer: &str) {
     terminal.line(line);
-    terminal.sees(answer);
+    terminal.wait_for_text(answer);
     prompts(terminal);
 }
 
@@ -128,33 +128,33 @@ fn run(terminal: &Terminal, line: &str, answer: &str) {
 fn ctrl_c_discards_input_and_returns_to_the_prompt() {
     let terminal = demo();
     let has_prompts = |count| {
-        terminal.waits("the next prompt", |text| text.matches("[demo] PS>").count() == count);
+        terminal.wait_until("the next prompt", |text| text.matches("[demo] PS>").count() == count);
         prompts(&terminal);
     };
     has_prompts(1);
     terminal.press("\x03");
     has_prompts(2);
     terminal.press("half a li");
-    terminal.waits("the half line", |text| text.contains("half a li"));
+    terminal.wait_until("the half line", |text| text.contains("half a li"));
     terminal.press("\x03");
     has_prompts(3);
     terminal.press("\"two\r");
-    terminal.waits("the second line", |text| text.trim_end().ends_with(">>"));
+    terminal.wait_until("the second line", |text| text.trim_end().ends_with(">>"));
     terminal.press("\x03");
     has_prompts(4);
     terminal.press("Get-CsT\t");
-    terminal.waits("the candidates", |text| text.contains("Get-CsTenantHybridConfiguration"));
+    terminal.wait_until("the candidates", |text| text.contains("Get-CsTenantHybridConfiguration"));
     terminal.press("\x03");
     has_prompts(5);
     terminal.press("Set-CsUser kenmyer -EnterpriseVoiceEnabled $true -Confirm\r");
-    terminal.waits("the question", |text| text.contains("[Y] Yes"));
+    terminal.wait_until("the question", |text| text.contains("[Y] Yes"));
     terminal.press("\x03");
     prompts(&terminal);
     run(&terminal, "(Get-CsOnlineUser kenmyer).EnterpriseVoiceEnabled", "\nFalse");
     run(&terminal, "gmo", "lyncsh-demo");
     run(&terminal, "help Get-CsTenant", "SYNOPSIS");
     terminal.press("cls\r");
-    terminal.waits("the empty screen", |text| !text.contains("SYNOPSIS"));
+    terminal.wait_until("the empty screen", |text| !text.contains("SYNOPSIS"));
     prompts(&terminal);
 }
 
@@ -165,23 +165,23 @@ fn a_user_works_in_the_demo() {
     run(&terminal, "Get-CsTenant", "DisplayName                : Litware");
     run(&terminal, "Get-CsOnlineUser | Select-Object DisplayName, SipAddress", "sip:kenmyer@litwareinc.com");
     terminal.press("Set-CsUser kenmyer -Ent\t");
-    terminal.waits("the parameter's completion", |text| {
+    terminal.wait_until("the parameter's completion", |text| {
         text.contains("Set-CsUser kenmyer -EnterpriseVoiceEnabled")
     });
     terminal.press(" $true -Confirm\r");
-    terminal.waits("the question", |text| text.contains("[Y] Yes  [A] Yes to All"));
+    terminal.wait_until("the question", |text| text.contains("[Y] Yes  [A] Yes to All"));
     terminal.press("y\r");
     prompts(&terminal);
     run(&terminal, "(1,2,3) | Measure-Object | select Count", "3");
     run(&terminal, "Get-CsOnlineUser kenmyer | fl EnterpriseVoiceEnabled", "EnterpriseVoiceEnabled : True");
     terminal.press("Start-CsExMeetingMigration kenmyer\r");
-    terminal.waits("the progress bar", |text| text.contains('%'));
+    terminal.wait_until("the progress bar", |text| text.contains('%'));
     terminal.press("\x03");
     prompts(&terminal);
     assert!(!terminal.text().contains('%'), "the bar is still there:\n{}", terminal.text());
     run(&terminal, "Get-CsOnlineUser | Measure-Object | fl Count", "Count : ");
     terminal.press("exit\r");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
 }
 
 /// Returns the command cache of the only profile in a folder.
@@ -192,7 +192,7 @@ fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if folder.ends_with("commands") && path.extension().is_some_and(|end| end == "json") {
+            } else if folder.parent().is_some_and(|parent| parent.ends_with("commands")) {
                 return Some(path);
             }
         }
@@ -223,15 +223,15 @@ fn a_stale_or_broken_cache_is_replaced_in_the_background() {
             &["work"],
             [("LYNCSH_CONFIG_DIR", folder.path().to_str().unwrap().to_owned())],
         );
-        terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
+        terminal.wait_until("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
         terminal
     };
     let leave = |mut terminal: Terminal| {
         terminal.line("exit");
-        assert_eq!(terminal.ended(), 0);
+        assert_eq!(terminal.wait_exit(), 0);
     };
     let terminal = work();
-    terminal.waits("a cache file", |_| cache_file(folder.path()).is_some());
+    terminal.wait_until("a cache file", |_| cache_file(folder.path()).is_some());
     leave(terminal);
     let file = cache_file(folder.path()).unwrap();
     let whole = std::fs::read_to_string(&file).unwrap();
@@ -243,12 +243,12 @@ fn a_stale_or_broken_cache_is_replaced_in_the_background() {
         let now = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
         now.contains("\"Get-CsTenant\"") && !now.contains("Get-CsGone")
     };
-    terminal.waits("the new names", replaced);
+    terminal.wait_until("the new names", replaced);
     leave(terminal);
 
     std::fs::write(&file, b"{\"names\": 7\xff").unwrap();
     let terminal = work();
-    terminal.waits("the cache in place of the broken one", replaced);
+    terminal.wait_until("the cache in place of the broken one", replaced);
     assert!(!terminal.text().to_lowercase().contains("error"), "{}", terminal.text());
     leave(terminal);
 }

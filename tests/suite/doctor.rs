@@ -182,7 +182,7 @@ async fn a_good_profile_would_connect() {
     }
     assert!(server.shells().is_empty());
     // The text has the same findings, one line each.
-    let text = program(&world, &["doctor", "work"]).run().good();
+    let text = program(&world, &["doctor", "work"]).run().success_output();
     let (lines, last) = text.trim_end().rsplit_once('\n').unwrap();
     let words = lines.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
     let rows = report.findings().iter();
@@ -463,7 +463,7 @@ fn a_journal_that_does_not_answer_is_reported_and_no_secret_is_sent() {
     std::fs::create_dir_all(&sessions).unwrap();
     // Opening a pipe waits for the other end.
     let pipe = sessions.join(format!("{}.json", Uuid::new_v4()));
-    Program::new("mkfifo").args([&pipe]).run().good();
+    Program::new("mkfifo").args([&pipe]).run().success_output();
     let report = doctor(&world);
     report.has("orphans", "failed", "the journal of sessions did not answer within 4s", "");
     report.has(
@@ -671,7 +671,7 @@ async fn open_folders_and_old_completions_are_warnings() {
     report.has("folders", "warning", &format!("can change {} (mode 0777)", folder.display()), "chmod go-w");
     report.has("completions", "warning", "bash: ", "`lyncsh completions bash`");
     assert_eq!(report.code, Some(0), "warnings do not count: {report}");
-    let script = world.program(&["completions", "bash"]).run().good();
+    let script = world.program(&["completions", "bash"]).run().success_output();
     std::fs::write(scripts.join("lyncsh"), script).unwrap();
     doctor(&world).has("completions", "ok", "bash: ", "");
 }
@@ -684,7 +684,7 @@ async fn states_are_coloured_words_in_a_terminal_of_any_width() {
         let own =
             [("LYNCSH_CONFIG_DIR", world.root().to_str().unwrap().to_owned()), (name, value.to_owned())];
         let mut terminal = Terminal::sized((40, 200), lyncsh(), &["doctor", "work"], own);
-        assert_eq!(terminal.ended(), 3, "{}", terminal.text());
+        assert_eq!(terminal.wait_exit(), 3, "{}", terminal.text());
         let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
         assert_eq!(raw.contains("\x1b[31mfailed\x1b[0m"), name == "TERM", "{raw:?}");
         assert_eq!(raw.contains("\x1b[32mok\x1b[0m"), name == "TERM", "{raw:?}");

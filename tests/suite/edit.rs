@@ -19,11 +19,11 @@ fn edited(world: &World, editor: &str, answers: &[(&str, &str)], last: &str) -> 
     let variables = [("VISUAL", String::new()), ("EDITOR", editor.to_owned())];
     let mut terminal = Terminal::open_with(world, lyncsh(), &["edit", "work"], variables);
     for (question, answer) in answers {
-        terminal.sees(question);
+        terminal.wait_for_text(question);
         terminal.press(answer);
     }
-    terminal.sees(last);
-    terminal.ended()
+    terminal.wait_for_text(last);
+    terminal.wait_exit()
 }
 
 fn text(world: &World) -> String {

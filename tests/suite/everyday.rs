@@ -65,7 +65,7 @@ impl TestUser {
 
     /// Runs all lines in one attached PowerShell.
     fn in_powershell(&self, pwsh: &Path, lines: &[Case]) -> Vec<Outcome> {
-        let attach = self.lyncsh(&["attach", "work"]).run().good();
+        let attach = self.lyncsh(&["attach", "work"]).run().success_output();
         let script = self.path().join("everyday.ps1");
         std::fs::write(&script, format!("\u{feff}{}", powershell_script(&attach, lines))).unwrap();
         let arguments = ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"];

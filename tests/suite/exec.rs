@@ -105,10 +105,10 @@ async fn standard_input_feeds_the_pipeline_or_is_the_script() {
         ("csv", "Identity\nkenmyer\npilarackerman\n"),
     ] {
         let ran = fed(&world, &["exec", "work", "--jsonl", "--input", format, "--", each], input).await;
-        assert_eq!(ran.good(), "\"Ken Myer\"\n\"Pilar Ackerman\"\n", "{format}");
+        assert_eq!(ran.success_output(), "\"Ken Myer\"\n\"Pilar Ackerman\"\n", "{format}");
     }
     let lines = ["exec", "work", "--jsonl", "--input", "lines", "--", "Measure-Object | % Count"];
-    assert_eq!(fed(&world, &lines, "a b\nc\n").await.good(), "2\n");
+    assert_eq!(fed(&world, &lines, "a b\nc\n").await.success_output(), "2\n");
     let script = "$u = Get-CsOnlineUser kenmyer\n$u.DisplayName\nexit 7\n";
     let ran = fed(&world, &["exec", "work"], script).await;
     assert_eq!((ran.code, ran.out.as_str()), (Some(7), "Ken Myer\n"));
@@ -237,12 +237,12 @@ async fn input_is_sent_while_output_is_read() {
     let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
     let input: String = (0..300).map(|number| format!("{number:020000}\n")).collect();
     let line = ["exec", "work", "--jsonl", "--input", "lines", "--", "Measure-CsInput"];
-    let out = fed(&world, &line, &input).await.good();
+    let out = fed(&world, &line, &input).await.success_output();
     assert_eq!(out.lines().count(), 301);
     assert!(out.ends_with("\"total 300\"\n"), "{:?}", out.lines().last());
     let first = ["exec", "work", "--jsonl", "--input", "lines", "--", "Measure-CsInput | select -First 1"];
     let ran = fed(&world, &first, &input).await;
-    assert_eq!(ran.good(), format!("\"got {:020000}\"\n", 0));
+    assert_eq!(ran.success_output(), format!("\"got {:020000}\"\n", 0));
     empty(&server).await;
 }
 
@@ -256,7 +256,7 @@ async fn input_objects_share_requests_in_order() {
     let input = serde_json::to_string(&numbers).unwrap();
     let before = server.requests();
     let line = ["exec", "work", "--jsonl", "--input", "json", "--", "Measure-CsInput"];
-    let out = fed(&world, &line, &input).await.good();
+    let out = fed(&world, &line, &input).await.success_output();
     let mut wanted: String = numbers.iter().map(|number| format!("\"got {number}\"\n")).collect();
     wanted.push_str("\"total 400\"\n");
     assert_eq!(out, wanted);
@@ -332,7 +332,7 @@ async fn a_missing_terminal_is_wrong_usage() {
 async fn many_profiles_give_one_document_and_the_highest_exit_code() {
     let faults = vec![
         ("tenant0002.example".to_owned(), TenantFault::Refused),
-        ("tenant0004.example".to_owned(), TenantFault::Full),
+        ("tenant0004.example".to_owned(), TenantFault::QuotaReached),
     ];
     let (world, server) = tenants(5, Options { faults, ..Options::default() }).await;
     std::fs::write(world.folders.profile("broken"), "kind = \"wsman\"\nusr = 1\ntags = [\"customers\"]\n")
@@ -446,7 +446,7 @@ async fn a_failure_stops_the_others_only_if_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_tenants_take_no_time_from_the_others() {
-    let dead = |number: usize| (format!("tenant{number:04}.example"), TenantFault::Dead);
+    let dead = |number: usize| (format!("tenant{number:04}.example"), TenantFault::NoResponse);
     let (world, server) =
         tenants(12, Options { faults: vec![dead(1), dead(2), dead(3)], ..Options::default() }).await;
     let line = "Get-CsTenant | Measure-Object | % Count";
@@ -498,8 +498,8 @@ async fn a_terminal_shows_progress_and_results() {
     let seen = tokio::task::spawn_blocking(move || {
         let line = "Get-CsTenant | Select-Object DisplayName";
         let terminal = Terminal::open(&world, crate::program::lyncsh(), &["exec", "--all", "--", line], "");
-        terminal.sees("1/2");
-        terminal.sees("2 profiles: 2 succeeded");
+        terminal.wait_for_text("1/2");
+        terminal.wait_for_text("2 profiles: 2 succeeded");
         terminal.text()
     });
     let text = seen.await.unwrap();

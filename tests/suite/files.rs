@@ -138,7 +138,7 @@ async fn links_modes_devices_and_pipes_are_kept() {
         console(world, folder, "'more' >> '@/link'\n");
         assert_eq!(read(at("keep")), "new\nmore\n");
         assert_eq!(at("keep").metadata().unwrap().ino(), after.ino());
-        Program::new("mkfifo").args([at("pipe")]).run().good();
+        Program::new("mkfifo").args([at("pipe")]).run().success_output();
         let pipe = at("pipe");
         let reader = std::thread::spawn(move || read(pipe));
         console(world, folder, "'through' > '@/pipe'\n");
@@ -218,8 +218,8 @@ fn a_linked_profile_stays_a_link() {
     let (world, file) = linked();
     let variables = [("VISUAL", String::new()), ("EDITOR", "sed -i '$a # edited'".to_owned())];
     let mut terminal = Terminal::open_with(&world, lyncsh(), &["edit", "work"], variables);
-    terminal.sees("'work' is changed.");
-    assert_eq!(terminal.ended(), 0);
+    terminal.wait_for_text("'work' is changed.");
+    assert_eq!(terminal.wait_exit(), 0);
     assert!(world.folders.profile("work").is_symlink());
     assert_eq!(read(&file), format!("{PROFILE}# edited\n"));
     let (code, _, err) = world.run(&["add", "work", "--force", "--user", "c@d.e"]);
@@ -250,7 +250,7 @@ fn a_profile_in_a_read_only_folder_is_written_in_place() {
         // This user cannot access the program's folder.
         return;
     }
-    run.good();
+    run.success_output();
     assert_eq!(read(&file), PROFILE.replace("a@b.c", "c@d.e"));
     let after = file.metadata().unwrap();
     assert_eq!((after.uid(), after.mode() & 0o777), (0, 0o666));

@@ -241,7 +241,7 @@ impl Home {
 
     fn run(&self, program: Program, arguments: &[&str]) -> (String, bool) {
         let program = program.args(["hook"]).args(arguments).env("HOME", self.0.path());
-        program.env_remove("XDG_CONFIG_HOME").run().said()
+        program.env_remove("XDG_CONFIG_HOME").run().combined_output()
     }
 }
 

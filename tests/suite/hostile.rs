@@ -41,7 +41,7 @@ fn world(mode: &str, more: &str) -> World {
 fn console(columns: u16, environment: &[(&'static str, &str)]) -> (World, Terminal) {
     let world = world("session", "shell = \"console\"");
     let terminal = terminal(&world, columns, &["work"], environment);
-    terminal.waits("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    terminal.wait_until("the prompt", |text| text.trim_end().ends_with("[work] PS>"));
     (world, terminal)
 }
 
@@ -60,12 +60,12 @@ fn terminal(
 fn shows(terminal: &Terminal, line: &str, tags: &[&str]) {
     let before = terminal.raw().len();
     terminal.line(line);
-    terminal.waits(line, |_| {
+    terminal.wait_until(line, |_| {
         let raw = terminal.raw();
         let text = String::from_utf8_lossy(&raw[before..]);
         tags.iter().all(|tag| text.contains(&format!("{tag}-begin")) && text.contains(&format!("{tag}-end")))
     });
-    terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    terminal.wait_until("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn command_output_cannot_control_the_terminal() {
     shows(&terminal, "Show-List", &["item0", "value5"]);
     shows(&terminal, "Show-Streams", &["error", "warning", "verbose", "debug", "errorline"]);
     shows(&terminal, "Show-Host", &["write1", "write2", "line2", "line3"]);
-    terminal.sees("^G split-end");
+    terminal.wait_for_text("^G split-end");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     assert_harmless(&terminal.raw());
 }
 
@@ -93,32 +93,32 @@ fn prompts_and_progress_cannot_control_the_terminal() {
     let asked = |line: &str, tags: &[&str], answer: &str| {
         terminal.line(line);
         for tag in tags {
-            terminal.sees(&format!("{tag}-end"));
+            terminal.wait_for_text(&format!("{tag}-end"));
         }
         terminal.line(answer);
-        terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
+        terminal.wait_until("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     };
     terminal.line("Ask-Choice");
-    terminal.sees("label-end");
+    terminal.wait_for_text("label-end");
     terminal.line("?");
-    terminal.sees("help-end");
+    terminal.wait_for_text("help-end");
     terminal.line("");
-    terminal.sees("answered 0");
+    terminal.wait_for_text("answered 0");
     asked("Ask-Fields", &["caption", "message", "field"], "x");
     asked("Ask-Credential", &["caption", "message", "user"], "secret");
     terminal.line("Show-Progress");
     // The name of an activity is cut.
-    terminal.sees("activity-begin^[]52;c;");
+    terminal.wait_for_text("activity-begin^[]52;c;");
     terminal.line("x");
-    terminal.sees("answered x");
-    terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    terminal.wait_for_text("answered x");
+    terminal.wait_until("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     // The peer's commands have names in lower case.
     terminal.press("Show-\t");
-    terminal.sees("show-streams");
+    terminal.wait_for_text("show-streams");
     terminal.press("\u{3}");
-    terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    terminal.wait_until("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     assert_harmless(&terminal.raw());
 }
 
@@ -126,7 +126,7 @@ fn prompts_and_progress_cannot_control_the_terminal() {
 fn colours_are_kept_and_reset_per_line() {
     let (_world, terminal) = console(200, &[]);
     shows(&terminal, "Show-String", &["string"]);
-    terminal.sees("after the string");
+    terminal.wait_for_text("after the string");
     let raw = String::from_utf8(terminal.raw()).unwrap();
     assert!(raw.contains("\u{1b}[35mstring-end\u{1b}[0m"), "{raw:?}");
 }
@@ -174,8 +174,8 @@ fn status_cannot_control_the_terminal() {
     assert_harmless(out.as_bytes());
     for arguments in [["status"].as_slice(), &["status", "--json"]] {
         let mut terminal = terminal(&world, 80, arguments, &[]);
-        assert_eq!(terminal.ended(), 0);
-        terminal.sees("owner-end");
+        assert_eq!(terminal.wait_exit(), 0);
+        terminal.wait_for_text("owner-end");
         assert_harmless(&terminal.raw());
     }
     // JSON in a pipe is data.
@@ -191,9 +191,9 @@ fn connection_errors_cannot_control_the_terminal() {
         let world = world(mode, "shell = \"console\"");
         for arguments in [["work"].as_slice(), &["-vv", "work"], &["-vvv", "work"]] {
             let mut terminal = terminal(&world, 100, arguments, &[]);
-            assert_ne!(terminal.ended(), 0);
+            assert_ne!(terminal.wait_exit(), 0);
             if seen == "fault-end" {
-                terminal.sees(seen);
+                terminal.wait_for_text(seen);
             }
             assert_harmless(&terminal.raw());
         }
@@ -214,26 +214,26 @@ fn a_dumb_terminal_gets_no_escape_sequence() {
     shows(&terminal, "Show-Table", &["cell"]);
     shows(&terminal, "Show-Streams", &["error", "warning"]);
     terminal.line("Ask-Choice");
-    terminal.sees("label-end");
+    terminal.wait_for_text("label-end");
     terminal.line("y");
-    terminal.sees("answered 0");
+    terminal.wait_for_text("answered 0");
     terminal.line("Show-Progress");
-    terminal.waits("the question", |text| text.contains("Show-Progress"));
+    terminal.wait_until("the question", |text| text.contains("Show-Progress"));
     terminal.line("x");
-    terminal.sees("answered x");
+    terminal.wait_for_text("answered x");
     terminal.line("clear");
     terminal.line("\"two");
-    terminal.sees(">> ");
+    terminal.wait_for_text(">> ");
     terminal.line("lines\"");
-    terminal.sees("two\nlines");
+    terminal.wait_for_text("two\nlines");
     terminal.press("half a line");
-    terminal.sees("half a line");
+    terminal.wait_for_text("half a line");
     terminal.press("\u{3}");
-    terminal.waits("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
+    terminal.wait_until("the next prompt", |text| text.trim_end().ends_with("[work] PS>"));
     terminal.line("'after it'");
-    terminal.sees("\nafter it");
+    terminal.wait_for_text("\nafter it");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     let raw = String::from_utf8(terminal.raw()).unwrap();
     assert!(!raw.contains('\u{1b}'), "{raw:?}");
 }
@@ -242,7 +242,7 @@ fn a_dumb_terminal_gets_no_escape_sequence() {
 fn typed_text_keeps_the_default_colour() {
     let (_world, terminal) = console(80, &[]);
     terminal.press("Show-String -Nothing 'x' 1");
-    terminal.sees("'x' 1");
+    terminal.wait_for_text("'x' 1");
     let raw = String::from_utf8(terminal.raw()).unwrap();
     let typed = raw.rsplit_once("PS").unwrap().1;
     for colour in ["\u{1b}[37m", "\u{1b}[97m", "\u{1b}[38;5;15m", "\u{1b}[30m"] {
@@ -253,7 +253,7 @@ fn typed_text_keeps_the_default_colour() {
 /// Returns the lines that a command displays in a narrow terminal.
 fn narrow(world: &World, arguments: &[&str]) -> String {
     let mut terminal = terminal(world, 40, arguments, &[]);
-    terminal.ended();
+    terminal.wait_exit();
     terminal.text()
 }
 

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::program::{Killed, Program, found};
+use crate::program::{ChildGuard, Program, found};
 
 /// The realm of the simulator's first tenant.
 pub const REALM: &str = "LITWAREINC.COM";
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A running KDC; dropping it ends `krb5kdc`.
 pub struct Kdc {
     folder: tempfile::TempDir,
-    process: Option<Killed>,
+    process: Option<ChildGuard>,
     port: u16,
 }
 
@@ -119,7 +119,7 @@ impl Kdc {
     }
 
     fn tool(&self, program: &str, arguments: &[&str]) {
-        self.program(program).args(arguments).run().good();
+        self.program(program).args(arguments).run().success_output();
     }
 
     /// Runs one `kadmin` query.
@@ -130,7 +130,7 @@ impl Kdc {
     /// Requests a ticket for `alice`.
     pub fn kinit(&self, options: &[&str]) {
         let kinit = self.program("kinit").args(options).args([format!("alice@{REALM}")]);
-        kinit.stdin(format!("{PASSWORD}\n")).run().good();
+        kinit.stdin(format!("{PASSWORD}\n")).run().success_output();
     }
 
     /// Starts lyncsh as one side of a context.
@@ -181,7 +181,7 @@ fn free_port() -> u16 {
 
 /// A process that is one side of a context: JSON rows in and out.
 pub struct Side {
-    _process: Killed,
+    _process: ChildGuard,
     input: ChildStdin,
     answers: Receiver<String>,
 }

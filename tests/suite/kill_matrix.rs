@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World};
+use crate::agent_world::{ChildGuard, PATIENCE, REMOVAL_TIMEOUT, World};
 use crate::stand_in::{children, environment, stand_in};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// `lyncsh work` without a terminal, and its shell.
 struct Work {
-    launcher: Killed,
+    launcher: ChildGuard,
     input: Option<ChildStdin>,
     out: ChildStdout,
     shell: Option<u32>,

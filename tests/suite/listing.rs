@@ -30,14 +30,14 @@ async fn the_first_line_runs_during_the_listing() {
         terminal.ends_with("[work] PS>");
         let prompt = start.elapsed();
         terminal.line("(Get-CsTenant).DisplayName");
-        terminal.sees("\nLitware");
+        terminal.wait_for_text("\nLitware");
         let answer = start.elapsed();
         eprintln!("{cmdlets} commands: the prompt after {prompt:?}, the first answer after {answer:?}");
         let listing = TRICKLE * u32::try_from(cmdlets).unwrap();
         assert!(answer < listing / 2, "{answer:?}: it did not wait for {listing:?}");
         terminal.ends_with("[work] PS>");
         // The list is fetched while the session is idle; completion uses it then.
-        let folder = world.folders.cache.join("commands");
+        let folder = world.folders.cache.join("commands/work");
         let is_listed = || {
             let files = std::fs::read_dir(&folder).into_iter().flatten();
             let mut texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
@@ -45,11 +45,11 @@ async fn the_first_line_runs_during_the_listing() {
         };
         until(listing * 2 + Duration::from_secs(20), "the list", is_listed).await;
         terminal.press("Get-CsTenantHyb\t");
-        terminal.sees("Get-CsTenantHybridConfiguration");
+        terminal.wait_for_text("Get-CsTenantHybridConfiguration");
         terminal.press("\x03");
         terminal.ends_with("[work] PS>");
         terminal.line("exit");
-        assert_eq!(terminal.ended(), 0);
+        assert_eq!(terminal.wait_exit(), 0);
         empty(&server).await;
     }
 }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use lyncsh::simulator::{PASSWORD, USER};
 
-use crate::agent_world::{Killed, PATIENCE, REMOVAL_TIMEOUT, World};
+use crate::agent_world::{ChildGuard, PATIENCE, REMOVAL_TIMEOUT, World};
 
 /// Two simulators behind HAProxy, and a user whose profile `work` leads there.
 struct Farm {
     user: World,
     members: [World; 2],
-    _balancer: Killed,
+    _balancer: ChildGuard,
 }
 
 impl Farm {
@@ -69,7 +69,7 @@ fn port(uri: &str) -> u16 {
     uri.parse::<url::Url>().unwrap().port().unwrap()
 }
 
-fn balancer(user: &World, servers: [&str; 2]) -> (Killed, u16) {
+fn balancer(user: &World, servers: [&str; 2]) -> (ChildGuard, u16) {
     // Another process can take a port before HAProxy does.
     for _ in 0..5 {
         let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -86,7 +86,7 @@ fn balancer(user: &World, servers: [&str; 2]) -> (Killed, u16) {
         command.args(["-db", "-q", "-f"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         let child =
             command.spawn().unwrap_or_else(|error| panic!("haproxy: {error}; `tests/run` installs it"));
-        let mut balancer = Killed(child);
+        let mut balancer = ChildGuard(child);
         let start = Instant::now();
         while balancer.0.try_wait().unwrap().is_none() && start.elapsed() < PATIENCE {
             if TcpStream::connect(("127.0.0.1", own)).is_ok() {
@@ -125,7 +125,7 @@ fn a_killed_agents_session_is_removed_from_its_pool_member() {
     lyncsh::platform::kill(farm.user.agent().unwrap()).unwrap();
     farm.wait_removed();
     drop(input);
-    let _ = Killed(shell).wait();
+    let _ = ChildGuard(shell).wait();
 }
 
 #[test]

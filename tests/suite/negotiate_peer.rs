@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use serde_json::Value;
 
 use crate::kdc::Kdc;
-use crate::program::{Killed, PATIENCE, Program, ready};
+use crate::program::{ChildGuard, PATIENCE, Program, ready};
 
 /// The account for NTLM and Basic, as a user principal name.
 pub const USER: &str = "kenmyer@litwareinc.com";
@@ -60,7 +60,7 @@ impl Setup {
     /// Shifts the server's clock.
     pub fn clock(mut self, offset: &str) -> Self {
         // Not `faketime` itself, which would outlive the test as the server's parent.
-        let printed = Program::new("faketime").args(["-f", offset, "env"]).run().good();
+        let printed = Program::new("faketime").args(["-f", offset, "env"]).run().success_output();
         let lines = printed.lines().filter_map(|line| line.split_once('='));
         let preloaded = lines.filter(|(name, _)| ["LD_PRELOAD", "FAKETIME"].contains(name));
         self.program = self.program.envs(preloaded);
@@ -111,7 +111,7 @@ impl Setup {
 
 /// The server's process; ends with the test.
 pub struct Server {
-    _process: Killed,
+    _process: ChildGuard,
     /// Standard input, and the number of orders sent.
     stdin: Mutex<(ChildStdin, usize)>,
     log: Arc<(Mutex<Vec<Value>>, Condvar)>,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::agent_world::World;
 use crate::credential::{files_with, in_session};
 use crate::passwords::forwarded;
-use crate::program::{Killed, Program, Ran};
+use crate::program::{ChildGuard, Program, Ran};
 use crate::proxy_peer;
 use crate::wsman_client_http::{Asked, Server, http};
 
@@ -26,7 +26,7 @@ fn script(name: &str) -> PathBuf {
 
 /// A running provider.
 pub struct Provider {
-    _child: Killed,
+    _child: ChildGuard,
     pub issuer: String,
 }
 
@@ -187,7 +187,7 @@ async fn a_user_signs_in_with_a_code_and_a_refresh_token_continues_the_session()
         let after = |word: &str| words[words.iter().rposition(|one| *one == word).unwrap() + 1];
         let browser = script("browser.mjs");
         let page = Program::new("node").args([browser, after("open").into(), after("code").into()]).run();
-        let (page, _) = page.said();
+        let (page, _) = page.combined_output();
         assert!(page.contains("Success"), "{page}");
         assert!(
             crate::program::holds(crate::program::PATIENCE, || !seen.lock().unwrap().is_empty()),
@@ -196,7 +196,7 @@ async fn a_user_signs_in_with_a_code_and_a_refresh_token_continues_the_session()
         // The token of the session has expired.
         std::thread::sleep(LIFETIME);
         child.input().write_all(b"Get-CsTenant\nexit\n").unwrap();
-        let (out, good) = child.ran().said();
+        let (out, good) = child.ran().combined_output();
         assert!(good, "{out}");
         (world, out)
     })
@@ -359,7 +359,7 @@ fn certificate(folder: &Path) {
         .args(["-keyout", "app.key", "-out", "app.pem"])
         .folder(folder)
         .run()
-        .good();
+        .success_output();
     private(&folder.join("app.key"), &std::fs::read_to_string(folder.join("app.key")).unwrap());
 }
 

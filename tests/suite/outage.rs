@@ -10,7 +10,7 @@ use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_simulator::{empty, run};
-use crate::agent_way::Way;
+use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, World};
 use crate::front;
 use crate::program::{Ran, until};
@@ -29,7 +29,7 @@ fn port(server: &Server) -> u16 {
 }
 
 /// Writes a profile for a server behind a forwarder.
-fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
+fn profile(world: &World, name: &str, server: &Server, way: &Forwarder, more: &str) {
     let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", way.port()));
     let text = format!(
         "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
@@ -40,9 +40,9 @@ fn profile(world: &World, name: &str, server: &Server, way: &Way, more: &str) {
 }
 
 /// Creates a user with the profile `work`, its server, and the forwarder.
-async fn away() -> (World, Server, Way) {
+async fn away() -> (World, Server, Forwarder) {
     let (world, server) = (World::without_endpoint(), server().await);
-    let way = Way::to(port(&server)).await;
+    let way = Forwarder::to(port(&server)).await;
     profile(&world, "work", &server, &way, "shell = \"console\"");
     (world, server, way)
 }
@@ -59,7 +59,7 @@ fn console(world: &World) -> Terminal {
 fn answers(terminal: &Terminal, line: &str, answer: &str) {
     let before = count(terminal, answer);
     terminal.line(line);
-    terminal.waits(answer, |text| text.matches(answer).count() > before);
+    terminal.wait_until(answer, |text| text.matches(answer).count() > before);
     terminal.ends_with(PROMPT);
 }
 
@@ -73,13 +73,13 @@ fn count(terminal: &Terminal, text: &str) -> usize {
 }
 
 fn reads(terminal: &Terminal, text: &str) {
-    terminal.waits(text, |_| count(terminal, text) > 0);
+    terminal.wait_until(text, |_| count(terminal, text) > 0);
 }
 
 /// Clears the screen, and waits until it shows only the prompt.
 fn clears(terminal: &Terminal) {
     terminal.line("cls");
-    terminal.waits("an empty screen", |text| text.trim() == PROMPT);
+    terminal.wait_until("an empty screen", |text| text.trim() == PROMPT);
 }
 
 /// Checks that the variable, the history and the prompt are kept, and that the endpoint answers.
@@ -89,13 +89,13 @@ fn assert_console_continues(terminal: &Terminal) {
     // The line before the last one, from the history.
     let before = count(terminal, "still Litware");
     terminal.press("\x1b[A\x1b[A\r");
-    terminal.waits("the line from the history", |text| text.matches("still Litware").count() > before);
+    terminal.wait_until("the line from the history", |text| text.matches("still Litware").count() > before);
     terminal.ends_with(PROMPT);
 }
 
 async fn leaves(mut terminal: Terminal, server: &Server) {
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     empty(server).await;
 }
 
@@ -109,7 +109,7 @@ async fn a_long_outage_costs_only_the_session() {
     // Without the endpoint the console keeps its local functions.
     answers(&terminal, "\"$x without it\"", "Litware without it");
     terminal.line("Get-CsTenant");
-    terminal.sees("the line was not run");
+    terminal.wait_for_text("the line was not run");
     terminal.ends_with(PROMPT);
     way.open().await;
     // The next line does not wait for the delay.
@@ -133,11 +133,11 @@ async fn a_lost_session_is_replaced_without_input() {
         match how {
             "running" => {
                 terminal.line("Wait-Cs -Seconds 600");
-                terminal.sees("\n3");
+                terminal.wait_for_text("\n3");
             }
             "typing" => {
                 terminal.press("\"half $");
-                terminal.sees("half $");
+                terminal.wait_for_text("half $");
             }
             _ => {}
         }
@@ -168,7 +168,7 @@ async fn a_command_during_an_outage_may_have_run() {
     let (world, server, mut way) = away().await;
     let terminal = console(&world);
     terminal.line("Wait-Cs -Seconds 600; \"after\" + \"wards\"");
-    terminal.sees("\n3");
+    terminal.wait_for_text("\n3");
     way.close().await;
     reads(&terminal, "may have run");
     reads(&terminal, LOST);
@@ -186,7 +186,7 @@ async fn the_next_line_replaces_a_killed_agent() {
     let terminal = console(&world);
     let agent = world.agent().unwrap();
     lyncsh::platform::kill(agent).unwrap();
-    terminal.waits("the end", |text| {
+    terminal.wait_until("the end", |text| {
         let text = text.replace('\n', " ");
         text.contains("the agent of 'work' died; its session is removed. The next line connects again.")
     });
@@ -205,7 +205,7 @@ async fn stop_ends_the_session_but_not_the_console() {
     let (world, server, _way) = away().await;
     let terminal = console(&world);
     assert_eq!(run(&world, &["stop", "work"]).await.0, 0);
-    terminal.waits("the end", |text| {
+    terminal.wait_until("the end", |text| {
         let text = text.replace('\n', " ");
         text.contains("the session of 'work' was ended, by `lyncsh stop`. The next line connects again.")
     });
@@ -223,7 +223,7 @@ async fn the_agent_exits_with_its_console_during_an_outage() {
     way.close().await;
     reads(&terminal, LOST);
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     world.wait_agent_gone();
 }
 
@@ -257,7 +257,7 @@ async fn a_refused_password_stops_the_attempts() {
     let (port_of_refusing, requests) = refusing().await;
     way.to.store(port_of_refusing, Ordering::Relaxed);
     way.cut();
-    terminal.sees("refused the");
+    terminal.wait_for_text("refused the");
     terminal.ends_with(PROMPT);
     world.wait_agent_gone();
     let asked = requests.load(Ordering::Relaxed);
@@ -266,7 +266,7 @@ async fn a_refused_password_stops_the_attempts() {
     assert_eq!(requests.load(Ordering::Relaxed), asked, "no request is sent without user input");
     // A line asks before the command's password is sent again.
     terminal.line("(Get-CsTenant).DisplayName");
-    terminal.sees("or Enter to give up)?");
+    terminal.wait_for_text("or Enter to give up)?");
     assert_eq!(requests.load(Ordering::Relaxed), asked);
     terminal.line("");
     reads(&terminal, "the line was not run");
@@ -274,9 +274,9 @@ async fn a_refused_password_stops_the_attempts() {
     assert_eq!(requests.load(Ordering::Relaxed), asked);
     way.to.store(port(&server), Ordering::Relaxed);
     terminal.line("(Get-CsTenant).DisplayName + ' again'");
-    terminal.waits("the question", |text| text.matches("or Enter to give up)?").count() == 2);
+    terminal.wait_until("the question", |text| text.matches("or Enter to give up)?").count() == 2);
     terminal.line("y");
-    terminal.sees("Litware again");
+    terminal.wait_for_text("Litware again");
     answers(&terminal, "\"$x now\"", "Litware now");
     leaves(terminal, &server).await;
 }
@@ -306,7 +306,7 @@ async fn a_script_with_a_lost_session_has_its_own_exit_code() {
 async fn each_connection_is_reopened_separately() {
     let (world, one, way) = away().await;
     let two = server().await;
-    let other = Way::to(port(&two)).await;
+    let other = Forwarder::to(port(&two)).await;
     profile(&world, "one", &one, &way, "");
     profile(&world, "two", &two, &other, "prefix = \"Ot\"");
     let both = "connections = [\"one\", \"two\"]\nshell = \"console\"\n";
@@ -314,11 +314,11 @@ async fn each_connection_is_reopened_separately() {
     let terminal = console(&world);
     answers(&terminal, "(Get-OtCsTenant).DisplayName", "\nLitware");
     assert_eq!(run(&world, &["stop", "two"]).await.0, 0);
-    terminal.sees("the session of 'two' was ended");
+    terminal.wait_for_text("the session of 'two' was ended");
     answers(&terminal, "(Get-CsOnlineUser kenmyer).SipAddress", "\nsip:kenmyer");
     assert_eq!((one.shells().len(), two.shells().len()), (1, 0));
     answers(&terminal, "(Get-OtCsOnlineUser pilarackerman).SipAddress", "\nsip:pilarackerman");
-    terminal.sees("'two': a new session is open");
+    terminal.wait_for_text("'two': a new session is open");
     assert_eq!((one.shells().len(), two.shells().len()), (1, 1));
     leaves(terminal, &two).await;
     empty(&one).await;
@@ -328,12 +328,12 @@ async fn each_connection_is_reopened_separately() {
 async fn cut_powershell_output_is_complete_or_reported() {
     let Some(pwsh) = front::powershell() else { return };
     let front = front::Front::start(front::Options::new(pwsh)).await.unwrap();
-    let (world, way) = (World::without_endpoint(), Way::to(port(&front.server)).await);
+    let (world, way) = (World::without_endpoint(), Forwarder::to(port(&front.server)).await);
     profile(&world, "work", &front.server, &way, "shell = \"console\"");
     let script = world.root().join("list.ps1");
     std::fs::write(&script, "Get-Command | Select-Object -ExpandProperty Name\n'the end'\n").unwrap();
     let listing = || world.program(&["work", script.to_str().unwrap()]).start();
-    let whole = tokio::task::block_in_place(|| listing().ran().good()).into_bytes();
+    let whole = tokio::task::block_in_place(|| listing().ran().success_output()).into_bytes();
     assert!(whole.ends_with(b"the end\n"), "{whole:?}");
     front.wait_empty().await;
     for piece in [1, 2, 4, 8] {
@@ -368,5 +368,5 @@ async fn a_variable_never_holds_partial_output() {
     terminal.ends_with(PROMPT);
     answers(&terminal, "\"<$part>\"", "\n<whole>");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
 }

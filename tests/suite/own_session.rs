@@ -77,7 +77,7 @@ fn kill(process: u32) {
 async fn the_credential_can_be_read_only_once() {
     let own = Own::silent().await;
     let mut terminal = own.work();
-    terminal.sees("[a second read gives 0 bytes]");
+    terminal.wait_for_text("[a second read gives 0 bytes]");
     assert!(own.world.agent().is_none(), "no agent has it");
     let (_, out, _) = own.world.run(&["status"]);
     assert!(out.starts_with("work: standalone session, open for ") && out.contains("(guard "), "{out}");
@@ -85,7 +85,7 @@ async fn the_credential_can_be_read_only_once() {
     assert_eq!(code, 0);
     assert!(out.contains("is removed when its shell exits"), "{out}");
     terminal.line("Get-CsTenant");
-    terminal.sees("0: Completed, 1 objects");
+    terminal.wait_for_text("0: Completed, 1 objects");
     let shell = own.shell(&terminal);
     for process in children(shell, "lyncsh").into_iter().chain([shell]) {
         for file in ["cmdline", "environ"] {
@@ -94,7 +94,7 @@ async fn the_credential_can_be_read_only_once() {
         }
     }
     terminal.line("exit 4");
-    assert_eq!(terminal.ended(), 4);
+    assert_eq!(terminal.wait_exit(), 4);
     own.wait_removed();
     assert!(!terminal.text().contains(PASSWORD));
 }
@@ -105,7 +105,7 @@ async fn a_killed_shells_session_is_deleted_by_id() {
     let mut terminal = own.work();
     kill(own.shell(&terminal));
     own.wait_removed();
-    assert_eq!(terminal.ended(), 137);
+    assert_eq!(terminal.wait_exit(), 137);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,13 +131,13 @@ async fn ctrl_c_reaches_the_shell_and_keeps_the_guard() {
     let own = Own::silent().await;
     let mut terminal = own.work();
     terminal.press("\x03");
-    terminal.sees("^C caught");
+    terminal.wait_for_text("^C caught");
     terminal.line("Get-CsTenant");
-    terminal.sees("0: Completed, 1 objects");
+    terminal.wait_for_text("0: Completed, 1 objects");
     assert_eq!(own.journal(), 1);
     kill(own.shell(&terminal));
     own.wait_removed();
-    terminal.ended();
+    terminal.wait_exit();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn unverified_use_is_reported_once() {
         );
         kill(own.shell(&terminal));
         own.wait_removed();
-        terminal.ended();
+        terminal.wait_exit();
     }
 }
 
@@ -180,10 +180,10 @@ async fn the_next_start_removes_a_session_without_its_guard() {
 async fn the_shell_passes_a_prompted_password_to_the_guard() {
     let own = Own::start("\"prompt\"").await;
     let mut terminal = Terminal::work(&own.world, "own");
-    terminal.sees("[password?]");
+    terminal.wait_for_text("[password?]");
     terminal.line(PASSWORD);
     terminal.ends_with(PROMPT);
     kill(own.shell(&terminal));
     own.wait_removed();
-    terminal.ended();
+    terminal.wait_exit();
 }

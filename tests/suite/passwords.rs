@@ -107,13 +107,13 @@ async fn a_wrong_password_is_prompted_for_again() {
     let guarded = guarded("\"prompt\"").await;
     beside(move || {
         let mut terminal = guarded.attach();
-        terminal.sees("Password for");
+        terminal.wait_for_text("Password for");
         terminal.line("wrong");
-        terminal.sees("refused the credential of");
-        terminal.sees("or Enter to give up:");
+        terminal.wait_for_text("refused the credential of");
+        terminal.wait_for_text("or Enter to give up:");
         terminal.line(PASSWORD);
-        terminal.sees("work.sock");
-        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        terminal.wait_for_text("work.sock");
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
         assert_eq!(guarded.refused(), 1);
         assert!(!terminal.text().contains(PASSWORD));
     })
@@ -126,17 +126,17 @@ async fn three_attempts_are_allowed_and_enter_gives_up() {
     beside(move || {
         let mut terminal = guarded.attach();
         for asked in 1..=3 {
-            terminal.waits("the question", |text| text.matches("Password for").count() == asked);
+            terminal.wait_until("the question", |text| text.matches("Password for").count() == asked);
             terminal.line(&format!("wrong {asked}"));
         }
-        assert_ne!(terminal.ended(), 0);
+        assert_ne!(terminal.wait_exit(), 0);
         assert_eq!(guarded.refused(), 3);
         let mut terminal = guarded.attach();
-        terminal.sees("Password for");
+        terminal.wait_for_text("Password for");
         terminal.line("wrong again");
-        terminal.sees("or Enter to give up:");
+        terminal.wait_for_text("or Enter to give up:");
         terminal.line("");
-        assert_ne!(terminal.ended(), 0);
+        assert_ne!(terminal.wait_exit(), 0);
         assert_eq!(guarded.refused(), 4);
     })
     .await;
@@ -149,29 +149,29 @@ async fn an_empty_password_is_not_sent() {
         // Ctrl-C and Ctrl-D end the command.
         for key in ["\u{3}", "\u{4}"] {
             let mut terminal = guarded.attach();
-            terminal.sees("Password for");
+            terminal.wait_for_text("Password for");
             terminal.press(key);
-            assert_ne!(terminal.ended(), 0);
+            assert_ne!(terminal.wait_exit(), 0);
             assert!(terminal.text().contains("no password was entered"), "{}", terminal.text());
         }
         // So does the third empty answer.
         let mut terminal = guarded.attach();
         for asked in 1..=3 {
-            terminal.waits("the question", |text| text.matches("Password for").count() == asked);
+            terminal.wait_until("the question", |text| text.matches("Password for").count() == asked);
             terminal.line("");
         }
-        assert_ne!(terminal.ended(), 0);
+        assert_ne!(terminal.wait_exit(), 0);
         let text = terminal.text();
         assert_eq!(text.matches("The answer must not be empty. Ctrl-C cancels.").count(), 2, "{text}");
         assert!(text.contains("no password was entered"), "{text}");
         let mut terminal = guarded.attach();
-        terminal.sees("Password for");
+        terminal.wait_for_text("Password for");
         terminal.line("");
-        terminal.sees("must not be empty");
-        terminal.waits("the question", |text| text.matches("Password for").count() == 2);
+        terminal.wait_for_text("must not be empty");
+        terminal.wait_until("the question", |text| text.matches("Password for").count() == 2);
         terminal.line(PASSWORD);
-        terminal.sees("work.sock");
-        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        terminal.wait_for_text("work.sock");
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
         assert_eq!(guarded.refused(), 0);
     })
     .await;
@@ -185,19 +185,19 @@ fn an_empty_password_is_not_stored() {
         "$LYNCSH add work --kind wsman --user u@a.b --uri https://a.b/c; echo ADDED $?; $LYNCSH login work; \
          echo LOGIN $?; $LYNCSH show work | grep ^password; printf '' | $LYNCSH login work --password-stdin; echo END $?",
     );
-    terminal.sees("Password for u@a.b:");
+    terminal.wait_for_text("Password for u@a.b:");
     terminal.line("");
-    terminal.sees("must not be empty");
-    terminal.waits("the question", |text| text.matches("Password for u@a.b:").count() == 2);
+    terminal.wait_for_text("must not be empty");
+    terminal.wait_until("the question", |text| text.matches("Password for u@a.b:").count() == 2);
     terminal.line("one");
-    terminal.sees("ADDED 0");
+    terminal.wait_for_text("ADDED 0");
     for asked in 1..=3 {
-        terminal.waits("the question", |text| text.matches("New password for u@a.b:").count() == asked);
+        terminal.wait_until("the question", |text| text.matches("New password for u@a.b:").count() == asked);
         terminal.line("");
     }
-    terminal.sees("LOGIN 1");
-    terminal.sees("END 1");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    terminal.wait_for_text("LOGIN 1");
+    terminal.wait_for_text("END 1");
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
     assert!(terminal.text().contains("stored in the keyring"), "{}", terminal.text());
 }
 
@@ -206,7 +206,7 @@ async fn a_commands_wrong_password_is_sent_once() {
     let guarded = guarded("{ command = \"echo wrong\" }").await;
     beside(move || {
         let mut terminal = guarded.attach();
-        assert_ne!(terminal.ended(), 0);
+        assert_ne!(terminal.wait_exit(), 0);
         let text = terminal.text();
         assert!(text.contains("refused the credential of") && !text.contains("Password for"), "{text}");
         assert!(text.contains("comes from the command"), "{text}");
@@ -288,18 +288,18 @@ async fn a_wrong_stored_password_is_replaced() {
              $LYNCSH stop work && $LYNCSH attach work --socket && echo SECOND && $LYNCSH stop work && \
              $LYNCSH login work && $LYNCSH attach work --socket",
         );
-        terminal.sees("The password of 'work' is stored.");
-        terminal.sees("or Enter to give up:");
+        terminal.wait_for_text("The password of 'work' is stored.");
+        terminal.wait_for_text("or Enter to give up:");
         terminal.line(PASSWORD);
-        terminal.sees("The new password of 'work' is stored in the keyring.");
-        terminal.sees("SECOND");
+        terminal.wait_for_text("The new password of 'work' is stored in the keyring.");
+        terminal.wait_for_text("SECOND");
         assert_eq!(guarded.refused(), 1);
         // Another wrong password, typed this time.
-        terminal.sees("New password for");
+        terminal.wait_for_text("New password for");
         terminal.line("wrong too");
-        terminal.waits("the question", |text| text.matches("or Enter to give up:").count() == 2);
+        terminal.wait_until("the question", |text| text.matches("or Enter to give up:").count() == 2);
         terminal.line("");
-        assert_ne!(terminal.ended(), 0, "{}", terminal.text());
+        assert_ne!(terminal.wait_exit(), 0, "{}", terminal.text());
         assert!(terminal.text().contains("lyncsh login work"), "{}", terminal.text());
         assert_eq!(guarded.refused(), 2);
         assert_eq!(std::fs::read(guarded.world.folders.profile("work")).unwrap(), before);
@@ -335,27 +335,27 @@ fn add_without_a_keyring_offers_other_sources() {
     let add = ["add", "work", "--kind", "wsman", "--user", "u@a.b", "--uri", "https://a.b/c"];
     let profile = || std::fs::read_to_string(world.folders.profile("work")).unwrap();
     let mut terminal = without_keyring(&world, &add);
-    terminal.sees("p, c, f, or Enter to give up:");
+    terminal.wait_for_text("p, c, f, or Enter to give up:");
     assert!(!terminal.text().contains("Password for"), "{}", terminal.text());
     terminal.line("p");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
     assert!(profile().contains("credential = \"prompt\""), "{}", profile());
     // The other profile's own: a command.
     let mut terminal =
         without_keyring(&world, &["add", "two", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
-    terminal.sees("p, c, f, or Enter to give up:");
+    terminal.wait_for_text("p, c, f, or Enter to give up:");
     terminal.line("c");
-    terminal.sees("The command");
+    terminal.wait_for_text("The command");
     terminal.line("pass \"show\" x");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
     let two = std::fs::read_to_string(world.folders.profile("two")).unwrap();
     let two: toml::Table = two.parse().unwrap();
     assert_eq!(two["credential"]["command"].as_str(), Some("pass \"show\" x"));
     let mut terminal =
         without_keyring(&world, &["add", "three", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"]);
-    terminal.sees("p, c, f, or Enter to give up:");
+    terminal.wait_for_text("p, c, f, or Enter to give up:");
     terminal.line("");
-    assert_eq!(terminal.ended(), 1, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 1, "{}", terminal.text());
     assert!(terminal.text().contains("--credential-file FILE"), "{}", terminal.text());
     assert!(!world.folders.profile("three").exists());
     #[cfg(unix)]
@@ -366,11 +366,11 @@ fn add_without_a_keyring_offers_other_sources() {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let add = ["add", "four", "--kind", "wsman", "--user", "u", "--uri", "https://a.b"];
         let mut terminal = without_keyring(&world, &add);
-        terminal.sees("p, c, f, or Enter to give up:");
+        terminal.wait_for_text("p, c, f, or Enter to give up:");
         terminal.line("f");
-        terminal.sees("The file:");
+        terminal.wait_for_text("The file:");
         terminal.line(file.to_str().unwrap());
-        assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
         let four: toml::Table =
             std::fs::read_to_string(world.folders.profile("four")).unwrap().parse().unwrap();
         assert_eq!(four["credential"]["file"].as_str(), file.to_str());

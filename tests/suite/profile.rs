@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lyncsh::profile::{
-    Authentication, CredentialSource, KEYS, Kind, Read, Value, check_name, parse, read, schema,
+    Authentication, CredentialSource, KEYS, Kind, Parsed, Value, check_name, parse, read, schema,
 };
 
 /// Returns the example profiles with their texts.
@@ -24,8 +24,8 @@ fn every_example_profile_is_valid() {
     for (path, text) in examples() {
         assert!(text.starts_with("#:schema ./schema.json\n"), "{}", path.display());
         match read("work", &path, &text) {
-            Ok(Read::One(profile)) => kinds.push(profile.kind),
-            Ok(Read::Several(list)) => several += list.names.len(),
+            Ok(Parsed::Single(profile)) => kinds.push(profile.kind),
+            Ok(Parsed::Group(list)) => several += list.names.len(),
             Err(error) => panic!("{error}: {:?}", error.mistakes),
         }
     }

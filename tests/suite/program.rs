@@ -70,9 +70,9 @@ pub fn signal(process: u32, signal: rustix::process::Signal) {
 }
 
 /// A child process that is killed at the end of the test.
-pub struct Killed(pub Child);
+pub struct ChildGuard(pub Child);
 
-impl Killed {
+impl ChildGuard {
     pub fn wait(&mut self) -> ExitStatus {
         found(PATIENCE, || self.0.try_wait().unwrap()).expect("the process must end")
     }
@@ -125,7 +125,7 @@ pub fn ready(output: &mut impl BufRead) -> serde_json::Value {
         .unwrap_or_else(|error| panic!("{line:?}: {error}; `tests/run` installs what the peers need"))
 }
 
-impl Drop for Killed {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -162,7 +162,7 @@ impl Ran {
     }
 
     /// Returns the standard output of a run that must have succeeded.
-    pub fn good(self) -> String {
+    pub fn success_output(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
     }
@@ -173,13 +173,13 @@ impl Ran {
     }
 
     /// Returns output and errors, and whether it succeeded.
-    pub fn said(self) -> (String, bool) {
+    pub fn combined_output(self) -> (String, bool) {
         (self.out + &self.err, self.code == Some(0))
     }
 
     /// Returns the JSON output of a run that must have succeeded.
     pub fn json(self) -> serde_json::Value {
-        serde_json::from_str(&self.good()).unwrap()
+        serde_json::from_str(&self.success_output()).unwrap()
     }
 }
 
@@ -247,12 +247,12 @@ impl Program {
     }
 
     /// Starts it, with its standard input open.
-    pub fn start(mut self) -> Killed {
+    pub fn start(mut self) -> ChildGuard {
         let child = self.command.stdin(Stdio::piped()).spawn();
         let child = child.unwrap_or_else(|error| {
             panic!("{:?}: {error}; `tests/run` installs what tests need", self.command)
         });
-        let mut child = Killed(child);
+        let mut child = ChildGuard(child);
         if let Some(input) = self.input {
             let mut stdin = child.input();
             // A program that ends early reads no more.

@@ -456,6 +456,15 @@ fn a_variable_may_have_the_credential_and_none_ignores_it() {
     let excepted = failed(&world, &excepted);
     assert!(excepted.contains("cannot reach https://mail.corp.invalid"), "{excepted}");
     assert_eq!(proxy.ended("logon").len(), 1);
+    // As in curl, an empty variable is not set.
+    let world = user(&basic(NOWHERE));
+    let unset = prepared(&world).env("HTTPS_PROXY", "").env("https_proxy", "ftp://proxy/").run();
+    let unset = failed(&world, &unset);
+    assert!(unset.contains("cannot use the proxy in https_proxy"), "{unset}");
+    let world = user(&basic(NOWHERE));
+    let excepted = prepared(&world).env("HTTPS_PROXY", &variable).env("NO_PROXY", "");
+    let excepted = failed(&world, &excepted.env("no_proxy", ".corp.invalid").run());
+    assert!(excepted.contains("cannot reach https://mail.corp.invalid"), "{excepted}");
     // This computer needs no proxy.
     let world = World::simulated(&[], "shell = 'console'");
     opened(&prepared(&world).env("HTTP_PROXY", "http://127.0.0.1:9").env("ALL_PROXY", "no url").run());
@@ -481,10 +490,10 @@ fn the_password_for_the_proxy_is_asked_for() {
     );
     let mut terminal =
         Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["attach", "work", "--socket"], []);
-    terminal.sees("Proxy password for ken (profile 'work'): ");
+    terminal.wait_for_text("Proxy password for ken (profile 'work'): ");
     terminal.line(PASSWORD);
-    terminal.sees("work.sock");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    terminal.wait_for_text("work.sock");
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
     assert!(!terminal.text().contains(PASSWORD), "{}", terminal.text());
     assert!(!proxy.ended("logon").is_empty());
 }
@@ -613,15 +622,15 @@ fn a_session_survives_an_interruption_of_the_proxy() {
     let port = proxy.start();
     let world = World::simulated(&[], &format!("shell = 'console'\nproxy = 'http://127.0.0.1:{port}'"));
     let terminal = Terminal::open_with(&world, env!("CARGO_BIN_EXE_lyncsh"), &["work"], []);
-    terminal.sees("PS>");
+    terminal.wait_for_text("PS>");
     terminal.line("Get-CsTenant | Select-Object DisplayName");
-    terminal.sees("Litware");
+    terminal.wait_for_text("Litware");
     let before = world.endpoint_state()["shells"].clone();
     proxy.switch_off();
     std::thread::sleep(Duration::from_secs(2));
     proxy.off.store(false, Ordering::SeqCst);
     terminal.line("Get-CsTenant | Select-Object DisplayName");
-    terminal.waits("the second answer", |text| text.matches("Litware").count() > 1);
+    terminal.wait_until("the second answer", |text| text.matches("Litware").count() > 1);
     assert_eq!(world.endpoint_state()["shells"], before);
 }
 

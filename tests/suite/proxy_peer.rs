@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::agent_world::{Killed, PATIENCE};
+use crate::agent_world::{ChildGuard, PATIENCE};
 use crate::kdc::Kdc;
 
 pub const USER: &str = "ken";
@@ -22,7 +22,7 @@ fn free_port() -> u16 {
 }
 
 /// Waits until a process listens at a port. Returns false if the process ends.
-fn listens(process: &mut Killed, port: u16) -> bool {
+fn listens(process: &mut ChildGuard, port: u16) -> bool {
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if process.0.try_wait().unwrap().is_some() {
@@ -35,13 +35,13 @@ fn listens(process: &mut Killed, port: u16) -> bool {
 }
 
 /// Starts a process on a free port; another process may take the port first.
-fn on_free_port(mut command: impl FnMut(u16) -> Command) -> (Killed, u16) {
+fn on_free_port(mut command: impl FnMut(u16) -> Command) -> (ChildGuard, u16) {
     for _ in 0..5 {
         let port = free_port();
         let mut command = command(port);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; `tests/run` installs it"));
-        let mut process = Killed(child);
+        let mut process = ChildGuard(child);
         if listens(&mut process, port) {
             return (process, port);
         }
@@ -56,7 +56,7 @@ fn open_to_all(path: &Path, mode: u32) {
 
 /// squid with Basic authentication of [`USER`].
 pub struct Squid {
-    _process: Killed,
+    _process: ChildGuard,
     pub port: u16,
     folder: tempfile::TempDir,
 }
@@ -107,7 +107,7 @@ impl Squid {
 
 /// `ssh -D` to an sshd, both on loopback.
 pub struct Ssh {
-    _processes: [Killed; 2],
+    _processes: [ChildGuard; 2],
     pub port: u16,
     _folder: tempfile::TempDir,
 }
@@ -153,7 +153,7 @@ impl Ssh {
 
 /// `tests/peers/negotiate_proxy.py` with the account `LITWAREINC\ken`.
 pub struct NegotiateProxy {
-    process: Killed,
+    process: ChildGuard,
     pub port: u16,
     events: Arc<Mutex<Vec<Value>>>,
     reader: Option<JoinHandle<()>>,
@@ -170,7 +170,7 @@ impl NegotiateProxy {
         command.arg(format!("{root}/tests/peers/negotiate_proxy.py")).args(arguments);
         command.env("NTLM_USER_FILE", users).envs(kdc.iter().flat_map(|kdc| kdc.environment()));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut process = Killed(child);
+        let mut process = ChildGuard(child);
         let mut out = BufReader::new(process.0.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();

@@ -15,9 +15,9 @@ use lyncsh::psrp::server::{ServerEvent, ServerPool};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use crate::program::{Killed, Program};
+use crate::program::{ChildGuard, Program};
 
-fn start() -> Killed {
+fn start() -> ChildGuard {
     Program::peer("psrpcore_echo.py").stderr(Stdio::inherit()).start()
 }
 

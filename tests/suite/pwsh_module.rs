@@ -343,11 +343,11 @@ mod attach {
         let script = "\"$LYNCSH\" attach work --facts 2>\"$LYNCSH_CONFIG_DIR/swallowed\"; cat \
                       \"$LYNCSH_CONFIG_DIR/swallowed\"; echo ended $?";
         let terminal = crate::stand_in::Terminal::open(&world, "sh", &["-c", script], "");
-        terminal.sees("Password for");
+        terminal.wait_for_text("Password for");
         terminal.press("wrong\r");
-        terminal.sees("or Enter to give up:");
+        terminal.wait_for_text("or Enter to give up:");
         terminal.press("\r");
-        terminal.sees("ended 0");
+        terminal.wait_for_text("ended 0");
         let seen = terminal.text();
         assert_eq!(seen.matches("Password for").count(), 2, "nothing is swallowed: {seen}");
         assert!(seen.contains("error="), "{seen}");

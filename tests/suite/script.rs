@@ -194,7 +194,7 @@ fn script_files_run_at_the_prompt() {
     let mut terminal = Terminal::sized((160, 40), lyncsh(), &["demo"], []);
     let run = |line: &str, answer: &str| {
         terminal.line(line);
-        terminal.sees(answer);
+        terminal.wait_for_text(answer);
         terminal.ends_with("[demo] PS>");
     };
     terminal.ends_with("[demo] PS>");
@@ -206,13 +206,13 @@ fn script_files_run_at_the_prompt() {
     assert!(!terminal.text().contains("\nnever"), "{}", terminal.text());
     run("'not ' + 'run'; while (1) { }", "line 1, column 17: 'while' needs PowerShell's script engine");
     assert!(!terminal.text().contains("\nnot run"), "{}", terminal.text());
-    terminal.sees("lyncsh demo --shell pwsh");
+    terminal.wait_for_text("lyncsh demo --shell pwsh");
     run("Get-CsNothing -ErrorAction Stop; 'be' + 'hind'", "is not recognized");
     assert!(!terminal.text().contains("\nbehind"), "{}", terminal.text());
     run("$?", "\nFalse");
     run("\"$($Error.Count) kept\"", "\n1 kept");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0, "{}", terminal.text());
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
 }
 
 #[test]
@@ -396,9 +396,9 @@ fn an_unavailable_powershell_command_refuses_the_whole_script() {
     let (code, out, err) = demo("Get-Command Get-CsTenant | select Name\n'after'\n");
     assert!(code == 0 && out.contains("after"), "{out}{err}");
     let terminal = Terminal::sized((100, 30), lyncsh(), &["demo"], []);
-    terminal.sees("[demo] PS>");
+    terminal.wait_for_text("[demo] PS>");
     terminal.line("'be' + 'gun'; Start-Job 1");
-    terminal.sees("Neither the console nor the endpoint has Start-Job.");
+    terminal.wait_for_text("Neither the console nor the endpoint has Start-Job.");
     assert!(!terminal.text().contains("begun"), "{}", terminal.text());
 }
 

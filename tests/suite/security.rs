@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::program::{Killed, Program};
+use crate::program::{ChildGuard, Program};
 
 const SERVICE: &str = "HTTP/server.litware.example";
 const PASSWORD: &str = "correct horse \u{1f40e}";
@@ -59,7 +59,7 @@ fn acceptor(mechanism: Mechanism, binding: Binding) -> Box<dyn Context> {
 
 /// One side of a context in pyspnego; ends with the test.
 struct Peer {
-    _process: Killed,
+    _process: ChildGuard,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     _accounts: NamedTempFile,

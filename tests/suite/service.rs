@@ -162,7 +162,8 @@ fn a_service_profile_shows_only_valid_keys() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("profiles")).unwrap();
     std::fs::write(home.path().join("profiles/meet.toml"), "kind = 'teams'\n").unwrap();
-    let out = Program::lyncsh().args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).run().good();
+    let out =
+        Program::lyncsh().args(["show", "meet"]).env("LYNCSH_CONFIG_DIR", home.path()).run().success_output();
     let keys: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(
         keys,

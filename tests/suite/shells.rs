@@ -27,7 +27,7 @@ fn program(world: &World, name: impl AsRef<std::ffi::OsStr>, arguments: &[&str])
 
 /// Writes the output of lyncsh into a file.
 fn written(world: &World, arguments: &[&str], name: &str) -> String {
-    let text = world.program(arguments).run().good();
+    let text = world.program(arguments).run().success_output();
     let file = world.root().join(name);
     std::fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
@@ -52,7 +52,7 @@ fn a_prompt_shows_the_agents() {
         let file = written(&world, &["hook", "prompt", shell], &format!("prompt.{shell}"));
         check(&world, shell, &file);
     }
-    let starship = world.program(&["hook", "prompt", "starship"]).run().good();
+    let starship = world.program(&["hook", "prompt", "starship"]).run().success_output();
     let starship: toml::Table = starship.parse().unwrap();
     let segment = &starship["custom"]["lyncsh"];
     assert_eq!(segment["shell"].as_array().unwrap(), &["sh".into()]);
@@ -60,12 +60,12 @@ fn a_prompt_shows_the_agents() {
     world.attach();
     let mut shell = world.child("idle");
     shell.wait_for("ready");
-    assert_eq!(program(&world, "sh", &["-c", &command]).run().good(), "work:1 ");
+    assert_eq!(program(&world, "sh", &["-c", &command]).run().success_output(), "work:1 ");
     let fish = "function fish_prompt; echo \"[$status] \"; end; source prompt.fish; source prompt.fish; false; fish_prompt";
     let prompt = program(&world, "fish", &["--no-config", "-c", fish]).run();
     assert!(prompt.out.ends_with("(work:1) [1] \n"), "{prompt:?}");
     let zsh = "PROMPT='%# '; source prompt.zsh; source prompt.zsh; __lyncsh_prompt; print -rP -- $PROMPT";
-    let prompt = program(&world, "zsh", &["-f", "-c", zsh]).run().good();
+    let prompt = program(&world, "zsh", &["-f", "-c", zsh]).run().success_output();
     assert!(prompt.starts_with("(work:1) ") && prompt.matches("work").count() == 1, "{prompt}");
     // Without lyncsh, the prompts have no segment and print no errors.
     let tools = world.root().join("tools");
@@ -91,12 +91,12 @@ fn a_prompt_shows_the_agents() {
     terminal.line("(exit 3)");
     terminal.ends_with("(work:1) 3> ");
     terminal.line("lyncsh stop work");
-    terminal.sees("the session is removed");
+    terminal.wait_for_text("the session is removed");
     world.wait_agent_gone();
     terminal.line("(exit 4)");
     terminal.ends_with("\n4> ");
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 4);
+    assert_eq!(terminal.wait_exit(), 4);
 }
 
 /// Creates two profiles with tags, and cached names of one endpoint.
@@ -109,9 +109,9 @@ fn profiles() -> World {
         );
         std::fs::write(world.folders.profile(name), text).unwrap();
     }
-    let cache = world.folders.cache.join("commands");
+    let cache = world.folders.cache.join("commands/contoso");
     std::fs::create_dir_all(&cache).unwrap();
-    let file = "contoso-https___h.example_wsman_a_h.example_http___schemas.microsoft.com_powershell_Microsoft.PowerShell.json";
+    let file = "https___h.example_wsman_a_h.example_http___schemas.microsoft.com_powershell_Microsoft.PowerShell.json";
     std::fs::write(cache.join(file), r#"{"names":["Get-CsTenant","Get-CsUser","Set-CsUser"]}"#).unwrap();
     world
 }
@@ -165,16 +165,19 @@ fn real_shells_complete_profiles_tags_and_cmdlets() {
         IFS=$' \\t\\n'; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMP_TYPE=9
         _clap_complete_lyncsh lyncsh \"${COMP_WORDS[COMP_CWORD]}\" ''; printf '%s\\n' \"${COMPREPLY[@]}\"";
     for (line, expected) in LINES {
-        let out = program(&world, "bash", &["--norc", "--noprofile", "-c", bash, "bash", line]).run().good();
+        let out = program(&world, "bash", &["--norc", "--noprofile", "-c", bash, "bash", line])
+            .run()
+            .success_output();
         assert_words("bash", line, &out, expected);
     }
     let ask = |line: &str| format!("complete -C '{line}'; echo ==; ");
     let fish: String = LINES.iter().map(|(line, _)| ask(line)).collect();
-    let out =
-        program(&world, "fish", &["--no-config", "-c", &format!("source words.fish; {fish}")]).run().good();
+    let out = program(&world, "fish", &["--no-config", "-c", &format!("source words.fish; {fish}")])
+        .run()
+        .success_output();
     assert_lines("fish", &out);
     // The name of a new profile is not completed.
-    let out = program(&world, "bash", &["--norc", "-c", bash, "bash", "lyncsh add c"]).run().good();
+    let out = program(&world, "bash", &["--norc", "-c", bash, "bash", "lyncsh add c"]).run().success_output();
     assert_words("bash", "lyncsh add c", &out, &[""]);
 }
 
@@ -187,7 +190,8 @@ fn real_powershell_completes_profiles_tags_and_cmdlets() {
     };
     let asked: String = LINES.iter().map(|(line, _)| ask(line)).collect();
     let script = format!("lyncsh completions powershell | Out-String | Invoke-Expression; {asked}");
-    let out = program(&world, pwsh, &["-NoProfile", "-NonInteractive", "-Command", &script]).run().good();
+    let out =
+        program(&world, pwsh, &["-NoProfile", "-NonInteractive", "-Command", &script]).run().success_output();
     assert_lines("pwsh", &out);
 }
 
@@ -220,9 +224,9 @@ fn names_with_spaces_are_completed_at_a_terminal() {
         }
         // Words with different beginnings: the first Tab inserts nothing.
         terminal.press("\u{15}lyncsh help \texi\t");
-        terminal.sees("lyncsh help exit-codes");
+        terminal.wait_for_text("lyncsh help exit-codes");
         terminal.press("\u{15}exit\r");
-        assert_eq!(terminal.ended(), 0, "{shell}");
+        assert_eq!(terminal.wait_exit(), 0, "{shell}");
     }
 }
 
@@ -231,7 +235,7 @@ fn the_manual_pages_are_read_without_warnings() {
     use clap::CommandFactory as _;
     let world = World::without_endpoint();
     let folder = world.root().join("man");
-    world.program(&["man", "--output", folder.to_str().unwrap()]).run().good();
+    world.program(&["man", "--output", folder.to_str().unwrap()]).run().success_output();
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.iter().any(|file| file.ends_with("lyncsh-hook-install.1")), "{files:?}");
@@ -267,7 +271,7 @@ fn the_manual_pages_are_read_without_warnings() {
     });
     assert_eq!(pages, files.len());
     assert!(text.contains("--shell"), "the options of `lyncsh NAME`");
-    let one = world.program(&["man", "exec"]).run().good();
+    let one = world.program(&["man", "exec"]).run().success_output();
     assert_eq!(one, std::fs::read_to_string(Path::new(&folder).join("lyncsh-exec.1")).unwrap());
     let (code, _, error) = world.run(&["man", "nothing"]);
     assert!(code == 2 && error.contains("there is no command 'nothing'"), "{error}");
@@ -285,9 +289,12 @@ fn each(command: &clap::Command, then: &mut impl FnMut(&clap::Command)) {
 #[test]
 fn help_has_commands_and_topics() {
     let world = World::without_endpoint();
-    let help = |words: &[&str]| world.program(&[&["help"], words].concat()).run().good();
-    assert_eq!(help(&["show"]), world.program(&["show", "--help"]).run().good());
-    assert_eq!(help(&["hook", "install"]), world.program(&["hook", "install", "--help"]).run().good());
+    let help = |words: &[&str]| world.program(&[&["help"], words].concat()).run().success_output();
+    assert_eq!(help(&["show"]), world.program(&["show", "--help"]).run().success_output());
+    assert_eq!(
+        help(&["hook", "install"]),
+        world.program(&["hook", "install", "--help"]).run().success_output()
+    );
     assert!(help(&[]).contains("lyncsh help profile|console"));
     let exec = help(&["exec"]);
     assert!(exec.contains("--parallel") && exec.contains("\nONE COMMAND\n"), "{exec}");

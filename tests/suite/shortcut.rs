@@ -12,7 +12,7 @@ use lyncsh::quote::desktop as quote;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::program::{Killed, PATIENCE, Program, holds};
+use crate::program::{ChildGuard, PATIENCE, Program, holds};
 
 const NAMES: [&str; 6] = ["work", "Müller & Söhne", "50% off", "it's $5 `x` #1", "=", "Контора"];
 
@@ -100,14 +100,15 @@ fn a_desktop_entry_is_valid_for_any_name() {
     let folder = tempfile::tempdir().unwrap();
     for name in NAMES {
         for config in [None, Some(Path::new("/tmp/a b\\c$"))] {
-            let file =
-                shortcut(name, "/opt/my tools/lyncsh", config).file(Desktop::Free, folder.path()).unwrap();
+            let file = shortcut(name, "/opt/my tools/lyncsh", config)
+                .file(Desktop::Freedesktop, folder.path())
+                .unwrap();
             std::fs::write(&file.path, &file.bytes).unwrap();
-            let said = Program::new("desktop-file-validate").args([&file.path]).run().good();
+            let said = Program::new("desktop-file-validate").args([&file.path]).run().success_output();
             assert!(said.is_empty(), "{said}");
         }
     }
-    let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Free, folder.path());
+    let equals = shortcut("work", "/opt/a=b/lyncsh", None).file(Desktop::Freedesktop, folder.path());
     assert!(equals.unwrap_err().to_string().contains("equals sign"));
 }
 
@@ -191,13 +192,13 @@ fn windows_and_posix_quoting_round_trip() {
     arguments.extend(words.iter().map(String::as_str));
     assert_eq!(peer(&arguments), quote::windows(&words));
     let script = format!("printf '%s|' {}", quote::posix(&words));
-    assert_eq!(Program::new("sh").args(["-c", &script]).run().good(), words.join("|") + "|");
+    assert_eq!(Program::new("sh").args(["-c", &script]).run().success_output(), words.join("|") + "|");
 }
 
 /// A home folder with a profile and its endpoint.
 struct Home {
     folder: tempfile::TempDir,
-    _endpoint: Killed,
+    _endpoint: ChildGuard,
 }
 
 impl Home {
@@ -233,7 +234,7 @@ impl Home {
         for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "DISPLAY"] {
             program = program.env_remove(name);
         }
-        program.env("LYNCSH_CONFIG_DIR", self.path("conf")).run().said()
+        program.env("LYNCSH_CONFIG_DIR", self.path("conf")).run().combined_output()
     }
 }
 
@@ -362,7 +363,7 @@ fn a_desktop_entry_opens_a_terminal_with_the_prompt() {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .run()
-        .good();
+        .success_output();
     let shown = || {
         let mut screen = vt100::Parser::new(24, 80, 0);
         screen.process(&std::fs::read(&log).unwrap_or_default());

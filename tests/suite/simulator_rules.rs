@@ -16,7 +16,7 @@ use lyncsh::transport::wsman::fault::{Fault, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
-use crate::program::{Killed, PATIENCE, Program};
+use crate::program::{ChildGuard, PATIENCE, Program};
 use crate::simulator::{http, no_shell_is_left};
 use crate::simulator_replay::requests;
 
@@ -376,7 +376,7 @@ async fn a_token_is_issued_as_the_challenge_describes_and_opens_only_the_token_e
 }
 
 /// Starts the endpoint as a separate process; returns it with its ready message.
-fn served(options: &[&str]) -> (Killed, serde_json::Value) {
+fn served(options: &[&str]) -> (ChildGuard, serde_json::Value) {
     let mut served = Program::lyncsh().args(["demo", "--serve"]).args(options).start();
     let ready = served.ready();
     (served, ready)

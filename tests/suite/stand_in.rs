@@ -82,7 +82,7 @@ impl Terminal {
     pub fn bash(world: &World, does: &str) -> Self {
         let terminal = Self::open(world, "bash", &["--norc", "--noprofile", "-i"], does);
         terminal.line("PS1='$?> '");
-        terminal.sees("0> ");
+        terminal.wait_for_text("0> ");
         terminal.line("\"$LYNCSH\" work");
         terminal
     }
@@ -90,7 +90,7 @@ impl Terminal {
 
 /// Returns the child processes of a process that run this program.
 pub fn children(parent: u32, program: &str) -> Vec<u32> {
-    let text = Program::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).run().good();
+    let text = Program::new("ps").args(["-e", "-o", "pid=,ppid=,args="]).run().success_output();
     // A process that only queries the PowerShell version does not count; an ending process has its name in
     // brackets.
     let lives = |line: &&str| !line.ends_with("--version") && !line.contains("<defunct>");

@@ -30,9 +30,9 @@ fn the_shell_has_the_session_and_its_exit_code_is_passed_on() {
     terminal.ends_with(PROMPT);
     assert_eq!(world.shells(), 1);
     terminal.line("Get-Length -Text abc");
-    terminal.sees("Completed");
+    terminal.wait_for_text("Completed");
     terminal.line("exit 5");
-    assert_eq!(terminal.ended(), 5);
+    assert_eq!(terminal.wait_exit(), 5);
     world.wait_removed(PATIENCE);
     // Only the shell has written to the screen.
     assert!(terminal.text().starts_with(PROMPT), "{}", terminal.text());
@@ -45,10 +45,10 @@ fn ctrl_c_reaches_only_the_shell() {
     terminal.ends_with(PROMPT);
     for _ in 0..3 {
         terminal.press("\x03");
-        terminal.sees("^C caught");
+        terminal.wait_for_text("^C caught");
     }
     terminal.line("exit");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
 }
 
 #[test]
@@ -57,20 +57,20 @@ fn a_suspended_shell_and_lyncsh_resume_with_fg() {
     let terminal = Terminal::bash(&world, "says-back");
     terminal.ends_with(PROMPT);
     terminal.line("noecho");
-    terminal.waits("a second prompt", |text| text.matches(PROMPT.trim()).count() == 2);
+    terminal.wait_until("a second prompt", |text| text.matches(PROMPT.trim()).count() == 2);
     terminal.press("\x1a");
     terminal.ends_with("148>");
     terminal.line("stty -a | tr ' ;' '\\n\\n' | grep -x -e -echo -e echo");
-    terminal.sees("\necho\n");
+    terminal.wait_for_text("\necho\n");
     assert_eq!(world.shells(), 1);
     terminal.line("fg");
-    terminal.sees("[back]");
+    terminal.wait_for_text("[back]");
     terminal.line("modes");
-    terminal.sees("echo is off");
+    terminal.wait_for_text("echo is off");
     terminal.line("exit 3");
     terminal.ends_with("3>");
     terminal.line("stty -a | tr ' ;' '\\n\\n' | grep -c -x -e echo");
-    terminal.sees("\n1\n");
+    terminal.wait_for_text("\n1\n");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_shell_gets_window_size_changes() {
     terminal.ends_with(PROMPT);
     terminal.resize(70, 20);
     terminal.line("size");
-    terminal.sees("70 by 20");
+    terminal.wait_for_text("70 by 20");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_crash_in_raw_mode_leaves_a_usable_terminal() {
         let terminal = Terminal::bash(&world, "");
         terminal.ends_with(PROMPT);
         terminal.line("raw");
-        terminal.waits("a hidden cursor", |_| terminal.hides_cursor());
+        terminal.wait_until("a hidden cursor", |_| terminal.hides_cursor());
         if way == "crash" {
             terminal.press("crash\n");
         } else {
@@ -99,9 +99,9 @@ fn a_crash_in_raw_mode_leaves_a_usable_terminal() {
             signal(shell_of(launcher), Signal::KILL);
         }
         terminal.ends_with(&format!("{code}>"));
-        terminal.waits("the cursor", |_| !terminal.hides_cursor());
+        terminal.wait_until("the cursor", |_| !terminal.hides_cursor());
         terminal.line("stty -a | tr ' ;' '\\n\\n' | grep -c -x -e echo -e icanon -e isig");
-        terminal.sees("\n3\n");
+        terminal.wait_for_text("\n3\n");
         world.wait_removed(PATIENCE);
     }
 }
@@ -110,11 +110,11 @@ fn a_crash_in_raw_mode_leaves_a_usable_terminal() {
 fn a_prompt_at_startup_waits_for_the_terminal() {
     let world = World::on(&["--create", "0.5"], &format!("shell = \"{}\"", stand_in().display()));
     let mut terminal = Terminal::work(&world, "ask-first");
-    terminal.sees("[a question]");
+    terminal.wait_for_text("[a question]");
     terminal.line("");
     terminal.ends_with(PROMPT);
     terminal.line("exit 4");
-    assert_eq!(terminal.ended(), 4);
+    assert_eq!(terminal.wait_exit(), 4);
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn a_failed_session_is_reported_once() {
     let world = world();
     std::fs::write(world.root().join("password"), "wrong").unwrap();
     let mut terminal = Terminal::work(&world, "");
-    assert_eq!(terminal.ended(), 3);
-    terminal.sees("password");
+    assert_eq!(terminal.wait_exit(), 3);
+    terminal.wait_for_text("password");
     std::thread::sleep(Duration::from_millis(300));
     let text = terminal.text();
     assert!(!text.contains("no session") && !text.contains(PROMPT), "{text}");
@@ -139,7 +139,7 @@ fn ctrl_c_while_connecting_ends_both_processes() {
     let mut terminal = Terminal::work(&world, "");
     world.wait(PATIENCE, "Create", |world| world.requests() > 0);
     terminal.press("\x03");
-    assert_eq!(terminal.ended(), 130);
+    assert_eq!(terminal.wait_exit(), 130);
     assert!(!terminal.text().contains(PROMPT), "{}", terminal.text());
     world.wait_removed(PATIENCE);
 }
@@ -162,7 +162,7 @@ fn an_unattached_shell_keeps_running_without_a_session() {
     world.wait(PATIENCE, "a session", |world| world.shells() == 1);
     world.wait(PATIENCE, "no session", |world| world.shells() == 0 && world.agent().is_none());
     terminal.line("exit 6");
-    assert_eq!(terminal.ended(), 6);
+    assert_eq!(terminal.wait_exit(), 6);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn termination_signals_end_the_shell_and_its_session() {
         let mut terminal = Terminal::work(&world, "");
         terminal.ends_with(PROMPT);
         signal(terminal.child.process_id().unwrap(), sent);
-        assert_eq!(terminal.ended(), code, "{sent:?}");
+        assert_eq!(terminal.wait_exit(), code, "{sent:?}");
         world.wait_removed(PATIENCE);
     }
 }
@@ -183,9 +183,9 @@ fn a_shell_that_hangs_on_exit_is_killed() {
     let mut terminal = Terminal::work(&world, "hang-at-exit deaf");
     terminal.ends_with(PROMPT);
     terminal.line("exit");
-    terminal.sees("hanging");
+    terminal.wait_for_text("hanging");
     signal(terminal.child.process_id().unwrap(), Signal::TERM);
-    assert_eq!(terminal.ended(), 137);
+    assert_eq!(terminal.wait_exit(), 137);
     world.wait_removed(PATIENCE);
 }
 
@@ -195,7 +195,7 @@ fn a_shell_that_closes_its_streams_is_waited_for() {
     let mut terminal = Terminal::work(&world, "");
     terminal.ends_with(PROMPT);
     terminal.line("close");
-    assert_eq!(terminal.ended(), 9);
+    assert_eq!(terminal.wait_exit(), 9);
     world.wait_removed(PATIENCE);
 }
 
@@ -279,17 +279,17 @@ fn removing_the_last_shells_session_deletes_it() {
     let second = Terminal::work(&world, "");
     second.ends_with(PROMPT);
     terminal.line("Remove-PSSession");
-    terminal.sees("removed");
+    terminal.wait_for_text("removed");
     second.line("Get-Length -Text abc");
-    second.sees("0: Completed");
+    second.wait_for_text("0: Completed");
     assert_eq!(world.shells(), 1, "another shell has it");
     second.line("Remove-PSSession");
     world.wait_removed(PATIENCE);
     // Both continue as shells without a session.
     terminal.line("Get-Length -Text abc");
-    terminal.sees("0: ");
+    terminal.wait_for_text("0: ");
     terminal.line("exit 3");
-    assert_eq!(terminal.ended(), 3);
+    assert_eq!(terminal.wait_exit(), 3);
 }
 
 #[test]
@@ -316,6 +316,6 @@ fn a_second_shell_sends_no_request() {
     second.ends_with(PROMPT);
     assert!(world.requests() <= before + 1, "a keep-alive at most");
     second.line("exit");
-    assert_eq!(second.ended(), 0);
+    assert_eq!(second.wait_exit(), 0);
     assert_eq!(world.shells(), 1);
 }

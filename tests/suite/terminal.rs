@@ -88,18 +88,18 @@ impl Terminal {
         self.screen.lock().unwrap().screen().hide_cursor()
     }
 
-    pub fn sees(&self, wanted: &str) {
-        self.waits(wanted, |text| text.contains(wanted));
+    pub fn wait_for_text(&self, wanted: &str) {
+        self.wait_until(wanted, |text| text.contains(wanted));
     }
 
     /// Waits for a line of the screen with exactly this text.
     pub fn sees_line(&self, wanted: &str) {
-        self.waits(wanted, |text| text.lines().any(|line| line.trim_end() == wanted));
+        self.wait_until(wanted, |text| text.lines().any(|line| line.trim_end() == wanted));
     }
 
     /// Waits for a prompt: the last line begins and ends with these texts.
     pub fn prompts(&self, begin: &str, end: &str) {
-        self.waits(&format!("the prompt {begin}…{end}"), |text| {
+        self.wait_until(&format!("the prompt {begin}…{end}"), |text| {
             let last = text.trim_end().lines().last().unwrap_or_default();
             last.starts_with(begin) && last.ends_with(end)
         });
@@ -107,10 +107,10 @@ impl Terminal {
 
     /// Waits for the last line, where the user types.
     pub fn ends_with(&self, wanted: &str) {
-        self.waits(wanted, |text| text.trim_end().ends_with(wanted.trim_end()));
+        self.wait_until(wanted, |text| text.trim_end().ends_with(wanted.trim_end()));
     }
 
-    pub fn waits(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+    pub fn wait_until(&self, what: &str, wanted: impl Fn(&str) -> bool) {
         let came = holds(PATIENCE, || wanted(&self.text()));
         assert!(came, "{what} did not come. The terminal shows:\n{}", self.text());
     }
@@ -133,7 +133,7 @@ impl Terminal {
     }
 
     /// Waits for the end; returns the exit code.
-    pub fn ended(&mut self) -> u32 {
+    pub fn wait_exit(&mut self) -> u32 {
         let status = found(PATIENCE, || self.child.try_wait().unwrap());
         let code = status
             .unwrap_or_else(|| panic!("the program does not end. The terminal shows:\n{}", self.text()))

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::agent_world::{Killed, PATIENCE, World};
+use crate::agent_world::{ChildGuard, PATIENCE, World};
 use crate::program::Program;
 
 const PASSPHRASE: &str = "a Pässphrase";
@@ -29,7 +29,7 @@ impl Certificates {
     /// Runs openssl; spaces separate arguments, and `PASS` stands for the passphrase.
     fn openssl(&self, arguments: &str) -> String {
         let words = arguments.split(' ').map(|word| word.replace("PASS", PASSPHRASE));
-        Program::new("openssl").args(words).folder(self.0.path()).run().good()
+        Program::new("openssl").args(words).folder(self.0.path()).run().success_output()
     }
 
     /// Creates `NAME.pem` and `NAME.key`, a self-signed certificate with the parameters that `change` sets.
@@ -76,7 +76,7 @@ impl Certificates {
 struct Server {
     uri: String,
     reports: Receiver<serde_json::Value>,
-    process: Killed,
+    process: ChildGuard,
 }
 
 impl Server {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::agent_way::Way;
+use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
 use crate::program::{Program, Ran, lyncsh, one_line, signal};
 
@@ -59,7 +59,7 @@ fn sockets_without_a_runtime_directory_are_private() {
     std::fs::copy(world.folders.profile("work"), home.join(".config/lyncsh/profiles/work.toml")).unwrap();
     let lyncsh = |arguments: &[&str]| {
         let program = Program::lyncsh().env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin");
-        program.args(arguments).run().good()
+        program.args(arguments).run().success_output()
     };
     let socket = lyncsh(&["attach", "work", "--socket"]);
     let socket = std::path::Path::new(socket.trim_end());
@@ -75,7 +75,7 @@ fn sockets_without_a_runtime_directory_are_private() {
 fn a_hanging_delete_is_reported_and_retried_later() {
     let world = World::with("shell = \"console\"\n[timeouts]\nclose = \"1s\"");
     // Caches the command names for the next console.
-    world.program(&["work"]).run().good();
+    world.program(&["work"]).run().success_output();
     world.wait_agent_gone();
     // The script starts at the end of its input, and needs only a session.
     let mut console = world.program(&["work"]).start();
@@ -106,7 +106,7 @@ fn a_hanging_delete_is_reported_and_retried_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_delete_is_retried_reported_and_removed_later() {
     let world = World::start();
-    let way = Way::of(&world).await;
+    let way = Forwarder::of(&world).await;
     world.attach();
     way.refuse_delete(true);
     let (code, out, told) = world.run(&["stop", "work"]);

@@ -17,24 +17,24 @@ fn the_live_screen_follows_shells_and_stops_an_agent() {
     let (_, out, _) = status("{used}/{allowed} {endpoint} {pipelines}");
     assert!(out.starts_with("1/") && out.contains(&world.uri), "{out}");
     let mut terminal = Terminal::open(&world, lyncsh(), &["watch"], "");
-    terminal.sees("lyncsh watch: 1 agent, 1 shell");
-    terminal.sees("\nwork ");
-    terminal.sees(&format!("(process {}), attached for ", first.process.0.id()));
+    terminal.wait_for_text("lyncsh watch: 1 agent, 1 shell");
+    terminal.wait_for_text("\nwork ");
+    terminal.wait_for_text(&format!("(process {}), attached for ", first.process.0.id()));
     let mut second = world.child("idle");
     second.wait_for("ready");
-    terminal.sees("1 agent, 2 shells");
-    terminal.sees(&format!("(process {})", second.process.0.id()));
+    terminal.wait_for_text("1 agent, 2 shells");
+    terminal.wait_for_text(&format!("(process {})", second.process.0.id()));
     terminal.press("s");
-    terminal.sees("Stop the agent of 'work' and remove its session (y/N)?");
+    terminal.wait_for_text("Stop the agent of 'work' and remove its session (y/N)?");
     terminal.press("n");
-    terminal.sees("Nothing was stopped.");
+    terminal.wait_for_text("Nothing was stopped.");
     assert_eq!(world.shells(), 1);
     terminal.press("sy");
-    terminal.sees("'work': the session is removed");
-    terminal.sees("no running agents");
+    terminal.wait_for_text("'work': the session is removed");
+    terminal.wait_for_text("no running agents");
     assert_eq!(world.shells(), 0);
     terminal.press("q");
-    assert_eq!(terminal.ended(), 0);
+    assert_eq!(terminal.wait_exit(), 0);
     let text = terminal.text();
     assert!(
         !text.contains("lyncsh watch") && !terminal.hides_cursor(),
@@ -51,16 +51,16 @@ fn a_signal_restores_the_terminal() {
         "cd '{}'; PS1='$?> '; stty -a > before; \"$LYNCSH\" watch; echo \"code $?\"; stty -a > after",
         world.root().display()
     ));
-    terminal.sees("no running agents");
+    terminal.wait_for_text("no running agents");
     let found = crate::stand_in::children(terminal.child.process_id().unwrap(), "lyncsh");
     signal(found[0], Signal::TERM);
-    terminal.sees("code 143");
+    terminal.wait_for_text("code 143");
     terminal.ends_with("0> ");
     terminal.line("cmp before after && echo 'the same'");
-    terminal.sees("\nthe same");
+    terminal.wait_for_text("\nthe same");
     assert!(!terminal.text().contains("no running agents") && !terminal.hides_cursor());
     terminal.line("exit");
-    terminal.ended();
+    terminal.wait_exit();
 }
 
 #[test]
@@ -72,11 +72,11 @@ fn a_confirmed_stop_is_finished_after_quitting() {
     // The log is written after the screen has ended.
     let environment = [("LYNCSH_LOG", "trace".to_owned())];
     let mut terminal = Terminal::open_with(&world, lyncsh(), &["watch"], environment);
-    terminal.sees("lyncsh watch: 1 agent, 1 shell");
+    terminal.wait_for_text("lyncsh watch: 1 agent, 1 shell");
     assert!(!terminal.text().contains("TRACE"), "{}", terminal.text());
     terminal.press("syq");
-    assert_eq!(terminal.ended(), 0);
-    terminal.sees("'work': the session is removed");
+    assert_eq!(terminal.wait_exit(), 0);
+    terminal.wait_for_text("'work': the session is removed");
     assert!(terminal.text().contains("TRACE"), "{}", terminal.text());
     assert_eq!(world.shells(), 0);
 }
@@ -92,8 +92,8 @@ fn the_live_screen_needs_a_terminal() {
     assert!(snapshot["agents"].as_array().unwrap().is_empty(), "{snapshot}");
     let environment = [("TERM", "dumb".to_owned())];
     let mut terminal = Terminal::open_with(&world, lyncsh(), &["watch"], environment);
-    assert_eq!(terminal.ended(), 2);
-    terminal.sees("the terminal has no escape sequences");
+    assert_eq!(terminal.wait_exit(), 2);
+    terminal.wait_for_text("the terminal has no escape sequences");
     let (code, _, error) = world.run(&["status", "--format", "{shels}"]);
     assert!(code == 2 && error.contains("did you mean 'shells'?"), "{error}");
 }

@@ -267,7 +267,7 @@ fn trusting(test: &str, expired: bool) -> Option<rustls::ServerConfig> {
         .env(FOLDER, folder.path())
         .env("SSL_CERT_FILE", folder.path().join("pem"))
         .run()
-        .good();
+        .success_output();
     None
 }
 

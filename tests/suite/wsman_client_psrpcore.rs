@@ -19,12 +19,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::program::{Killed, Program, until};
+use crate::program::{ChildGuard, Program, until};
 use crate::wsman_client_http::{PATIENCE, endpoint};
 
 /// The peer's process; ends with the test.
 pub struct Peer {
-    _process: Killed,
+    _process: ChildGuard,
     port: u16,
 }
 

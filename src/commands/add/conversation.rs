@@ -5,7 +5,7 @@ use miette::IntoDiagnostic as _;
 use super::options::{self, written};
 use crate::cli::Add;
 use crate::commands::connect::{Context, connect, is_ending, release};
-use crate::commands::question::{answer, asked, is_agreed, password_file};
+use crate::commands::question::{answer, asked, confirm_default_yes, password_file};
 use crate::commands::session::REMOVAL_TIMEOUT;
 use crate::commands::usage::usage;
 use crate::commands::{names, remove};
@@ -57,7 +57,7 @@ pub fn ask(folders: &Folders, add: &mut Add) -> miette::Result<()> {
             Ok(_) => return Ok(()),
             Err(error) => screen::print_report(&error),
         }
-        if !is_agreed("Correct the answers (Y/n)? ")? {
+        if !confirm_default_yes("Correct the answers (Y/n)? ")? {
             return Err(usage!("no profile was created"));
         }
     }
@@ -222,7 +222,7 @@ fn forget_source(add: &mut Add) {
 /// Offers to connect with the new profile. After a failure, removes the profile unless the user keeps it.
 pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
     let name = profile.name.clone();
-    if profile.service.is_some() || !is_agreed("Try the connection now (Y/n)? ")? {
+    if profile.service.is_some() || !confirm_default_yes("Try the connection now (Y/n)? ")? {
         return Ok(());
     }
     let mut endings = ShutdownSignals::catch().into_diagnostic()?;
@@ -238,7 +238,7 @@ pub async fn offer(context: &Context, profile: Profile) -> miette::Result<()> {
         return Err(error);
     }
     screen::print_report(&error);
-    if is_agreed("Keep the profile (Y/n)? ")? {
+    if confirm_default_yes("Keep the profile (Y/n)? ")? {
         crate::outln!("Change it with: lyncsh edit {name}");
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::finding::{Budget, Finding, OVER};
+use super::finding::{Budget, CheckTimeout, Finding, OVER};
 use super::network::NetworkPath;
 use crate::advice::fault;
 use crate::agent::control::{Holder, Status};
@@ -65,8 +65,14 @@ pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: B
         let secret = Secret::Unknown("a sign-in would replace the refresh token".into());
         return (refresh_token(profile, budget).await, secret);
     }
-    if !credential::is_needed(profile) {
-        return (Finding::ok(SECRET, "none needed"), Secret::Known(SecretString::default()));
+    let for_certificate = profile.clone();
+    match budget.blocking(SECRET_TIMEOUT, move || credential::is_needed(&for_certificate)).await {
+        Ok(true) => {}
+        Ok(false) => return (Finding::ok(SECRET, "none needed"), Secret::Known(SecretString::default())),
+        Err(late) => {
+            let found = format!("cannot read the certificate: the disk did not answer {}", late.within());
+            return (Finding::failed(SECRET, found, None).into_warning(), UNAVAILABLE);
+        }
     }
     if credential::needs_terminal(profile) {
         let reason = "it is asked for at each start";
@@ -80,17 +86,25 @@ pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: B
         Ok(Ok(secret)) => (Finding::ok(SECRET, format!("present; from {source}")), Secret::Known(secret)),
         Ok(Err(error)) => (Finding::error(SECRET, &error), UNAVAILABLE),
         Err(late) => {
-            let reason = format!("did not answer {}", late.within());
-            let error = match &profile.credential {
-                CredentialSource::Command(command) => {
-                    let (profile, command) = (profile.name.clone(), command.clone());
-                    CredentialError::Command { profile, command, reason }
-                }
-                _ => CredentialError::Keyring { reason: format!("it {reason}") },
-            };
+            let error = late_secret(profile, late);
             // A start of lyncsh waits longer: the source may ask the user.
             (Finding::error(SECRET, &error).into_warning(), UNAVAILABLE)
         }
+    }
+}
+
+/// Returns the error of a source that did not answer in time.
+fn late_secret(profile: &Profile, late: CheckTimeout) -> CredentialError {
+    let reason = format!("did not answer {}", late.within());
+    match &profile.credential {
+        CredentialSource::Command(command) => {
+            let (profile, command) = (profile.name.clone(), command.clone());
+            CredentialError::Command { profile, command, reason }
+        }
+        CredentialSource::File(path) => {
+            CredentialError::File { path: path.clone(), reason: format!("the disk {reason}") }
+        }
+        _ => CredentialError::Keyring { reason: format!("it {reason}") },
     }
 }
 
@@ -402,6 +416,20 @@ mod tests {
 
     use super::super::finding::State;
     use super::*;
+
+    #[test]
+    fn a_late_secret_is_reported_with_its_source() {
+        for (source, start) in [
+            ("{ file = 'secret' }", "cannot read the secret in"),
+            ("{ command = 'pass' }", "the password command of profile 'work'"),
+            ("'keyring'", "the keyring is not usable"),
+        ] {
+            let text = format!("kind = 'lync-online'\nuser = 'a@b.c'\ncredential = {source}\n");
+            let profile = crate::profile::parse("work", Path::new("work.toml"), &text).unwrap();
+            let error = late_secret(&profile, CheckTimeout(SECRET_TIMEOUT)).to_string();
+            assert!(error.starts_with(start) && error.ends_with("did not answer within 5s"), "{error}");
+        }
+    }
 
     #[test]
     fn a_full_account_fails_unless_the_session_is_open() {

@@ -7,7 +7,7 @@ use super::finding::Finding;
 use crate::commands::names;
 use crate::files::text;
 use crate::folders::Folders;
-use crate::profile::{self, Mistake, Profile, ProfileError, Read, StoreError};
+use crate::profile::{self, Mistake, Parsed, Profile, ProfileError, StoreError};
 
 const CHECK: &str = "profile";
 /// Maximum number of times that lines with mistakes are left out: a mistake may hide others.
@@ -140,8 +140,8 @@ fn rest(folders: &Folders, name: &str, mut error: ProfileError) -> Option<Profil
         };
         let own = read(&path).ok()?;
         match profile::read_with(name, &path, &own, &read) {
-            Ok(Read::One(profile)) => return Some(*profile),
-            Ok(Read::Several(_)) => return None,
+            Ok(Parsed::Single(profile)) => return Some(*profile),
+            Ok(Parsed::Group(_)) => return None,
             Err(next) => error = next,
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::commands::exit_code;
-use crate::commands::session::{Endings, Over};
+use crate::commands::session::{StopCause, StopConditions};
 use crate::credential;
 use crate::platform::Ending;
 use crate::screen::{print_report, writing};
@@ -44,12 +44,12 @@ pub fn watch(deadline: Option<Instant>, errors: ErrorFormat) -> miette::Result<D
 }
 
 /// Waits until the command must end, and then until a write is blocked.
-async fn blocked(deadline: Option<Instant>) -> miette::Result<Over> {
-    let mut endings = Endings::of_process(deadline)?;
+async fn blocked(deadline: Option<Instant>) -> miette::Result<StopCause> {
+    let mut endings = StopConditions::of_process(deadline)?;
     let mut was_interrupted = false;
     let over = loop {
         match endings.next(false).await {
-            Over::Signal(Ending::Interrupt) if !was_interrupted => was_interrupted = true,
+            StopCause::Signal(Ending::Interrupt) if !was_interrupted => was_interrupted = true,
             over => break over,
         }
     };
@@ -65,7 +65,7 @@ async fn blocked(deadline: Option<Instant>) -> miette::Result<Over> {
     }
 }
 
-async fn exit(over: Over, errors: ErrorFormat) {
+async fn exit(over: StopCause, errors: ErrorFormat) {
     credential::oauth::settle().await;
     let code = match over.result(true) {
         Ok(code) => code,

@@ -7,23 +7,23 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::IntoDiagnostic as _;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::module;
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
-use super::task::{Task, fleeting, refuse};
+use super::task::{Task, refuse, without_keep};
 use crate::cli::Exec;
-use crate::commands::connect::{Among, Context, drawing};
-use crate::commands::session::{self, Endings, StoppedEarly};
+use crate::commands::connect::{Context, ParallelConnection, drawing};
+use crate::commands::session::{self, StopConditions, StoppedEarly};
 use crate::commands::{exit_code, last_used};
 use crate::credential;
 use crate::exit::Exit;
 use crate::platform::ShutdownSignals;
 use crate::profile::{Connections, Profile, Selected, Selection, select, unreadable_folders};
 use crate::shell::console::{self, Console};
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 
 /// Maximum number of failed profiles in the summary.
 const LISTED: usize = 20;
@@ -67,7 +67,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         stop.cancel();
     }
     let mut schedule = Schedule::new(&profiles, usize::from(options.parallel));
-    let mut among: Vec<_> = Among::all(&profiles).into_iter().map(Some).collect();
+    let mut among: Vec<_> = ParallelConnection::all(&profiles).into_iter().map(Some).collect();
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
     let mut interrupted = None;
@@ -113,11 +113,12 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         };
         tokio::select! {
             Some(ended) = running.join_next_with_id() => {
-                let (id, code) = match ended {
-                    Ok((id, code)) => (id, code),
-                    Err(error) => (error.id(), Some(Exit::Failed.code())),
-                };
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
                 let Some((one, output)) = tasks.remove(&id) else { continue };
+                let code = match ended {
+                    Ok((_, code)) => code,
+                    Err(error) => Some(failed(&output, &crash(&error))),
+                };
                 schedule.end(one);
                 // The cause is the failure of another profile, or a closed output.
                 let was_stopped =
@@ -182,11 +183,16 @@ fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
     exit_code(report).code()
 }
 
+/// Converts the panic of a profile's task.
+fn crash(error: &JoinError) -> miette::Report {
+    miette::miette!("cannot finish the command: {error}; the command may have run")
+}
+
 /// The command in one profile.
 struct Run {
     context: Context,
     profile: Profile,
-    among: Among,
+    among: ParallelConnection,
     task: Task,
     output: Arc<ProfileOutput>,
     deadline: Option<tokio::time::Instant>,
@@ -211,7 +217,7 @@ impl Run {
     async fn code(self) -> miette::Result<u8> {
         let Self { context, profile, among, task, output, deadline, stop, leave, index } = self;
         last_used::touch(&context.folders, &profile.name);
-        let endings = Endings::of_token(stop, deadline);
+        let endings = StopConditions::of_token(stop, deadline);
         if profile.service.is_some() {
             return module::run(&context, &profile.name, task.line()?, &*output, endings).await;
         }
@@ -219,14 +225,14 @@ impl Run {
             Ok(input) => input,
             Err(refused) => return Ok(refuse(refused, &profile.name, profile.transcript.is_some())),
         };
-        let connections = fleeting(Connections::from(profile));
+        let connections = without_keep(Connections::from(profile));
         let console = Console::of_exec(&context.folders, &connections, output.clone(), false);
         let shell = async |attached: Vec<Attached>| {
             let code = console::run(&console, attached, input).await;
             let _ = leave.send(index);
             code
         };
-        let place = (console.host(), Losses::End);
+        let place = (console.host(), OnLoss::Exit);
         session::run_until(&context, &connections, None, place, (vec![among], endings), shell).await
     }
 }
@@ -310,4 +316,18 @@ fn bar(all: usize) -> ProgressBar {
     }
     bar.tick();
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_panic_of_a_profile_has_a_message() {
+        let ended = tokio::spawn(async { panic!("a defect") }).await;
+        let report = crash(&ended.unwrap_err());
+        let text = report.to_string();
+        assert!(text.starts_with("cannot finish the command: ") && text.contains("a defect"), "{text}");
+        assert_eq!(exit_code(&report).code(), Exit::Failed.code());
+    }
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::commands::connect::Context;
-use crate::commands::session::Endings;
+use crate::commands::session::StopConditions;
 use crate::commands::shell::script_file;
 use crate::exit::Exit;
 use crate::line;
@@ -85,7 +85,7 @@ pub async fn run(
     name: &str,
     line: &Line,
     output: &dyn ExecOutput,
-    mut endings: Endings,
+    mut endings: StopConditions,
 ) -> miette::Result<u8> {
     // The line is passed in a file: other users can read the arguments of a process.
     let exec = module::Exec {

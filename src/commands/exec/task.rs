@@ -98,7 +98,7 @@ pub fn refuse(refused: &Refused, title: &str, is_recorded: bool) -> u8 {
 }
 
 /// Returns the connections for `exec`, without `keep`: a session that `exec` opens ends with it.
-pub fn fleeting(mut connections: Connections) -> Connections {
+pub fn without_keep(mut connections: Connections) -> Connections {
     for profile in &mut connections.profiles {
         profile.keep = std::time::Duration::ZERO;
     }

@@ -106,7 +106,7 @@ pub fn is_temporary(code: &str) -> bool {
 
 /// Returns whether an error code does not concern the password (RFC 6749, 5.2; OpenID Connect Core 1.0, 3.1.2.6):
 /// sending the password again does not count as a failed attempt.
-pub fn spares_password(code: &str) -> bool {
+pub fn is_unrelated_to_password(code: &str) -> bool {
     const CODES: [&str; 10] = [
         "invalid_client",
         "invalid_request",

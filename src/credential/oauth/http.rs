@@ -50,8 +50,8 @@ impl Network {
         &self,
         client: &HttpClient,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Zeroizing<Vec<u8>>>, Unanswered> {
-        let failed = |failure: Failure| Unanswered::of(&*failure);
+    ) -> Result<Response<Zeroizing<Vec<u8>>>, RequestError> {
+        let failed = |failure: Failure| RequestError::of(&*failure);
         let exchange = async {
             let answer = client.request(request).await.map_err(|error| failed(error.into()))?;
             let (head, mut rest) = answer.into_parts();
@@ -60,19 +60,19 @@ impl Network {
                 // Trailers are ignored.
                 let Ok(chunk) = frame.map_err(|error| failed(error.into()))?.into_data() else { continue };
                 if body.len() + chunk.len() > MAX_ANSWER {
-                    return Err(Unanswered::TooLarge);
+                    return Err(RequestError::TooLarge);
                 }
                 body.extend_from_slice(&chunk);
                 wipe(chunk);
             }
             let plain = answered::decompressed(&head.headers, &body, MAX_ANSWER);
             let plain = plain.map_err(|unread| match unread {
-                Unread::TooLarge(_) => Unanswered::TooLarge,
-                unread => Unanswered::Unreadable(unread.to_string()),
+                Unread::TooLarge(_) => RequestError::TooLarge,
+                unread => RequestError::Unreadable(unread.to_string()),
             })?;
             Ok(Response::from_parts(head, plain.map_or(body, Zeroizing::new)))
         };
-        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Unanswered::Late))
+        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(RequestError::Late))
     }
 }
 
@@ -84,7 +84,7 @@ fn wipe(part: Bytes) {
 }
 
 /// The reason why a request has no answer.
-pub enum Unanswered {
+pub enum RequestError {
     Late,
     TooLarge,
     Certificate(String),
@@ -93,7 +93,7 @@ pub enum Unanswered {
     Failed(String),
 }
 
-impl Unanswered {
+impl RequestError {
     fn of(failure: Cause<'_>) -> Self {
         match (proxy_error(failure), refused_certificate(failure)) {
             (Some(error), _) => Self::Proxy(error),
@@ -218,16 +218,18 @@ impl Http {
         request.headers_mut().insert(ACCEPT_ENCODING, IDENTITY);
         let answer = self.network.exchange(&self.client, request).await;
         let answer = answer.map_err(|unanswered| match unanswered {
-            Unanswered::Late => {
+            RequestError::Late => {
                 let limit = humantime::format_duration(self.network.limit);
                 HttpFailure::lasting(format!("no complete answer within {limit}"))
             }
-            Unanswered::TooLarge => HttpFailure::lasting(too_large()),
-            Unanswered::Certificate(reason) | Unanswered::Unreadable(reason) => HttpFailure::lasting(reason),
-            Unanswered::Proxy(error) => {
+            RequestError::TooLarge => HttpFailure::lasting(too_large()),
+            RequestError::Certificate(reason) | RequestError::Unreadable(reason) => {
+                HttpFailure::lasting(reason)
+            }
+            RequestError::Proxy(error) => {
                 HttpFailure { reason: error.to_string(), is_temporary: error.may_pass(), proxy: Some(error) }
             }
-            Unanswered::Failed(reason) => HttpFailure { reason, is_temporary: true, proxy: None },
+            RequestError::Failed(reason) => HttpFailure { reason, is_temporary: true, proxy: None },
         })?;
         let status = answer.status();
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());

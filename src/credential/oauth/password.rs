@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::authority;
-use super::error::{Operation, TokenError, is_temporary, spares_password};
+use super::error::{Operation, TokenError, is_temporary, is_unrelated_to_password};
 use super::granted::{Granted, Token};
 use super::http::{Network, code, line, rejected};
 
@@ -75,7 +75,7 @@ pub async fn acquire(request: &TokenRequest) -> Result<Token, TokenError> {
         Denied { error, ..denied }
     });
     Err(match denied {
-        Ok(Denied { error, error_description, .. }) if spares_password(&error) => {
+        Ok(Denied { error, error_description, .. }) if is_unrelated_to_password(&error) => {
             let detail = error_description.map(|text| line(&text));
             rejected(Operation::Password, authority, line(&error), detail)
         }

@@ -159,3 +159,39 @@ fn a_file_in_a_read_only_folder_is_written_in_place() {
     result.unwrap();
     assert_eq!(read(&file), "new");
 }
+
+#[test]
+fn only_one_of_several_files_moves_to_a_path() {
+    let temp = tempfile::tempdir().unwrap();
+    let to = temp.path().join("to");
+    for round in 0..200 {
+        let moves: Vec<_> = (0..4).map(|at| temp.path().join(format!("{round}-{at}"))).collect();
+        moves.iter().for_each(|from| std::fs::write(from, from.to_str().unwrap()).unwrap());
+        let start = std::sync::Barrier::new(moves.len());
+        let moved: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = moves
+                .iter()
+                .map(|from| {
+                    scope.spawn(|| {
+                        start.wait();
+                        move_new(from, &to)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(moved.iter().filter(|result| result.is_ok()).count(), 1);
+        for (from, result) in moves.iter().zip(moved) {
+            match result {
+                Ok(()) => assert_eq!(read(&to), from.to_str().unwrap()),
+                Err(error) => assert!(error.kind() == ErrorKind::AlreadyExists && from.exists()),
+            }
+        }
+        std::fs::remove_file(&to).unwrap();
+    }
+    symlink("nowhere", &to).unwrap();
+    let from = temp.path().join("from");
+    std::fs::write(&from, "").unwrap();
+    assert_eq!(move_new(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert!(from.exists());
+}

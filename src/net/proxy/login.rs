@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::address::ProxyAddress;
 use crate::net::refusals;
+use crate::net::steps::KDC_TIMEOUT;
 use crate::security::negotiation::{Negotiation, Scheme};
 use crate::security::{Account, Mechanism};
 
@@ -16,7 +20,7 @@ pub struct ProxyLogin {
     account: Account,
     state: Mutex<State>,
     /// Held until the proxy or a KDC has accepted or refused the credential: a wrong password is sent only once.
-    judging: tokio::sync::Mutex<()>,
+    testing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -35,11 +39,11 @@ pub enum Method {
 
 impl ProxyLogin {
     pub fn new(user: String, account: Account) -> Self {
-        Self { user, account, state: Mutex::default(), judging: tokio::sync::Mutex::default() }
+        Self { user, account, state: Mutex::default(), testing: tokio::sync::Mutex::default() }
     }
 
     /// Returns a login with the same account for another proxy, with no method selected yet.
-    pub fn elsewhere(&self) -> Self {
+    pub fn for_another_proxy(&self) -> Self {
         Self::new(self.user.clone(), self.account.clone())
     }
 
@@ -78,12 +82,23 @@ impl ProxyLogin {
     }
 
     /// Waits until no other connection is testing the credential, and prevents further tests until the guard is
-    /// dropped. Returns `None` if the credential was accepted before.
-    pub async fn judge(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    /// dropped, which must happen after the result is recorded. Returns `None` if the credential was accepted. The wait
+    /// extends `deadline`, because the other connection has its own time limit.
+    ///
+    /// # Errors
+    /// The wait exceeded the time limits of a connection and of a KDC.
+    pub async fn test_lock(
+        &self,
+        deadline: &mut Instant,
+        limit: Duration,
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, Elapsed> {
         if self.state().is_accepted {
-            return None;
+            return Ok(None);
         }
-        Some(self.judging.lock().await)
+        let since = Instant::now();
+        let testing = tokio::time::timeout(limit + KDC_TIMEOUT, self.testing.lock()).await?;
+        *deadline += since.elapsed();
+        Ok(Some(testing).filter(|_| !self.state().is_accepted))
     }
 
     /// Selects the method for a proxy that offers these schemes, a security context before Basic. Returns whether a

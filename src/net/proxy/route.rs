@@ -20,10 +20,10 @@ use super::login::ProxyLogin;
 use crate::net::{is_loopback, refusals};
 use crate::security::Account;
 
-/// The variables that name the proxy for a scheme, in groups of two spellings. The first variable of a group that is
-/// set counts; if its value is empty, the next group is used.
-const HTTPS: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
-const HTTP: [[&str; 2]; 2] = [["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
+/// The variables that name the proxy for a scheme. The first that is set counts; as in curl, an empty variable is not
+/// set.
+const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The proxy settings of a profile, which select the proxy for each URI. Clones share the state of the logins.
@@ -93,7 +93,7 @@ impl Proxies {
     }
 
     fn of_system(&self, to: &Url) -> Result<Option<Proxy>, ProxyError> {
-        let variable = variable(to.scheme());
+        let variable = first_set(if to.scheme() == "https" { &HTTPS } else { &HTTP });
         let source_name = variable.as_ref().map_or("the system's settings", |(name, _)| *name);
         let wrong = |problem| ProxyError::Wrong { source_name, problem };
         let matcher = match &variable {
@@ -101,7 +101,7 @@ impl Proxies {
             Some((_, value)) => {
                 let url = url(value).ok_or(wrong(NotProxy::Form))?;
                 ProxyAddress::of(&url).map_err(wrong)?;
-                let except = EXCEPT.iter().find_map(|name| std::env::var(name).ok());
+                let except = first_set(&EXCEPT).and_then(|(_, hosts)| hosts.into_string().ok());
                 Matcher::builder().all(url.to_string()).no(except.unwrap_or_default()).build()
             }
         };
@@ -120,7 +120,7 @@ impl Proxies {
     /// Returns the profile's login at a proxy. A method that one proxy requests must not be used at another proxy.
     fn login_at(&self, address: &ProxyAddress, login: &ProxyLogin) -> Arc<ProxyLogin> {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.entry(address.to_string()).or_insert_with(|| Arc::new(login.elsewhere())).clone()
+        logins.entry(address.to_string()).or_insert_with(|| Arc::new(login.for_another_proxy())).clone()
     }
 
     /// Returns the login that a variable contains.
@@ -140,13 +140,9 @@ impl Proxies {
     }
 }
 
-/// Returns the variable that names the proxy for a scheme, and its value.
-fn variable(scheme: &str) -> Option<(&'static str, OsString)> {
-    let groups = if scheme == "https" { HTTPS } else { HTTP };
-    groups.into_iter().find_map(|names| {
-        let set = names.into_iter().find_map(|name| Some((name, std::env::var_os(name)?)));
-        set.filter(|(_, value)| !value.is_empty())
-    })
+/// Returns the first environment variable that is set and not empty, with its value.
+fn first_set(names: &[&'static str]) -> Option<(&'static str, OsString)> {
+    names.iter().find_map(|name| Some((*name, std::env::var_os(name).filter(|value| !value.is_empty())?)))
 }
 
 /// Returns a variable's value as a URL; without a scheme, it is an HTTP proxy.

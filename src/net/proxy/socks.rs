@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::address::Protocol;
 use super::error::{ProxyProblem, ProxyStep};
@@ -38,17 +38,24 @@ pub struct Socks<'a, S> {
     pub limit: Duration,
 }
 
-impl<S: Stream> Socks<'_, S> {
-    /// Connects to a host through the proxy.
-    pub async fn open(mut self, host: &str, port: u16) -> Result<S, ProxyProblem> {
-        let late = ProxyProblem::Late { step: ProxyStep::Socks, limit: self.limit };
-        match tokio::time::timeout_at(self.deadline, self.handshake(host, port)).await {
-            Ok(result) => result.map(|()| self.stream),
-            Err(_) => Err(late),
+impl<'a, S: Stream> Socks<'a, S> {
+    /// Connects to a host through the proxy. Returns the connection with the deadline, which is later if another
+    /// connection's test of the credential took time.
+    pub async fn open(mut self, host: &str, port: u16) -> Result<(S, Instant), ProxyProblem> {
+        let limit = self.limit;
+        let late = || ProxyProblem::Late { step: ProxyStep::Socks, limit };
+        let login = timeout_at(self.deadline, self.greet()).await.map_err(|_| late())??;
+        if let Some(login) = login {
+            // Held until the result is recorded.
+            let _testing = login.test_lock(&mut self.deadline, limit).await.map_err(|_| late())?;
+            timeout_at(self.deadline, self.log_in(login)).await.map_err(|_| late())??;
         }
+        timeout_at(self.deadline, self.connect(host, port)).await.map_err(|_| late())??;
+        Ok((self.stream, self.deadline))
     }
 
-    async fn handshake(&mut self, host: &str, port: u16) -> Result<(), ProxyProblem> {
+    /// Selects the authentication method. Returns the login if the proxy asks for it.
+    async fn greet(&mut self) -> Result<Option<&'a ProxyLogin>, ProxyProblem> {
         let login = self.proxy.login.as_deref().filter(|login| login.password().is_some());
         let greeting: &[u8] = match login {
             Some(_) => &[VERSION, 2, NO_LOGIN, PASSWORD],
@@ -56,18 +63,15 @@ impl<S: Stream> Socks<'_, S> {
         };
         self.write(greeting).await?;
         match (self.read().await?, login) {
-            ([VERSION, NO_LOGIN], _) => {}
-            ([VERSION, PASSWORD], Some(login)) => self.log_in(login).await?,
-            ([VERSION, NOTHING_ACCEPTABLE], None) => {
-                return Err(ProxyProblem::Required { offered: Vec::new() });
-            }
-            ([VERSION, NOTHING_ACCEPTABLE], Some(_)) => {
-                return Err(ProxyProblem::NotOffered { offered: Vec::new() });
-            }
-            ([version, method], _) => {
-                return Err(unreadable(format!("version {version}, method {method}")));
-            }
+            ([VERSION, NO_LOGIN], _) => Ok(None),
+            ([VERSION, PASSWORD], Some(login)) => Ok(Some(login)),
+            ([VERSION, NOTHING_ACCEPTABLE], None) => Err(ProxyProblem::Required { offered: Vec::new() }),
+            ([VERSION, NOTHING_ACCEPTABLE], Some(_)) => Err(ProxyProblem::NotOffered { offered: Vec::new() }),
+            ([version, method], _) => Err(unreadable(format!("version {version}, method {method}"))),
         }
+    }
+
+    async fn connect(&mut self, host: &str, port: u16) -> Result<(), ProxyProblem> {
         let address = address(self.proxy.address.protocol, host).await?;
         self.write(&[&[VERSION, CONNECT, 0], address.as_slice(), &port.to_be_bytes()].concat()).await?;
         self.answer(&format!("{host}:{port}")).await
@@ -80,7 +84,6 @@ impl<S: Stream> Socks<'_, S> {
         let (Ok(users), Ok(passwords)) = (u8::try_from(user.len()), u8::try_from(password.len())) else {
             return Err(ProxyProblem::NotOffered { offered: Vec::new() });
         };
-        let judging = login.judge().await;
         let pass = match login.credential(&self.proxy.address) {
             Some(credential) => credential.pass().await.ok_or_else(refused)?,
             None => return Err(refused()),
@@ -94,7 +97,6 @@ impl<S: Stream> Socks<'_, S> {
             Err(ProxyProblem::Cut { .. }) => u8::MAX,
             Err(problem) => return Err(problem),
         };
-        drop(judging);
         if status != 0 {
             pass.refused();
             return Err(refused());
@@ -197,14 +199,18 @@ mod tests {
     use crate::net::ProxyLogin;
     use crate::security::Account;
 
-    /// Runs a handshake with a proxy that sends `answers` without reading; returns the sent bytes as well.
-    async fn handshake(password: Option<&str>, answers: &[u8]) -> (Result<(), String>, Vec<u8>) {
+    fn proxy(password: Option<&str>) -> Proxy {
         let login = password.map(|password| {
             let account = Account::Password { user: "ken".into(), password: password.into() };
             std::sync::Arc::new(ProxyLogin::new("ken".into(), account))
         });
         let url = "socks5h://proxy.example".parse().unwrap();
-        let proxy = Proxy { address: crate::net::ProxyAddress::of(&url).unwrap(), login };
+        Proxy { address: crate::net::ProxyAddress::of(&url).unwrap(), login }
+    }
+
+    /// Runs a handshake with a proxy that sends `answers` without reading; returns the sent bytes as well.
+    async fn handshake(password: Option<&str>, answers: &[u8]) -> (Result<(), String>, Vec<u8>) {
+        let proxy = proxy(password);
         let (stream, mut server): (DuplexStream, DuplexStream) = duplex(4096);
         server.write_all(answers).await.unwrap();
         let limit = Duration::from_millis(200);
@@ -233,6 +239,35 @@ mod tests {
         assert_eq!(opened, Err("the proxy refused the credential of ken".to_owned()));
         let (opened, sent) = handshake(Some("three"), b"\x05\x02\x01\x01").await;
         assert!(opened.is_err() && !sent.windows(5).any(|part| part == b"three"), "{sent:?}");
+    }
+
+    /// The proxy refuses after a connection's time limit, and after the time for which a request waits for another.
+    #[tokio::test]
+    async fn a_connection_waits_for_another_test_of_the_password() {
+        let proxy = proxy(Some("four"));
+        let (slow, mut slow_server) = duplex(4096);
+        let (waiting, mut waiting_server) = duplex(4096);
+        for server in [&mut slow_server, &mut waiting_server] {
+            server.write_all(b"\x05\x02").await.unwrap();
+        }
+        let open = |stream, limit| {
+            let socks = Socks { proxy: &proxy, stream, deadline: Instant::now() + limit, limit };
+            async { socks.open("host.example", 443).await.map(drop).map_err(|error| error.to_string()) }
+        };
+        let refuse = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            slow_server.write_all(b"\x01\x01").await.unwrap();
+        };
+        let (slow, waiting, ()) = tokio::join!(
+            open(slow, Duration::from_secs(10)),
+            open(waiting, Duration::from_millis(200)),
+            refuse
+        );
+        let refused = Err("the proxy refused the credential of ken".to_owned());
+        assert_eq!((&slow, &waiting), (&refused, &refused));
+        let mut sent = Vec::new();
+        waiting_server.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, b"\x05\x02\x00\x02");
     }
 
     #[tokio::test]

@@ -79,7 +79,8 @@ impl From<ProxyProblem> for Attempt {
 }
 
 impl Tunnel<'_> {
-    /// Opens the tunnel. Returns it with the deadline, which is later if a KDC took time.
+    /// Opens the tunnel. Returns it with the deadline, which is later if a KDC or another connection's test of the
+    /// credential took time.
     pub async fn open(mut self) -> Result<(Upgraded, Instant), ProxyProblem> {
         let login = self.proxy.login.clone();
         if login.as_ref().is_none_or(|login| login.method().is_none()) {
@@ -102,7 +103,8 @@ impl Tunnel<'_> {
     async fn log_in(&mut self, login: &ProxyLogin) -> Result<Upgraded, ProxyProblem> {
         for _ in 0..MAX_METHODS {
             // Held until the result is recorded.
-            let _judging = self.in_time(ProxyStep::Authenticate, login.judge()).await?;
+            let testing = login.test_lock(&mut self.deadline, self.limit).await;
+            let _testing = testing.map_err(|_| self.late(ProxyStep::Authenticate))?;
             let Some(method) = login.method() else { break };
             let mut pass = self.pass(login).await?;
             let attempt = match &method {

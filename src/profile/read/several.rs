@@ -9,14 +9,14 @@ use crate::profile::name::wrong_name;
 
 /// The profiles of a group, in their order, with their positions in the text.
 #[derive(Clone, Debug)]
-pub struct List {
+pub struct GroupMembers {
     pub names: Vec<Spanned<String>>,
     /// Shell of the group.
     pub shell: Option<String>,
 }
 
 impl Reader<'_> {
-    pub(super) fn several(&mut self) -> List {
+    pub(super) fn several(&mut self) -> GroupMembers {
         let known = keys::names(&KEYS);
         for key in self.table.keys().filter(|key| known.contains(&key.get_ref().as_ref())) {
             if !GROUP.contains(&key.get_ref().as_ref()) {
@@ -28,7 +28,7 @@ impl Reader<'_> {
             }
         }
         self.unknown_keys(self.table, &known, "a profile");
-        List { names: self.names(), shell: self.text("shell") }
+        GroupMembers { names: self.names(), shell: self.text("shell") }
     }
 
     fn names(&mut self) -> Vec<Spanned<String>> {

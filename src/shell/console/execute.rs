@@ -9,11 +9,11 @@ use super::facts::Facts;
 use super::history::may_hold_secret;
 use super::interrupts::Interrupts;
 use super::links::Links;
-use super::own::Own;
+use super::own::ConsoleState;
 use super::pager::Pager;
 use super::script::{Refused, Script, Step, instead};
 use super::terminal::{Terminal, Tone};
-use super::trouble::{self, Troubles};
+use super::trouble::{self, ErrorLog};
 use crate::exit::Exit;
 use crate::folders::home;
 use crate::line::{
@@ -96,9 +96,9 @@ pub struct Executor {
     pub(super) terminal: Terminal,
     pub(super) variables: Variables,
     pub(super) interrupts: Interrupts,
-    pub(super) troubles: Troubles,
+    pub(super) troubles: ErrorLog,
     facts: Facts,
-    pub(super) own: Own,
+    pub(super) own: ConsoleState,
     pub(super) seen: Seen,
     /// Whether a command of the script may have run.
     pub(super) has_run: bool,
@@ -182,9 +182,9 @@ impl Executor {
             terminal,
             variables: built_in(),
             interrupts,
-            troubles: Troubles::default(),
+            troubles: ErrorLog::default(),
             facts,
-            own: Own::default(),
+            own: ConsoleState::default(),
             seen: Seen::default(),
             has_run: false,
             has_more: true,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::echoes::{Echoes, Line, Stream};
 use super::execute::{Ended, Executor, Loss, Sink};
 use super::host::{self, Handled};
-use super::pager::Turned;
+use super::pager::PagerExit;
 use super::terminal::Tone;
 use super::trouble;
 use crate::line::{self, Action, Common, LineError, Missed, Plan, StreamTarget};
@@ -57,7 +57,7 @@ impl Executor {
                 }
                 match self.turn_pages(sink).await {
                     None => {}
-                    Some(Turned::Interrupted) => return Ended::Interrupted,
+                    Some(PagerExit::Interrupted) => return Ended::Interrupted,
                     Some(_) => {
                         plan.was_ended = true;
                         break;
@@ -102,7 +102,7 @@ impl Executor {
             ended = self.failed_here(&mut plan, &error);
         }
         rest.into_iter().for_each(|value| self.take(sink, value));
-        if self.turn_pages(sink).await == Some(Turned::Interrupted) {
+        if self.turn_pages(sink).await == Some(PagerExit::Interrupted) {
             return Ended::Interrupted;
         }
         for (warning, common) in plan.local.warnings() {
@@ -266,7 +266,7 @@ impl Executor {
                     self.draw(sink);
                     let turned = if interrupted { None } else { self.turn_pages(sink).await };
                     if let Some(how) = turned {
-                        interrupted = how == Turned::Interrupted;
+                        interrupted = how == PagerExit::Interrupted;
                         (wrong, plan.was_ended, stopping) = (true, true, true);
                         let _ = running.stop().await;
                     }
@@ -350,7 +350,7 @@ impl Executor {
                         None => {}
                         // Events that arrive until the pipeline has stopped are dropped.
                         Some(how) => {
-                            interrupted = how == Turned::Interrupted;
+                            interrupted = how == PagerExit::Interrupted;
                             (wrong, plan.was_ended) = (true, true);
                         }
                     }

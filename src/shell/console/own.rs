@@ -12,7 +12,7 @@ const MAX_LINES: usize = 4096;
 
 /// State of the cmdlets of a console.
 #[derive(Default)]
-pub struct Own {
+pub struct ConsoleState {
     lines: Vec<Entry>,
     /// The line that runs now.
     current: Option<(String, DateTime<Local>)>,
@@ -56,7 +56,7 @@ impl Entry {
     }
 }
 
-impl Own {
+impl ConsoleState {
     /// Begins a line.
     pub fn begin(&mut self, text: &str) {
         self.current = Some((text.to_owned(), Local::now()));

@@ -8,7 +8,7 @@ use crate::psrp::clixml::Value;
 
 /// User action that ended an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turned {
+pub(super) enum PagerExit {
     Quit,
     /// Ctrl-C.
     Interrupted,
@@ -22,7 +22,7 @@ pub(super) struct Pager {
     /// Rows until the next question; `None` if output is not paged.
     pub(super) left: Option<usize>,
     /// Set once the user has ended the output.
-    pub(super) turned: Option<Turned>,
+    pub(super) turned: Option<PagerExit>,
 }
 
 impl Pager {

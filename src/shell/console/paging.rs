@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::execute::{Ended, Executor, Run, Sink};
-use super::pager::{Pager, Turned, rows_of};
+use super::pager::{Pager, PagerExit, rows_of};
 use crate::keys::{self, Answer};
 use crate::line::Statement;
 use crate::screen;
@@ -27,20 +27,20 @@ impl Executor {
             pager.ready.extend(rest);
         }
         match self.turn_pages(&mut sink).await {
-            Some(Turned::Interrupted) => Run::Begun(Ended::Interrupted),
+            Some(PagerExit::Interrupted) => Run::Begun(Ended::Interrupted),
             _ => run,
         }
     }
 
     /// Shows the lines of a paged output, and asks after each page. Returns the user action that ended the output,
     /// which also ends the pipeline; `None` if the output continues or is not paged.
-    pub(super) async fn turn_pages(&self, sink: &mut Sink) -> Option<Turned> {
+    pub(super) async fn turn_pages(&self, sink: &mut Sink) -> Option<PagerExit> {
         let Sink::Pages(pager) = sink else { return None };
         while pager.turned.is_none()
             && let Some(line) = pager.ready.front()
         {
             if self.interrupts.was_pressed() {
-                pager.turned = Some(Turned::Interrupted);
+                pager.turned = Some(PagerExit::Interrupted);
                 break;
             }
             if let Some(left) = &mut pager.left {
@@ -50,8 +50,8 @@ impl Executor {
                 if *left == 0 || (rows > *left && *left < page) {
                     match self.ask_for_page().await {
                         Answer::Given(' ') => *left = page,
-                        Answer::Given('q' | 'Q') | Answer::End => pager.turned = Some(Turned::Quit),
-                        Answer::Interrupted => pager.turned = Some(Turned::Interrupted),
+                        Answer::Given('q' | 'Q') | Answer::End => pager.turned = Some(PagerExit::Quit),
+                        Answer::Interrupted => pager.turned = Some(PagerExit::Interrupted),
                         Answer::Given(_) => *left = rows,
                     }
                     if pager.turned.is_some() {

@@ -11,14 +11,14 @@ use crate::psrp::record::ErrorRecord;
 const KEPT: usize = 256;
 
 #[derive(Debug, Default)]
-pub struct Troubles {
+pub struct ErrorLog {
     /// Newest first.
     records: Mutex<VecDeque<Value>>,
     /// Set once an error was written.
     any: AtomicBool,
 }
 
-impl Troubles {
+impl ErrorLog {
     /// Keeps an error. `is_written`: the error was shown or redirected.
     pub fn add(&self, record: Value, is_written: bool) {
         if let Ok(mut records) = self.records.lock() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exports::names::{RESTRICTED, Refusal};
+use crate::exports::names::{NameCheck, RESTRICTED};
 use crate::exports::prefixed;
 use crate::profile::Import;
 use crate::psrp::client::PipelineEvent;
@@ -29,13 +29,13 @@ pub struct Offered {
 }
 
 /// Queries the endpoint for its command names, and for the metadata and views to import.
-pub async fn ask(session: &Session, import: &Import, refusal: &Refusal) -> Result<Offered, Error> {
+pub async fn ask(session: &Session, import: &Import, name_check: &NameCheck) -> Result<Offered, Error> {
     let names = names(session).await?;
     let patterns = if import.commands.is_empty() { vec!["*".to_owned()] } else { import.commands.clone() };
     let asked: Vec<_> = names.iter().filter(|name| is_wanted(import, name)).cloned().collect();
     let chosen: Vec<_> = asked
         .iter()
-        .filter(|name| refusal.allows(name, &prefixed(name, import.prefix.as_deref())))
+        .filter(|name| name_check.allows(name, &prefixed(name, import.prefix.as_deref())))
         .cloned()
         .collect();
     if !names.is_empty() && chosen.is_empty() {

@@ -6,7 +6,7 @@ use super::proxies::Proxies;
 use super::render::Templates;
 use super::views;
 use crate::exports::kept::{ExportedModule, State};
-use crate::exports::names::Refusal;
+use crate::exports::names::NameCheck;
 use crate::exports::{Exports, prefixed};
 use crate::folders::Folders;
 use crate::platform;
@@ -78,20 +78,20 @@ pub async fn write(
         }
         _ => None,
     };
-    let refusal = Refusal::on(std::env::var_os("PATH").as_deref());
+    let name_check = NameCheck::on(std::env::var_os("PATH").as_deref());
     let asked = match known {
         Some(known) => Ok(known),
-        None => ask(profile, &refusal, session).await,
+        None => ask(profile, &name_check, session).await,
     };
     let offered = match asked {
         Ok(offered) => offered,
-        Err(error) if is_kept && kept.is_there() => {
+        Err(error) if is_kept && kept.is_complete() => {
             notes.push(format!("cannot update the commands of '{name}'; using the cached ones: {error}"));
             return Ok(there(notes));
         }
         Err(error) => return Err(WriteError::Ask { name: name.clone(), error }),
     };
-    let (files, without) = files(folders, profile, &offered, &refusal)?;
+    let (files, without) = files(folders, profile, &offered, &name_check)?;
     if !without.is_empty() {
         let shown = without.iter().take(5).map(|one| screen::cut(one, MAX_NAME_COLUMNS).0.to_owned());
         let shown = shown.collect::<Vec<_>>().join(", ");
@@ -123,11 +123,11 @@ fn remembered(kept: &ExportedModule) -> Option<Offered> {
 
 async fn ask(
     profile: &Profile,
-    refusal: &Refusal,
+    name_check: &NameCheck,
     session: impl AsyncFnOnce() -> Result<Session, transport::Error>,
 ) -> Result<Offered, transport::Error> {
     let session = session().await?;
-    let offered = offered::ask(&session, &profile.import, refusal).await;
+    let offered = offered::ask(&session, &profile.import, name_check).await;
     // Closing fails only if the pool has already ended.
     let _ = session.close().await;
     offered
@@ -140,17 +140,17 @@ fn files(
     folders: &Folders,
     profile: &Profile,
     offered: &Offered,
-    refusal: &Refusal,
+    name_check: &NameCheck,
 ) -> Result<Files, ModuleError> {
     let prefix = profile.import.prefix.as_deref();
     let here = |name: &str| prefixed(name, prefix);
-    let proxies = Proxies::of(&offered.commands, |name| refusal.allows(name, &here(name)));
+    let proxies = Proxies::of(&offered.commands, |name| name_check.allows(name, &here(name)));
     let templates = Templates::of(folders)?;
     let (functions, aliases) = proxies.context(here);
     let version = env!("CARGO_PKG_VERSION");
     let asked = offered.names.iter().filter(|name| offered::is_covered(&profile.import, name));
     let mut refused: Vec<_> = asked
-        .filter(|name| !refusal.allows(name, &here(name)))
+        .filter(|name| !name_check.allows(name, &here(name)))
         .chain(&proxies.left_out)
         .map(|name| here(name))
         .collect();
@@ -246,7 +246,7 @@ mod tests {
         let folders = Folders::find(Some(temp.path())).unwrap();
         let text = "kind = \"wsman\"\nuser = \"a@example.com\"\nuri = \"https://example.com/wsman\"\n";
         let profile = crate::profile::parse("work", &folders.profile("work"), text).unwrap();
-        let (files, without) = files(&folders, &profile, &offered(), &Refusal::on(None)).unwrap();
+        let (files, without) = files(&folders, &profile, &offered(), &NameCheck::on(None)).unwrap();
         assert!(!without.is_empty());
         files.into_iter().find(|(file, _)| *file == name).unwrap().1
     }

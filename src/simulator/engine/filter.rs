@@ -47,10 +47,17 @@ pub enum FilterError {
     Operator(String),
 }
 
+/// Maximum number of words and brackets. Brackets, `-not`, `-and` and `-or` each add a level to the parsed filter, which
+/// is read, evaluated and dropped recursively.
+const MAX_WORDS: usize = 1_000;
+
 impl Filter {
     /// Parses `DisplayName -like "K*" -and Enabled -eq $true`, with or without enclosing braces.
     pub fn read(filter: &str) -> Result<Self, FilterError> {
         let words = words(filter.trim().trim_start_matches('{').trim_end_matches('}'))?;
+        if words.len() > MAX_WORDS {
+            return Err(FilterError::TooLong);
+        }
         let mut rest = &words[..];
         let read = any(&mut rest)?;
         if rest.is_empty() { Ok(read) } else { Err(FilterError::Unexpected(rest[0].text.clone())) }
@@ -152,10 +159,6 @@ fn one(rest: &mut &[Word]) -> Result<Filter, FilterError> {
     }
     if is(rest.first(), "(") {
         *rest = &rest[1..];
-        // Each bracket is a token, so the bound on tokens also bounds the depth.
-        if rest.len() > 1_000 {
-            return Err(FilterError::TooLong);
-        }
         let inner = any(rest)?;
         if !is(rest.first(), ")") {
             return Err(FilterError::Bracket);
@@ -214,5 +217,20 @@ mod tests {
         for filter in ["DisplayName", "a -is b", "a -eq 'b", "(a -eq b", "a -eq b c"] {
             assert!(Filter::read(filter).is_err(), "{filter}");
         }
+    }
+
+    #[test]
+    fn a_deep_filter_does_not_overflow_the_stack() {
+        let count = 100_000;
+        for filter in [
+            format!("{} a -eq b", "-not ".repeat(count)),
+            format!("{}a -eq b", "(".repeat(count)),
+            format!("a -eq b{}", " -or a -eq b".repeat(count)),
+            format!("a -eq b{}", " -and a -eq b".repeat(count)),
+        ] {
+            assert_eq!(Filter::read(&filter), Err(FilterError::TooLong));
+        }
+        let deepest = format!("{} a -eq b", "! ".repeat(MAX_WORDS - 3));
+        assert!(Filter::read(&deepest).unwrap().accepts(&Value::Null));
     }
 }

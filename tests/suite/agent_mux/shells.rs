@@ -113,7 +113,7 @@ impl Socket {
     /// Runs psrpcore's client; returns the results of its steps.
     async fn psrpcore(&self, steps: &[&str]) -> Vec<serde_json::Value> {
         let peer = Program::peer("psrpcore_client.py").args([&self.path]).args(steps);
-        let text = tokio::task::spawn_blocking(move || peer.run().good()).await.unwrap();
+        let text = tokio::task::spawn_blocking(move || peer.run().success_output()).await.unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }

@@ -1,12 +1,13 @@
 //! Messages to a shell about its session: each loss and each new session once.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::agent::control::{ControlEvent, Failure};
 use crate::agent::launch::{Agent, AgentEvent};
-use crate::shell::Losses;
+use crate::shell::OnLoss;
 use crate::shell::connection::NoSession;
 
 /// Maximum delay of a loss report after the report of the new session.
@@ -26,7 +27,7 @@ pub enum ReportEffect {
 /// Formats the reports of one connection.
 pub struct SessionReporter {
     name: String,
-    pub losses: Losses,
+    pub on_loss: OnLoss,
     several: bool,
     lines: mpsc::UnboundedSender<String>,
     /// Whether the loss of the session was reported, and the next session was not.
@@ -37,12 +38,12 @@ pub struct SessionReporter {
 }
 
 impl SessionReporter {
-    pub fn new(name: &str, losses: Losses, several: bool) -> Self {
+    pub fn new(name: &str, on_loss: OnLoss, several: bool) -> Self {
         // Replaced by `listen`.
         let (lines, _) = mpsc::unbounded_channel();
         Self {
             name: name.to_owned(),
-            losses,
+            on_loss,
             several,
             lines,
             is_lost: false,
@@ -78,9 +79,9 @@ impl SessionReporter {
             Some(AgentEvent::Event(ControlEvent::Notice { text })) => self.show(&text),
             Some(AgentEvent::Event(ControlEvent::Lost { reason })) => {
                 if !std::mem::replace(&mut self.is_lost, true) {
-                    self.show(&match self.losses {
-                        Losses::Mend => format!("the session was lost ({reason}); connecting again"),
-                        Losses::End => format!("the session was lost ({reason})"),
+                    self.show(&match self.on_loss {
+                        OnLoss::Reconnect => format!("the session was lost ({reason}); connecting again"),
+                        OnLoss::Exit => format!("the session was lost ({reason})"),
                     });
                 }
                 return ReportEffect::Lost;
@@ -118,9 +119,9 @@ impl SessionReporter {
     }
 
     fn again(&self) -> String {
-        match self.losses {
-            Losses::Mend => "The next line connects again.".to_owned(),
-            Losses::End => format!("`lyncsh {}` connects again.", self.name),
+        match self.on_loss {
+            OnLoss::Reconnect => "The next line connects again.".to_owned(),
+            OnLoss::Exit => format!("`lyncsh {}` connects again.", self.name),
         }
     }
 
@@ -129,20 +130,41 @@ impl SessionReporter {
         self.is_lost = true;
         let mut parts = vec![failure.text.clone()];
         parts.extend(failure.advice.clone());
-        if self.losses == Losses::Mend && failure.advice.as_ref() != Some(&self.again()) {
+        if self.on_loss == OnLoss::Reconnect && failure.advice.as_ref() != Some(&self.again()) {
             parts.push(self.again());
         }
         self.show(&sentences(&parts));
     }
 
-    /// Reports the new session. If the loss was not reported yet, waits briefly for its report.
-    pub async fn reopened(&mut self, agent: Option<&mut Agent>) {
+    /// Reports the new session. If the loss was not reported yet, waits briefly for its report among the agent's next
+    /// reports. Returns the failure if the agent has ended.
+    pub async fn reopened(&mut self, agent: Option<&mut Agent>) -> Option<Failure> {
         if let Some(agent) = agent.filter(|_| !self.is_lost) {
-            let late = async { while !matches!(self.handle(agent.next().await), ReportEffect::Lost) {} };
-            let _ = tokio::time::timeout(LATE_REPORT_TIMEOUT, late).await;
+            let late = async {
+                loop {
+                    if let ControlFlow::Break(failure) = self.handle_before_loss(agent.next().await) {
+                        return failure;
+                    }
+                }
+            };
+            if let Ok(Some(failure)) = tokio::time::timeout(LATE_REPORT_TIMEOUT, late).await {
+                return Some(failure);
+            }
         }
         self.is_lost = false;
         self.show("a new session is open");
+        None
+    }
+
+    /// Handles a report before the late report of a loss. Breaks after that report, and with the failure at the end of
+    /// the agent.
+    fn handle_before_loss(&mut self, event: Option<AgentEvent>) -> ControlFlow<Option<Failure>> {
+        match self.handle(event) {
+            ReportEffect::Lost => ControlFlow::Break(None),
+            ReportEffect::Ended(failure) => ControlFlow::Break(Some(failure)),
+            // A failed attempt before the session that is open now.
+            ReportEffect::Away(_) | ReportEffect::Nothing => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -167,8 +189,8 @@ fn sentences(parts: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn reporter(losses: Losses, several: bool) -> (SessionReporter, mpsc::UnboundedReceiver<String>) {
-        let mut reporter = SessionReporter::new("work", losses, several);
+    fn reporter(on_loss: OnLoss, several: bool) -> (SessionReporter, mpsc::UnboundedReceiver<String>) {
+        let mut reporter = SessionReporter::new("work", on_loss, several);
         let lines = reporter.listen();
         (reporter, lines)
     }
@@ -181,11 +203,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_loss_and_the_new_session_are_reported_once() {
-        let (mut reporter, mut lines) = reporter(Losses::Mend, false);
+        let (mut reporter, mut lines) = reporter(OnLoss::Reconnect, false);
         for _ in 0..2 {
             assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
             assert!(matches!(reporter.handle(lost()), ReportEffect::Lost));
-            reporter.reopened(None).await;
+            assert!(reporter.reopened(None).await.is_none());
             let lines: Vec<_> = std::iter::from_fn(|| lines.try_recv().ok()).collect();
             assert_eq!(
                 lines,
@@ -198,8 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_the_agent_ends_the_wait_for_a_late_loss_report() {
+        let (mut reporter, _lines) = reporter(OnLoss::Reconnect, false);
+        let away = Failure { text: "no answer".to_owned(), advice: None };
+        for event in [ControlEvent::Away(away), ControlEvent::Notice { text: "wait".to_owned() }] {
+            let handled = reporter.handle_before_loss(Some(AgentEvent::Event(event)));
+            assert!(handled.is_continue());
+        }
+        for end in [Some(AgentEvent::Died { left: None }), None] {
+            assert!(matches!(reporter.handle_before_loss(end), ControlFlow::Break(Some(_))));
+        }
+        assert!(matches!(reporter.handle_before_loss(lost()), ControlFlow::Break(None)));
+    }
+
+    #[test]
     fn an_end_is_reported_with_its_cause_and_advice() {
-        let (mut reporter, mut lines) = reporter(Losses::Mend, true);
+        let (mut reporter, mut lines) = reporter(OnLoss::Reconnect, true);
         let ReportEffect::Ended(failure) =
             reporter.handle(Some(AgentEvent::Event(ControlEvent::Removed { left: None, stopped: true })))
         else {

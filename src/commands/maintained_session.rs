@@ -8,9 +8,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::connect::{Among, ConnectError, Context, connect_until, give_up};
+use super::connect::{ConnectError, Context, ParallelConnection, connect_until, give_up};
 use super::entries::Entries;
-use super::voice::{ReportEffect, SessionReporter, no_session};
+use super::session_reports::{ReportEffect, SessionReporter, no_session};
 use crate::agent::control::{ControlRequest, Failure};
 use crate::agent::launch::Agent;
 use crate::agent::resolver::EndpointResolver;
@@ -20,7 +20,7 @@ use crate::psrp::client;
 use crate::psrp::host::HostInfo;
 use crate::psrp::record::PoolState;
 use crate::shell::connection::{Connection, ConnectionOwner, NoSession, Reply, SessionRequest, State};
-use crate::shell::{Attached, Losses};
+use crate::shell::{Attached, OnLoss};
 use crate::transport::session::Session;
 
 /// Time limit for closing this process's runspace pool, and for an agent's report of why it ended.
@@ -31,7 +31,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// One connection of a shell: it owns the connection to the agent and the session on the agent's socket.
 ///
 /// The shell has a [`Connection`], which the keeper gives a new session after a loss, if the shell's
-/// [`Losses`] ask for that. Reports of the agent go to the user through [`SessionReporter`].
+/// [`OnLoss`] asks for that. Reports of the agent go to the user through [`SessionReporter`].
 pub struct Keeper {
     context: Context,
     profile: Profile,
@@ -46,7 +46,7 @@ pub struct Keeper {
 }
 
 /// A running keeper with its ends of the shell's channels.
-pub struct KeptAgent<'a> {
+pub struct MaintainedConnection<'a> {
     keeper: &'a mut Keeper,
     owner: ConnectionOwner,
     events: mpsc::UnboundedSender<client::ClientEvent>,
@@ -58,7 +58,7 @@ pub struct ConnectionOptions {
     pub context: Context,
     pub secret: Option<SecretString>,
     pub host: HostInfo,
-    pub losses: Losses,
+    pub on_loss: OnLoss,
     /// Whether the shell has several connections.
     pub several: bool,
 }
@@ -74,11 +74,11 @@ impl Keeper {
         mut agent: Agent,
         over: impl Future<Output = Ending>,
     ) -> Result<Self, ConnectError> {
-        let ConnectionOptions { context, secret, host, losses, several } = options;
-        if losses == Losses::Mend {
+        let ConnectionOptions { context, secret, host, on_loss, several } = options;
+        if on_loss == OnLoss::Reconnect {
             agent.ask(ControlRequest::Persist).await;
         }
-        let mut reporter = SessionReporter::new(&profile.name, losses, several);
+        let mut reporter = SessionReporter::new(&profile.name, on_loss, several);
         let opened = tokio::select! {
             opened = agent.session(host.clone(), profile.limits) => opened,
             ending = over => {
@@ -117,13 +117,13 @@ impl Keeper {
     }
 
     /// Returns the shell's end of the connection, and the task that maintains it.
-    pub fn attach(&mut self) -> Option<(Attached, KeptAgent<'_>)> {
+    pub fn attach(&mut self) -> Option<(Attached, MaintainedConnection<'_>)> {
         let (session, _) = self.session.as_ref()?;
         let (connection, owner) = Connection::new(session.clone());
         let (events, receiver) = mpsc::unbounded_channel();
         let notices = self.reporter.listen();
         let attached = Attached { name: self.profile.name.clone(), connection, events: receiver, notices };
-        Some((attached, KeptAgent { keeper: self, owner, events }))
+        Some((attached, MaintainedConnection { keeper: self, owner, events }))
     }
 
     /// Asks for another password. The refused password is not sent again automatically.
@@ -149,7 +149,7 @@ impl Keeper {
     }
 }
 
-impl KeptAgent<'_> {
+impl MaintainedConnection<'_> {
     /// Maintains the connection; never returns.
     pub async fn run(mut self) -> Infallible {
         loop {
@@ -158,10 +158,10 @@ impl KeptAgent<'_> {
                 self.keeper.session = None;
                 self.owner.state.send_replace(State::Lost);
             }
-            match (self.keeper.reporter.losses, self.keeper.agent.is_some()) {
-                (Losses::Mend, true) => self.reattach().await,
-                (Losses::Mend, false) => self.start().await,
-                (Losses::End, _) => self.forward_reports().await,
+            match (self.keeper.reporter.on_loss, self.keeper.agent.is_some()) {
+                (OnLoss::Reconnect, true) => self.reattach().await,
+                (OnLoss::Reconnect, false) => self.start().await,
+                (OnLoss::Exit, _) => self.forward_reports().await,
             }
         }
     }
@@ -203,7 +203,11 @@ impl KeptAgent<'_> {
                 opened = &mut opening => match opened {
                     Ok(opened) => {
                         // The agent reports the loss before the new session, on another stream.
-                        reporter.reopened(agent.as_mut()).await;
+                        if let Some(failure) = reporter.reopened(agent.as_mut()).await {
+                            reporter.report(&failure);
+                            *agent = None;
+                            return;
+                        }
                         for reply in requests.drain(..) {
                             let _ = reply.send(Ok(opened.0.clone()));
                         }
@@ -264,7 +268,7 @@ impl KeptAgent<'_> {
             Ending::Interrupt
         };
         let (profile, secret) = (keeper.profile.clone(), keeper.secret.clone());
-        let among = Among::labelled(keeper.reporter.label());
+        let among = ParallelConnection::labelled(keeper.reporter.label());
         match connect_until(&keeper.context, profile, secret, among, || {}, over).await {
             Ok(agent) => {
                 agent.ask(ControlRequest::Persist).await;

@@ -6,7 +6,7 @@ use super::echoes;
 use super::facts::Facts;
 use super::host::{self, Handled};
 use super::links::Link;
-use super::news::SessionNotices;
+use super::notices::SessionNotices;
 use super::terminal::{Terminal, Tone};
 use crate::psrp::client::ClientEvent;
 use crate::psrp::clixml::Value;

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::execute::{Ended, Executor, Run, Sink};
 use super::history::may_hold_secret;
 use super::links::Link;
-use super::pager::Turned;
+use super::pager::PagerExit;
 use super::script::powershell_command;
 use crate::folders::home;
 use crate::keys::Answer;
@@ -236,7 +236,7 @@ impl Executor {
             None => {
                 values.into_iter().for_each(|value| self.take(sink, value));
                 match self.turn_pages(sink).await {
-                    Some(Turned::Interrupted) => Run::Begun(Ended::Interrupted),
+                    Some(PagerExit::Interrupted) => Run::Begun(Ended::Interrupted),
                     _ => Run::Begun(ended),
                 }
             }
