@@ -108,6 +108,11 @@ impl Entry {
         }
     }
 
+    /// Reads the notes on the session. The entry replaces what they lack.
+    fn notes(&self, path: PathBuf) -> Notes {
+        Notes::read(path).or(self.idle_timeout, &self.affinity)
+    }
+
     /// Returns the entry for a report, without cookies.
     pub fn reported(self) -> Self {
         Self { affinity: StoredAffinity::default(), ..self }
@@ -333,7 +338,7 @@ impl Journal {
     /// Returns the notes on a session, even if its entry is locked.
     pub fn notes_on(&self, shell: uuid::Uuid) -> Notes {
         let entry = File::open(self.path(shell)).ok().and_then(|file| read(&file));
-        Notes::read(self.notes(shell), entry.as_ref())
+        entry.map_or_else(|| Notes::read(self.notes(shell)), |entry| entry.notes(self.notes(shell)))
     }
 
     /// Returns the path of a session's notes.
@@ -418,7 +423,7 @@ impl JournalEntry {
 
     /// Returns the notes on the session.
     pub fn notes(&self) -> Notes {
-        Notes::read(self.notes.clone(), Some(&self.entry))
+        self.entry.notes(self.notes.clone())
     }
 
     /// Records that the removal failed: as [`JournalEntry::failed`], or as [`JournalEntry::refused`] if the
@@ -455,10 +460,10 @@ fn read(mut file: &File) -> Option<Entry> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub(in crate::agent) fn entry() -> Entry {
+    fn entry() -> Entry {
         let text = "kind = \"wsman\"\nuri = \"http://localhost:1/wsman\"\nuser = \"a@b.c\"";
         let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
         let session = Guarded {

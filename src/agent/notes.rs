@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::journal::Entry;
 use crate::files::replace::remove;
 use crate::platform;
 use crate::transport::wsman::{Affinity, Ledger, Left, StoredAffinity};
@@ -50,18 +49,24 @@ impl Notes {
         Self { path, known, inherited_doubt: false, is_closed: AtomicBool::new(false) }
     }
 
-    /// Reads the notes of an earlier owner; most sessions have none. The journal's entry replaces what they lack.
-    pub fn read(path: PathBuf, entry: Option<&Entry>) -> Self {
+    /// Reads the notes of an earlier owner; most sessions have none.
+    pub fn read(path: PathBuf) -> Self {
         let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let mut known: Known = read.unwrap_or_default();
-        if let Some(entry) = entry {
-            known.idle_timeout = known.idle_timeout.or(entry.idle_timeout);
-            if known.affinity.is_empty() {
-                known.affinity = entry.affinity.clone();
-            }
-        }
+        let known: Known = read.unwrap_or_default();
         let inherited_doubt = known.doubtful.is_some();
         Self { path, inherited_doubt, known: Mutex::new(known), is_closed: AtomicBool::new(false) }
+    }
+
+    /// Completes notes whose file may be lost, because it is not synced, with those of the journal.
+    pub fn or(self, idle_timeout: Option<Duration>, affinity: &StoredAffinity) -> Self {
+        {
+            let mut known = self.known();
+            known.idle_timeout = known.idle_timeout.or(idle_timeout);
+            if known.affinity.is_empty() {
+                known.affinity = affinity.clone();
+            }
+        }
+        self
     }
 
     /// Returns the removal data of the session.
@@ -166,7 +171,7 @@ mod tests {
         assert!(!path.exists());
         let id = Uuid::new_v4();
         notes.runs(vec![id]);
-        assert_eq!(Notes::read(path.clone(), None).left(), Left { commands: vec![id], doubtful: false });
+        assert_eq!(Notes::read(path.clone()).left(), Left { commands: vec![id], doubtful: false });
         notes.runs(Vec::new());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         notes.doubts();
@@ -175,7 +180,7 @@ mod tests {
         closed.close();
         closed.runs(vec![id]);
         assert!(!folder.path().join("y.json").exists());
-        assert!(Notes::read(path, None).inherits_doubt());
+        assert!(Notes::read(path).inherits_doubt());
     }
 
     #[test]
@@ -187,7 +192,7 @@ mod tests {
             let idle_timeout = idle.map(Duration::from_secs);
             let known = Known { doubtful: ago(since), idle_timeout, ..Known::default() };
             std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
-            assert_eq!(Notes::read(path.clone(), None).is_over(), over, "{idle:?} {since}");
+            assert_eq!(Notes::read(path.clone()).is_over(), over, "{idle:?} {since}");
         }
         // The notes of a crashed machine may be lost; the journal has the timeout and the pool member.
         let known = Known { doubtful: ago(130), ..Known::default() };
@@ -195,11 +200,9 @@ mod tests {
         let front_end = Some("EX1".to_owned());
         let affinity = StoredAffinity { front_end, ..StoredAffinity::default() };
         let idle_timeout = Some(Duration::from_mins(1));
-        let entry =
-            Entry { idle_timeout, affinity: affinity.clone(), ..super::super::journal::tests::entry() };
-        let notes = Notes::read(path.clone(), Some(&entry));
+        let notes = Notes::read(path.clone()).or(idle_timeout, &affinity);
         assert!(notes.is_over() && notes.stored_affinity() == affinity);
         std::fs::write(&path, "{").unwrap();
-        assert!(!Notes::read(path, None).is_over());
+        assert!(!Notes::read(path).is_over());
     }
 }

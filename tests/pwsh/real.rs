@@ -88,8 +88,10 @@ fn a_question_of_the_startup_script_fails_and_the_session_opens() {
         Options::configured(pwsh, file)
     };
     let Some(world) = World::real(asking, "") else { return };
-    let out =
-        world.lyncsh(&["exec", "work", "--", "Get-Variable", "-Name", "Answer", "-ValueOnly"]).run().good();
+    let out = world
+        .lyncsh(&["exec", "work", "--", "Get-Variable", "-Name", "Answer", "-ValueOnly"])
+        .run()
+        .success_output();
     assert!(out.contains("no shell is attached to answer"), "{out}");
     empty(&world);
 }

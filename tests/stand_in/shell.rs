@@ -131,9 +131,6 @@ async fn own(profile: &str) -> Option<Session> {
         let _ = guard.wait();
         return None;
     }
-    let mut more = String::new();
-    output.read_to_string(&mut more).expect("the end");
-    print(&format!("[a second read gives {} bytes]\n", more.len()));
     let asked = given["secret"].is_null().then(|| {
         print("[password?]");
         let mut typed = String::new();
@@ -166,6 +163,15 @@ async fn own(profile: &str) -> Option<Session> {
     let mut input = guard.stdin.take().expect("its input");
     let asked = asked.map(|password| format!(" {}", STANDARD.encode(password))).unwrap_or_default();
     writeln!(input, "{} {}{asked}", id.to_string().to_uppercase(), endpoint.uri).expect("the guard");
+    let mut more = String::new();
+    output.read_to_string(&mut more).expect("the end");
+    let Some(more) = more.strip_prefix("guarded\n") else {
+        let _ = session.close().await;
+        let _ = guard.wait();
+        print("lyncsh: the session is removed\n");
+        return None;
+    };
+    print(&format!("[a second read gives {} bytes]\n", more.len()));
     // Open until this process ends, like the module's pipe.
     std::mem::forget(input);
     std::thread::spawn(move || guard.wait());

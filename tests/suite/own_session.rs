@@ -109,6 +109,16 @@ async fn a_killed_shells_session_is_deleted_by_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_credential_is_sent_for_a_session_that_cannot_be_guarded() {
+    let own = Own::silent().await;
+    std::fs::create_dir_all(&own.world.folders.state).unwrap();
+    std::fs::write(own.world.folders.state.join("sessions"), "").unwrap();
+    let terminal = Terminal::work(&own.world, "own");
+    terminal.wait_for_text("cannot write the session journal; no session was created");
+    assert!(own.server.shells().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_or_hang_up_leaves_no_session() {
     let own = Own::silent().await;
     let terminal = own.work();
