@@ -53,6 +53,10 @@ impl Error {
             Self::Protocol(_) => {
                 owned(&["Check in the profile that the URI is a PowerShell remoting endpoint."])
             }
+            Self::Unsupported(_) => owned(&[
+                "Update Windows Management Framework on the server to version 3.0 or later: WinRM 2.0 (Windows Server \
+                 2008 R2) does not accept the ids of its clients.",
+            ]),
             Self::Unconfirmed => owned(&["Run lyncsh again; it checks the session."]),
             Self::Unsettled(_) => owned(&["Check what the command has changed before you run it again."]),
             Self::Closed => Vec::new(),

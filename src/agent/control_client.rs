@@ -35,6 +35,18 @@ pub enum Stopped {
     },
 }
 
+impl Stopped {
+    /// Returns how much of the result the user must know.
+    fn severity(&self) -> u8 {
+        match self {
+            Self::NotRunning => 0,
+            Self::Removed => 1,
+            Self::Killed { .. } => 2,
+            Self::Left(_) => 3,
+        }
+    }
+}
+
 /// Returns the status of a profile's agent; `None` if no agent is running.
 pub async fn status(folders: &Folders, profile: &str) -> io::Result<Option<Status>> {
     request_status(folders, profile, false, STATUS_TIMEOUT).await
@@ -86,9 +98,9 @@ pub fn agents(folders: &Folders) -> Vec<(Folders, String)> {
 pub async fn stop(folders: &Folders, profile: &str) -> io::Result<Stopped> {
     let mut stopped = stop_in(folders, profile).await?;
     for (there, _) in agents(folders).iter().filter(|(there, name)| name == profile && there != folders) {
-        match stop_in(there, profile).await? {
-            Stopped::NotRunning => {}
-            further => stopped = further,
+        let further = stop_in(there, profile).await?;
+        if further.severity() > stopped.severity() {
+            stopped = further;
         }
     }
     Ok(stopped)

@@ -46,10 +46,12 @@ impl Guard {
     }
 
     /// Adopts an orphaned session.
-    pub fn adopt(kept: JournalEntry, endpoint: Endpoint) -> Self {
+    pub fn adopt(kept: JournalEntry, mut endpoint: Endpoint) -> Self {
         let is_in_progress = kept.entry.may_be_in_progress(MAX_CREATE_TIME);
         let create = if is_in_progress { CreateState::InProgress } else { CreateState::Settled };
         let notes = Arc::new(kept.notes());
+        // Not the ledger of an open session on the same endpoint.
+        endpoint.ledger = Some(notes.clone());
         Self { endpoint, create, notes, kept: Some(kept) }
     }
 
@@ -89,8 +91,8 @@ impl Guard {
 
     /// Records that Create was answered by a page or a status of a server that may not be a WSMan service. A gateway
     /// also replaces the answer of a service; the answer to Delete shows which it was.
-    pub fn doubt_service(&mut self) {
-        self.create = CreateState::Page;
+    pub fn doubt_service(&mut self, status: u16) {
+        self.create = CreateState::Page(status);
     }
 
     /// Does the same as [`Guard::doubt`] unless the session was created.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::control::Guarded;
-use super::notes::Notes;
+use super::notes::{MAX_REMOVAL_DELAY, Notes};
 use crate::files::replace::sync_folder;
 use crate::folders::Folders;
 use crate::platform;
@@ -142,7 +142,12 @@ impl Entry {
     /// Returns whether the endpoint must have removed the session by itself. The time counts from the first failed
     /// removal, because the agent may have used the session for days before.
     pub fn is_expired(&self) -> bool {
-        let age = if self.created { MAX_LIFETIME } else { MAX_LIFETIME_UNCREATED };
+        let of_endpoint = self.idle_timeout.map(|idle| idle.saturating_add(MAX_REMOVAL_DELAY));
+        let age = match of_endpoint {
+            Some(idle) if self.created => idle.min(MAX_LIFETIME),
+            None if self.created => MAX_LIFETIME,
+            _ => MAX_LIFETIME_UNCREATED,
+        };
         let unused = self.first_tried.and_then(|first| first.elapsed().ok());
         unused.is_some_and(|unused| unused > age)
     }
@@ -271,6 +276,12 @@ impl Journal {
             platform::is_held(&file).then(|| read(&file)).flatten()
         });
         entries.collect()
+    }
+
+    /// Returns whether a process has an open session of this profile. The sessions of ended processes, which another
+    /// process may be removing, do not count.
+    pub fn has_session(&self, profile: &str) -> bool {
+        self.live().iter().any(|entry| entry.profile == profile && !platform::has_ended(entry.process))
     }
 
     /// Returns the orphaned sessions. Unlike [`Journal::orphans`], changes and locks nothing.

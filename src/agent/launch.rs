@@ -401,19 +401,21 @@ impl Watcher {
     /// Removes the session of a dead agent and the sessions that the agent could not remove; returns the reason why a
     /// session may still exist.
     async fn remove(&mut self) -> Option<String> {
+        let journal = Journal::of(&self.folders);
+        let shell = self.guarded.as_ref().map(|session| session.shell);
+        let entries = || journal.live().into_iter().chain(journal.left());
+        let agent = entries().find(|entry| Some(entry.session.shell) == shell).map(|entry| entry.process);
         let left = self.remove_session().await;
-        if left.is_some() {
+        let is_left = || journal.left().iter().any(|entry| Some(entry.process) == agent);
+        if left.is_some() || !is_left() {
             return left;
         }
-        let (name, journal) = (self.access.profile.name.clone(), Journal::of(&self.folders));
-        if !self.access.is_silent() || !journal.has_orphan(&name) {
-            return None;
+        if self.access.is_silent() {
+            for line in orphans::sweep_profile(&self.folders, &mut self.access, Extent::NotRefused).await {
+                tracing::debug!("{line}");
+            }
         }
-        for line in orphans::sweep_profile(&self.folders, &mut self.access, Extent::NotRefused).await {
-            tracing::debug!("{line}");
-        }
-        journal
-            .has_orphan(&name)
+        is_left()
             .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
 

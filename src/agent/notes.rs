@@ -16,7 +16,7 @@ use crate::platform;
 use crate::transport::wsman::{Affinity, Ledger, Left, StoredAffinity};
 
 /// Maximum delay between the idle timeout and the removal by the endpoint.
-const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
+pub(super) const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

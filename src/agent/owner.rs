@@ -105,11 +105,16 @@ impl Owner {
                     match over {
                         Over::Asked => {
                             let endpoint = guard.endpoint().clone();
+                            let shell = guard.session().map(|session| session.shell);
                             let left = self.close(&mux, guard).await;
                             if reconnecting {
                                 self.remove_left(endpoint, std::mem::take(&mut removals), &mut removals);
                             }
-                            let left = left.or(self.settle(removals, reconnecting).await);
+                            let lost = self.settle(removals, reconnecting).await;
+                            // The last attempt may have removed it.
+                            let is_left =
+                                self.journal.left().iter().any(|one| Some(one.session.shell) == shell);
+                            let left = left.filter(|_| is_left).or(lost);
                             self.shared.news.publish(self.removed(left));
                             mux.parted().await;
                             return None;
@@ -202,8 +207,8 @@ impl Owner {
     async fn settle(&self, mut removals: JoinSet<()>, has_lost: bool) -> Option<String> {
         let all = async { while removals.join_next().await.is_some() {} };
         let is_settled = tokio::time::timeout(SETTLE_TIMEOUT, all).await.is_ok();
-        let name = &self.access.profile.name;
-        let is_left = || self.journal.has_orphan(name);
+        let own = std::process::id();
+        let is_left = || self.journal.left().iter().any(|entry| entry.process == own);
         (has_lost && (!is_settled || is_left()))
             .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
@@ -308,7 +313,7 @@ impl Owner {
                     // A Delete would be refused as well and count a wrong password twice.
                     _ if error.is_refusal() => slot.take().into_iter().for_each(Guard::confirmed),
                     transport::Error::Http { status, .. } if removal::is_page(status) => {
-                        guard.doubt_service();
+                        guard.doubt_service(status);
                     }
                     _ => guard.doubt(),
                 }

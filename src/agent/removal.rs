@@ -20,15 +20,15 @@ pub enum CreateState {
     Settled,
     /// It may still be in progress, and a Delete can overtake it.
     InProgress,
-    /// It was answered by a page or a status that WSMan does not use. If Delete is answered in the same way, the peer is
-    /// not a WSMan service, and there is no session; else the answer may have replaced that of the service.
-    Page,
+    /// It was answered by a page or a status that WSMan does not use. If Delete is answered by the same status, the peer
+    /// is not a WSMan service, and there is no session; else the answer may have replaced that of the service.
+    Page(u16),
 }
 
 impl CreateState {
     /// Returns whether the answer to Delete shows that no service has received Create.
     fn excludes_service(self, result: &Result<Outcome, Error>) -> bool {
-        self == Self::Page && matches!(result, Err(Error::Http { status, .. }) if is_page(*status))
+        matches!(result, Err(Error::Http { status, .. }) if self == Self::Page(*status))
     }
 }
 
@@ -128,6 +128,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::TicketRefused { .. }
         | Error::NotOffered { .. }
         | Error::Unsettled(_)
+        | Error::Unsupported(_)
         | Error::Unconfirmed
         | Error::Closed => false,
     }

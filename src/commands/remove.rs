@@ -1,5 +1,7 @@
 //! `lyncsh remove`: removes a profile and all files that lyncsh created for it.
 
+use std::time::Duration;
+
 use miette::{Context as _, IntoDiagnostic as _};
 
 use super::connect::Context;
@@ -16,6 +18,9 @@ use crate::folders::Folders;
 use crate::profile::{self, Profile, StoreError};
 use crate::shell::console::Console;
 use crate::shell::module::{self, Module};
+
+/// Time limit for a removal of a session that is in progress.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Removes the profile, its secret, its shortcuts and its cached files. Asks first, unless `yes`.
 pub async fn run(context: &Context, name: &str, yes: bool) -> miette::Result<()> {
@@ -109,13 +114,18 @@ async fn end_session(folders: &Folders, name: &str) -> miette::Result<()> {
     if journal.has_orphan(name) {
         return left("an earlier removal failed");
     }
-    if journal.live().iter().any(|entry| entry.profile == name) {
-        return Err(miette::miette!(
-            help = "exit its shells",
-            "cannot remove '{name}': a standalone session is open"
-        ));
-    }
-    Ok(())
+    // An agent that has just failed to open its session may still be removing it.
+    let is_free = async {
+        while journal.has_session(name) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(REMOVAL_TIMEOUT, is_free).await.map_err(|_| {
+        miette::miette!(
+            help = "exit its shells, and try again",
+            "cannot remove '{name}': a standalone session is open, or a session is being removed"
+        )
+    })
 }
 
 /// Removes the module, the proxies, the completion data and the history.

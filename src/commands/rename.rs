@@ -91,7 +91,7 @@ async fn unused(folders: &Folders, name: &str) -> miette::Result<File> {
         ));
     }
     let journal = Journal::of(folders);
-    if journal.live().iter().any(|entry| entry.profile == name) {
+    if journal.has_session(name) {
         return Err(usage!(help = "exit its shells", "cannot rename '{name}': a standalone session is open"));
     }
     if journal.has_orphan(name) {

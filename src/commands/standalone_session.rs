@@ -51,7 +51,6 @@ pub async fn run(context: &Context, name: &str) -> miette::Result<ExitCode> {
             "'{name}' cannot have a standalone session: its module opens the session"
         ));
     }
-    // Standard input is a pipe, so the PowerShell asks for the password.
     // Without the journal, the session of a killed guard would stay.
     Journal::of(&context.folders)
         .check()

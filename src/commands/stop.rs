@@ -88,7 +88,7 @@ pub fn failed(name: &str, error: &std::io::Error) -> String {
 
 /// Returns whether a shell has a standalone session of this profile.
 fn is_own(folders: &Folders, name: &str) -> bool {
-    Journal::of(folders).live().iter().any(|entry| entry.profile == name)
+    Journal::of(folders).has_session(name)
 }
 
 /// Replaces group profiles with their connections. A profile that cannot be read may still have an agent.

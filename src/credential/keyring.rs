@@ -99,12 +99,14 @@ impl Series {
         }
     }
 
-    /// Returns the text of the account's entry for a split secret: a line feed, the number of parts and the series. A
+    /// Returns the text of the account's entry for a split secret: a line feed, the number of entries and the series. A
     /// secret is one line, so it never begins with a line feed.
     fn head(self, parts: usize) -> String {
+        // The number includes the account's entry itself.
+        let entries = parts + 1;
         match self {
-            Self::A => format!("\n{parts}"),
-            Self::B => format!("\n{parts}b"),
+            Self::A => format!("\n{entries}"),
+            Self::B => format!("\n{entries}b"),
         }
     }
 
@@ -112,7 +114,8 @@ impl Series {
     fn of_head(text: &str) -> Option<(usize, Self)> {
         let text = text.strip_prefix('\n')?;
         let (number, series) = text.strip_suffix('b').map_or((text, Self::A), |number| (number, Self::B));
-        Some((number.parse().ok().filter(|number| *number <= MAX_PARTS)?, series))
+        let parts = number.parse::<usize>().ok()?.checked_sub(1)?;
+        (1..=MAX_PARTS).contains(&parts).then_some((parts, series))
     }
 
     /// Returns the name of a part's entry. The numbers start at 1.

@@ -149,6 +149,9 @@ pub enum Error {
     Timeout { operation: Operation, limit: Duration },
     #[error("the endpoint violated the protocol: {0}")]
     Protocol(String),
+    /// The endpoint has an unsupported version of the protocol; no session is left.
+    #[error("the endpoint is not supported: {0}")]
+    Unsupported(String),
     #[error("the connection ended: {0}")]
     Ended(String),
     #[error("the connection to {endpoint} ended while {operation}: {reason}")]

@@ -74,28 +74,6 @@ Get-CsTenant"#,
     empty(&world);
 }
 
-/// The endpoint runs the script before it opens the pool, when no shell is attached.
-#[test]
-fn a_question_of_the_startup_script_fails_and_the_session_opens() {
-    let asking = |pwsh: &Path, folder: &Path| {
-        let (file, script) = (folder.join("asking.pssc"), folder.join("asking.ps1"));
-        std::fs::write(&script, "$global:Answer = try { Read-Host 'Name' } catch { \"$_\" }\n").unwrap();
-        let text = format!(
-            "@{{\nSchemaVersion = '2.0.0.0'\nSessionType = 'Default'\nScriptsToProcess = '{}'\n}}\n",
-            script.display()
-        );
-        std::fs::write(&file, text).unwrap();
-        Options::configured(pwsh, file)
-    };
-    let Some(world) = World::real(asking, "") else { return };
-    let out = world
-        .lyncsh(&["exec", "work", "--", "Get-Variable", "-Name", "Answer", "-ValueOnly"])
-        .run()
-        .success_output();
-    assert!(out.contains("no shell is attached to answer"), "{out}");
-    empty(&world);
-}
-
 #[test]
 fn values_match_powershells_own_remoting() {
     let Some(world) = World::real(unrestricted, "") else { return };

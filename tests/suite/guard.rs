@@ -116,7 +116,7 @@ async fn a_panic_drops_the_guard_and_removes_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_refused_before_the_answer_to_create_leaves_an_entry_for_the_next_session() {
-    let world = World::start();
+    let world = World::simulated(&[], "");
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
     let (report, _steps) = tokio::sync::mpsc::unbounded_channel();
     let mut access = EndpointResolver::new(&world.folders, profile, Some("wrong".to_owned().into()));

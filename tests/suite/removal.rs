@@ -313,26 +313,29 @@ async fn a_late_create_is_awaited_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
-    const PAGES: [[Delete; 1]; 3] =
-        [[Delete::Http("200 OK")], [Delete::Http("400 Bad Request")], [Delete::Http("404 Not Found")]];
+    const PAGES: [(u16, [Delete; 1]); 3] = [
+        (200, [Delete::Http("200 OK")]),
+        (400, [Delete::Http("400 Bad Request")]),
+        (404, [Delete::Http("404 Not Found")]),
+    ];
     // A gateway has replaced only that answer.
     let left = Left::on(&[Delete::Done]).await;
     let mut guard = left.connecting().await;
-    guard.doubt_service();
+    guard.doubt_service(200);
     guard.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
     // No WSMan service is there.
-    for page in &PAGES {
+    for (status, page) in &PAGES {
         let left = Left::on(page).await;
         let mut guard = left.connecting().await;
-        guard.doubt_service();
+        guard.doubt_service(*status);
         guard.remove().await.unwrap();
         assert_eq!((left.deletes(), left.files()), (1, 0), "{page:?}");
     }
-    // A gateway whose server does not answer in time.
-    let left = Left::on(&[Delete::Http("408 Request Timeout")]).await;
+    // A gateway that refuses further requests.
+    let left = Left::on(&[Delete::Http("429 Too Many Requests")]).await;
     let mut guard = left.connecting().await;
-    guard.doubt_service();
+    guard.doubt_service(400);
     guard.remove().await.unwrap_err();
     assert!(left.is_listed());
 }
@@ -346,7 +349,9 @@ async fn a_password_that_is_refused_after_create_proves_nothing() {
     // It is not sent again until it has changed.
     assert_eq!(left.sweep().await, "");
     assert_eq!(left.deletes(), 1);
-    let file = std::fs::File::options().write(true).open(left.world.root().join("password")).unwrap();
+    let path = left.world.root().join("password");
+    std::fs::write(&path, "corrected").unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_modified(std::time::SystemTime::now() + Duration::from_secs(2)).unwrap();
     let lines = left.sweep().await;
     assert!(lines.contains("removed an orphaned session of 'work'"), "{lines}");

@@ -55,7 +55,8 @@ fn secret_start(line: &str, is_wrong: bool) -> Option<usize> {
     while let Some((at, one)) = chars.next() {
         match one {
             '#' if quote.is_none() => (is_comment, is_first) = (true, false),
-            '"' | '\'' if !is_comment && quote.is_none() => quote = Some(one),
+            // A quote without its end is a mistake, and quotes nothing.
+            '"' | '\'' if !is_comment && quote.is_none() && line[at + 1..].contains(one) => quote = Some(one),
             '"' | '\'' if quote == Some(one) => quote = None,
             // The key may be on the line before.
             '=' if is_first => return Some(at + 1),
@@ -144,6 +145,9 @@ mod tests {
             ("password hunter2\n", "password *******\n"),
             ("pasword: hunter2 two\n", "pasword: ******* ***\n"),
             ("password hunter2 = 3\n", "password ******* * *\n"),
+            // A quote without its end.
+            ("user = 'ken password hunter2\n", "user = 'ken password *******\n"),
+            ("don't use password hunter2\n", "don't use password *******\n"),
             ("\"password\": \"hunter2\",\n", "\"password\": **********\n"),
             ("password =\n\"hunter2\"\nuser = \"a\"\n", "password =\n*********\nuser = \"a\"\n"),
             ("password\n= \"hunter2\"\n", "password\n* *********\n"),

@@ -81,6 +81,7 @@ impl Error {
             | Self::Unauthorized { .. }
             | Self::Authentication { .. }
             | Self::TicketRefused { .. }
+            | Self::Unsupported(_)
             | Self::NotOffered { .. } => true,
             Self::Timeout { operation, .. } | Self::Cut { operation, .. } => {
                 matches!(operation, Operation::Connect | Operation::Authenticate)

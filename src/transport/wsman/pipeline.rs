@@ -310,7 +310,9 @@ async fn receive_all(
         let mut finished = false;
         loop {
             // The sender was dropped: nothing can pause the output.
+            let paused = (!*wanted.borrow()).then(|| receiver.pause());
             let _ = wanted.wait_for(|wanted| *wanted).await;
+            drop(paused);
             let over = |finished| finished || closing.load(Ordering::Relaxed);
             let (messages, state) = match receiver.next(|| *wanted.borrow()).await {
                 Ok(received) => received,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::envelope::{CommandState, Received};
-use super::sequence::Sequence;
+use super::sequence::{Pause, Sequence};
 use super::shell::Shell;
 use crate::psrp::fragment::Defragmenter;
 use crate::psrp::message::{Message, MessageError};
@@ -131,6 +131,11 @@ impl Receiver {
         Ok((messages, received.state))
     }
 
+    /// Records that no output is fetched until the returned value is dropped.
+    pub fn pause(&self) -> Pause {
+        self.sequence.pause()
+    }
+
     fn ask(&mut self) {
         let (shell, sequence) = (self.shell.clone(), self.sequence.clone());
         self.asked.spawn(answer(shell, sequence, self.command, self.since, self.cut));
@@ -177,9 +182,11 @@ async fn answer(
             Err(error) => error.is_given_up() && took > MIN_PENDING_TIME,
             Ok(_) => false,
         };
-        cut |= received.as_ref().is_err_and(Error::is_lost);
+        // An answer of another server loses no message.
+        let is_stray = matches!(&received, Err(Error::Fault(_)));
+        cut |= !is_stray && received.as_ref().is_err_and(Error::is_lost);
         if cut {
-            sequence.cut();
+            sequence.cut(asked);
         }
         let result = match received {
             Err(error) if silent => {

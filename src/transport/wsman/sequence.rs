@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -43,6 +43,8 @@ struct Arrived {
     counter: Counter,
     /// When the oldest gap was seen.
     gap: Option<Instant>,
+    /// Number of pipelines whose output is not fetched at the moment: their messages leave gaps.
+    paused: usize,
 }
 
 /// Users of the server's counter of object ids.
@@ -54,8 +56,20 @@ enum Counter {
     Own,
     /// Every id belonged to this session until a connection was cut; gaps since then are lost messages.
     OwnUntilCut,
-    /// Other sessions use ids too.
+    /// A gap shows that other sessions use ids too.
+    SharedSinceGap,
+    /// The first id shows that other sessions use ids too.
     Shared,
+}
+
+/// A pause in the output of a pipeline.
+#[derive(Debug)]
+pub(super) struct Pause(Arc<Sequence>);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.0.arrived().paused -= 1;
+    }
 }
 
 /// The last received fragments, including their headers.
@@ -93,6 +107,7 @@ impl Default for Arrived {
             recent: Recent::default(),
             counter: Counter::Unknown,
             gap: None,
+            paused: 0,
         }
     }
 }
@@ -117,7 +132,11 @@ impl Sequence {
     }
 
     /// Records complete fragments; returns the highest object id of the messages that end in them.
-    pub fn note(&self, mut data: &[u8]) -> Option<u64> {
+    pub fn note(&self, data: &[u8]) -> Option<u64> {
+        self.note_at(data, Instant::now())
+    }
+
+    fn note_at(&self, mut data: &[u8], now: Instant) -> Option<u64> {
         let mut arrived = self.arrived();
         let mut latest = None;
         while let Some((header, rest)) = data.split_first_chunk::<{ fragment::HEADER }>() {
@@ -135,17 +154,25 @@ impl Sequence {
             }
             data = rest.get(length..).unwrap_or_default();
         }
-        arrived.check_gap(Instant::now());
+        arrived.check_gap(now);
         latest
     }
 
-    /// Records that a connection was cut with a Receive pending: from now on a gap may be a lost message.
-    pub fn cut(&self) {
+    /// Records that a connection was cut with a Receive pending since `sent`: a gap since then may be a lost message.
+    pub fn cut(&self, sent: Instant) {
         let mut arrived = self.arrived();
         arrived.check_gap(Instant::now());
-        if arrived.counter == Counter::Own {
+        // The cut is often noticed long after the loss, when the gap has been taken for another session's.
+        let is_since = arrived.gap.is_some_and(|gap| gap >= sent);
+        if arrived.counter == Counter::Own || arrived.counter == Counter::SharedSinceGap && is_since {
             arrived.counter = Counter::OwnUntilCut;
         }
+    }
+
+    /// Records that a pipeline's output is not fetched until the returned value is dropped.
+    pub fn pause(self: &Arc<Self>) -> Pause {
+        self.arrived().paused += 1;
+        Pause(self.clone())
     }
 
     fn arrived(&self) -> MutexGuard<'_, Arrived> {
@@ -179,7 +206,7 @@ impl Sequence {
         loop {
             let missing = {
                 let arrived = self.arrived();
-                if arrived.counter == Counter::Shared { 0 } else { missing(&arrived) }
+                if arrived.is_shared() { 0 } else { missing(&arrived) }
             };
             if missing == 0 || Instant::now() >= until {
                 return missing;
@@ -212,17 +239,20 @@ impl Arrived {
         self.missing_between(since, last).saturating_sub(arriving)
     }
 
-    /// Checks for a gap that no cut connection explains. A paused pipeline's output also leaves one; then lost
-    /// messages are not recognised either.
+    /// Checks for a gap that neither a cut connection nor a paused pipeline explains.
     fn check_gap(&mut self, now: Instant) {
         let last = self.beyond.last().copied();
-        if last.is_none_or(|last| self.not_begun_between(0, last) == 0) {
+        if self.paused > 0 || last.is_none_or(|last| self.not_begun_between(0, last) == 0) {
             self.gap = None;
         } else if now.duration_since(*self.gap.get_or_insert(now)) >= TRANSIT_TIMEOUT
             && self.counter == Counter::Own
         {
-            self.counter = Counter::Shared;
+            self.counter = Counter::SharedSinceGap;
         }
+    }
+
+    fn is_shared(&self) -> bool {
+        matches!(self.counter, Counter::Shared | Counter::SharedSinceGap)
     }
 
     fn take(&mut self, id: u64) {
@@ -264,6 +294,45 @@ mod tests {
         assert_eq!(sequence.note(&third.concat()), Some(3));
         assert_eq!(sequence.missing_between(0, 4).await, 0);
         assert_eq!(sequence.note(b"short"), None);
+    }
+
+    #[tokio::test]
+    async fn gaps_of_other_sessions_and_lost_messages_are_told_apart() {
+        let message = |id| Fragmenter { next_object_id: id }.cut(&[0; 10], 100).concat();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // The counter began before this session.
+        let sequence = Sequence::default();
+        sequence.note_at(&message(2663), at(0));
+        sequence.note_at(&message(2670), at(0));
+        sequence.cut(start);
+        assert_eq!(sequence.missing_since(0).await, 0);
+        // A gap before the cut Receive was sent.
+        let sequence = Sequence::default();
+        sequence.note_at(&message(1), at(0));
+        sequence.note_at(&message(4), at(0));
+        sequence.note_at(&message(6), at(3));
+        sequence.cut(at(1));
+        assert_eq!(sequence.missing_since(0).await, 0);
+        // The cut is noticed late.
+        let sequence = Sequence::default();
+        sequence.note_at(&message(1), at(0));
+        sequence.note_at(&message(3), at(1));
+        sequence.note_at(&message(4), at(4));
+        assert_eq!(sequence.missing_since(0).await, 0);
+        sequence.cut(at(0));
+        assert_eq!(sequence.missing_since(0).await, 1);
+        // A paused pipeline's messages are on the endpoint.
+        let sequence = Arc::new(Sequence::default());
+        sequence.note_at(&message(1), at(0));
+        let paused = sequence.pause();
+        sequence.note_at(&message(3), at(0));
+        sequence.note_at(&message(4), at(3));
+        drop(paused);
+        sequence.note_at(&message(2), at(3));
+        sequence.cut(start);
+        sequence.note_at(&message(6), at(3));
+        assert_eq!(sequence.missing_since(0).await, 1);
     }
 
     #[test]

@@ -129,11 +129,11 @@ impl Shell {
                 // WinRM 2.0 ignores the client's id.
                 Response::Created { shell_id, .. } => {
                     let (own, other) = (&self.id, Self { id: shell_id.clone(), ..self.clone() });
-                    let left = match other.delete().await {
-                        Ok(_) => String::new(),
-                        Err(error) => format!(", and is not removed: {error}"),
-                    };
-                    Err(Error::Protocol(format!("the shell {shell_id} was created instead of {own}{left}")))
+                    let text = format!("it created the shell {shell_id} instead of {own}");
+                    Err(match other.delete().await {
+                        Ok(_) => Error::Unsupported(format!("{text}; the shell is removed")),
+                        Err(error) => Error::Protocol(format!("{text}, which is not removed: {error}")),
+                    })
                 }
                 other => Err(unexpected(other)),
             },
@@ -248,8 +248,8 @@ impl Shell {
         }
     }
 
-    /// Does the same as [`Self::operate`] with retries: a request that failed without a connection has certainly not
-    /// arrived, and is sent again. A request whose answer was lost may have arrived, and is not sent again: the
+    /// Does the same as [`Self::operate`] with retries: a request that failed without a connection, or reached a server
+    /// that does not have the session, has certainly not arrived, and is sent again. A request whose answer was lost may have arrived, and is not sent again: the
     /// server would process its bytes twice.
     async fn operate_when_reachable(
         &self,
@@ -263,11 +263,14 @@ impl Shell {
                 return std::future::pending().await;
             }
             let result = self.operate(request.clone(), operation, self.limits.operation).await;
-            if result.as_ref().is_err_and(Error::is_not_connected) {
+            let was_not_received = result.as_ref().is_err_and(|error| {
+                error.is_not_connected() || matches!(error, Error::Fault(fault) if fault.is_stray())
+            });
+            if was_not_received {
                 departure.iter().for_each(|departure| departure.failed());
             }
             match result {
-                Err(error) if error.is_not_connected() && since.elapsed() < MAX_OUTAGE => {
+                Err(error) if was_not_received && since.elapsed() < MAX_OUTAGE => {
                     tracing::debug!("retrying {operation}: {error}");
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
@@ -340,7 +343,7 @@ impl Shell {
 
     async fn send_reconnect(&self, request: WsmanRequest) -> Result<(), Error> {
         let limit = self.limits.operation;
-        let envelope = self.envelope(request, limit);
+        let envelope = self.envelope(request, server_limit(limit));
         match self.answered_once(&envelope, Operation::Reconnect, limit).await? {
             Response::Reconnected | Response::Connected { .. } => Ok(()),
             other => Err(unexpected(other)),

@@ -25,6 +25,8 @@ pub enum Seen {
     Closed(Uuid),
     PublicKey,
     Available,
+    /// The answer to the startup script's question.
+    Answered(Result<Option<Value>, String>),
 }
 
 pub struct Endpoint {
@@ -49,10 +51,16 @@ impl Endpoint {
     /// Starts an endpoint and returns a connection to it.
     pub fn start() -> (Self, Connection) {
         let (here, there) = tokio::io::duplex(64 * 1024);
-        (Self::serve(here), connect(there, lyncsh::transport::Limits::default()))
+        (Self::serve(here, false), connect(there, lyncsh::transport::Limits::default()))
     }
 
-    fn serve(stream: DuplexStream) -> Self {
+    /// Starts an endpoint whose startup script asks a question: the pool is open after the answer.
+    pub fn asking() -> (Self, Connection) {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        (Self::serve(here, true), connect(there, lyncsh::transport::Limits::default()))
+    }
+
+    fn serve(stream: DuplexStream, asks: bool) -> Self {
         let server = serve(stream);
         let entry = |key: &str| (Value::string(key), Value::I32(1));
         let data = Value::primitive_dictionary([entry("DebugMode"), entry("Litware")]);
@@ -62,7 +70,7 @@ impl Endpoint {
             sender: server.sender,
             seen: seen_given,
         });
-        let mut work = Work { shared: shared.clone(), running: HashMap::new(), host: None };
+        let mut work = Work { shared: shared.clone(), running: HashMap::new(), host: None, asks };
         let mut incoming = server.incoming;
         let task = tokio::spawn(async move {
             while let Some(next) = incoming.recv().await {
@@ -133,6 +141,8 @@ struct Work {
     /// Running pipelines with their input.
     running: HashMap<Uuid, (String, Vec<Value>)>,
     host: Option<HostInfo>,
+    /// Whether the startup script asks a question.
+    asks: bool,
 }
 
 impl Work {
@@ -174,7 +184,11 @@ impl Work {
         match event {
             ServerEvent::Open { host, .. } => {
                 self.host = Some(host);
-                self.shared.pool().opened();
+                if self.asks {
+                    self.shared.pool().host_call(None, HostMethod::ReadLine, Vec::new());
+                } else {
+                    self.shared.pool().opened();
+                }
             }
             ServerEvent::CreatePipeline(id, pipeline) => self.create(id, &pipeline),
             ServerEvent::CommandMetadata(id, _) => {
@@ -197,6 +211,10 @@ impl Work {
                 self.output(id, &answer);
                 self.running.remove(&id);
                 self.shared.end(id, PipelineState::Completed, None);
+            }
+            ServerEvent::HostResponse(None, response) if std::mem::take(&mut self.asks) => {
+                self.shared.saw(Seen::Answered(response.result));
+                self.shared.pool().opened();
             }
             ServerEvent::HostResponse(None, response) => {
                 let text = format!("{:?}", response.result);

@@ -12,6 +12,20 @@ use lyncsh::transport::Error;
 use lyncsh::transport::stream::Element;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
+/// The endpoint runs its startup script before it opens the pool, when no shell can answer.
+#[tokio::test]
+async fn a_question_of_the_startup_script_fails_and_the_session_opens() {
+    let (endpoint, connection) = Endpoint::asking();
+    let mut pool = ClientPool::new(Uuid::new_v4(), host(100), (1, 1));
+    pool.open();
+    let mux = within(Mux::open(connection, pool, Options::default())).await.unwrap();
+    let reason = "no shell is attached to answer".to_owned();
+    endpoint.seen(|seen| seen.contains(&Seen::Answered(Err(reason.clone())))).await;
+    let (shell, _events) = attach(&mux, 100).await;
+    let mut echo = invoke(&shell, "Get-Cs", Some(Value::I32(7))).await;
+    assert_eq!(finish(&mut echo).await, (vec![Value::I32(7)], PipelineState::Completed));
+}
+
 #[tokio::test]
 async fn a_lost_session_is_reported_to_every_shell() {
     let (mux, endpoint) = open(Options::default()).await;
