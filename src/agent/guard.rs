@@ -46,10 +46,12 @@ impl Guard {
     }
 
     /// Adopts an orphaned session.
-    pub fn adopt(kept: JournalEntry, mut endpoint: Endpoint) -> Self {
+    pub fn adopt(mut kept: JournalEntry, mut endpoint: Endpoint) -> Self {
         let is_in_progress = kept.entry.may_be_in_progress(MAX_CREATE_TIME);
         let create = if is_in_progress { CreateState::InProgress } else { CreateState::Settled };
         let notes = Arc::new(kept.notes());
+        // Another attempt, with another credential: a refusal is recorded again.
+        kept.entry.refused = false;
         // Not the ledger of an open session on the same endpoint.
         endpoint.ledger = Some(notes.clone());
         Self { endpoint, create, notes, kept: Some(kept) }

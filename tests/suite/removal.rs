@@ -96,6 +96,10 @@ impl Left {
         guard
     }
 
+    fn password(&self) -> String {
+        self.world.root().join("password").display().to_string()
+    }
+
     fn lists(&self, list: List) {
         *self.list.lock().unwrap() = list;
     }
@@ -343,13 +347,19 @@ async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_refused_after_create_proves_nothing() {
     let left = Left::on(&[Delete::Http("401 Unauthorized"), Delete::Done]).await;
+    let file = left.world.folders.profile("work");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (command, path) = (format!("command = \"cat '{}'\"", left.password()), left.password());
+    assert!(text.contains(&command), "{text}");
+    std::fs::write(&file, text.replace(&command, &format!("file = '{path}'"))).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, mode).unwrap();
     let error = left.connecting().await.remove().await.unwrap_err();
     assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     assert!(left.is_listed());
     // It is not sent again until it has changed.
     assert_eq!(left.sweep().await, "");
     assert_eq!(left.deletes(), 1);
-    let path = left.world.root().join("password");
     std::fs::write(&path, "corrected").unwrap();
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_modified(std::time::SystemTime::now() + Duration::from_secs(2)).unwrap();
