@@ -75,7 +75,10 @@ async fn keep(context: &Context, profile: Profile, secret: Option<SecretString>)
     let Some(line) = lines.recv().await else { return Ok(()) };
     let made = read(&line).wrap_err("expected the id and URI of a session from the PowerShell")?;
     let guard = guard(context, profile, secret, made).await?;
-    output::data(GUARDED).into_diagnostic()?;
+    if let Err(error) = output::data(GUARDED) {
+        // A PowerShell that has ended also closes standard input. The module of an earlier version does not wait.
+        tracing::debug!("the PowerShell does not read the confirmation: {error}");
+    }
     platform::end_output().into_diagnostic()?;
     tokio::select! {
         () = async { while lines.recv().await.is_some() {} } => {}
