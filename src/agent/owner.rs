@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -133,10 +133,13 @@ impl Owner {
                             tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= MIN_STEADY_TIME;
                             self.shared.presence.expect();
-                            // Waits only briefly: the endpoint may be unreachable.
                             while removals.try_join_next().is_some() {}
-                            removals.spawn(async { drop(remove(Some(guard)).await) });
-                            let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removals.join_next()).await;
+                            let (removed, removal) = oneshot::channel();
+                            removals.spawn(async {
+                                let _ = removed.send(remove(Some(guard)).await);
+                            });
+                            // Waits only briefly: the endpoint may be unreachable.
+                            let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removal).await;
                             if reconnecting && !is_steady {
                                 // A repeated loss is handled as an outage.
                                 outage.next_attempt(&shared).await;
