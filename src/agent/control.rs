@@ -1,14 +1,15 @@
 //! Control protocol between launcher and agent, beside PSRP: one JSON object per line over the agent's
 //! control socket. No message contains a secret.
 
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use uuid::Uuid;
 
+use crate::net::display;
 use crate::step::Step;
 
 /// Maximum length of a received line.
@@ -100,13 +101,24 @@ pub enum ControlEvent {
 }
 
 /// Identity of a session that must be removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guarded {
     /// The connection URI.
     pub endpoint: url::Url,
     pub configuration: String,
     /// The id of the runspace pool, which is also the id of the WSMan shell.
     pub shell: Uuid,
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query of a redirect's target may contain a ticket, and events are logged.
+        f.debug_struct("Guarded")
+            .field("endpoint", &display(&self.endpoint))
+            .field("configuration", &self.configuration)
+            .field("shell", &self.shell)
+            .finish()
+    }
 }
 
 /// An error to report to the user.
@@ -226,6 +238,17 @@ pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_output_of_a_session_has_no_query() {
+        let session = Guarded {
+            endpoint: "https://pool.example/PowerShell?ticket=secret".parse().unwrap(),
+            configuration: "c".to_owned(),
+            shell: Uuid::nil(),
+        };
+        let shown = format!("{:?}", ControlEvent::Guarded(session));
+        assert!(shown.contains("https://pool.example/PowerShell") && !shown.contains("secret"), "{shown}");
+    }
 
     #[test]
     fn agents_and_clients_of_other_versions_understand_each_other() {

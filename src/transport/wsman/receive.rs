@@ -175,17 +175,15 @@ async fn answer(
         let (asked, before) = (Instant::now(), shell.reconnections());
         let received = shell.receive(command).await;
         let took = asked.elapsed();
-        // Data in transit on the previous connection may be lost.
-        cut |= shell.reconnections() != before;
         let silent = match &received {
             Err(Error::Fault(fault)) => fault.is_timed_out(),
             Err(error) => error.is_given_up() && took > MIN_PENDING_TIME,
             Ok(_) => false,
         };
-        // An answer of another server loses no message.
-        let is_stray = matches!(&received, Err(Error::Fault(_)));
-        cut |= !is_stray && received.as_ref().is_err_and(Error::is_lost);
-        if cut {
+        // Data in transit on the previous connection may be lost. A fault, of another server, loses no message.
+        let loses_data = |error: &Error| error.is_lost() && !matches!(error, Error::Fault(_));
+        if shell.reconnections() != before || received.as_ref().is_err_and(loses_data) {
+            cut = true;
             sequence.cut(asked);
         }
         let result = match received {
