@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::control::Guarded;
-use super::notes::{MAX_REMOVAL_DELAY, Notes};
+use super::notes::Notes;
 use crate::files::replace::sync_folder;
 use crate::folders::Folders;
 use crate::platform;
@@ -23,6 +23,8 @@ use crate::transport::wsman::StoredAffinity;
 /// Delay before a failed removal is retried, and how often the delay is doubled.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const MAX_DOUBLINGS: u32 = 5;
+/// Maximum delay between the idle timeout and the removal by the endpoint.
+const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
 /// Maximum time for which an endpoint keeps an unused session.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// Maximum lifetime of a session whose Create was not answered: WinRM keeps an idle session for two hours
@@ -140,16 +142,21 @@ impl Entry {
     }
 
     /// Returns whether the endpoint must have removed the session by itself. The time counts from the first failed
-    /// removal, because the agent may have used the session for days before.
-    pub fn is_expired(&self) -> bool {
-        let of_endpoint = self.idle_timeout.map(|idle| idle.saturating_add(MAX_REMOVAL_DELAY));
-        let age = match of_endpoint {
+    /// removal, because the agent may have used the session for days before; and from the unanswered Delete of the
+    /// notes, if the endpoint returned an idle timeout.
+    pub fn is_expired(&self, notes: &Notes) -> bool {
+        let with_delay = |idle: Duration| idle.saturating_add(MAX_REMOVAL_DELAY);
+        let lifetime = match self.idle_timeout.map(with_delay) {
             Some(idle) if self.created => idle.min(MAX_LIFETIME),
             None if self.created => MAX_LIFETIME,
             _ => MAX_LIFETIME_UNCREATED,
         };
-        let unused = self.first_tried.and_then(|first| first.elapsed().ok());
-        unused.is_some_and(|unused| unused > age)
+        let has_passed = |since: Option<SystemTime>, limit: Option<Duration>| {
+            let elapsed = since.and_then(|since| since.elapsed().ok());
+            elapsed.zip(limit).is_some_and(|(elapsed, limit)| elapsed > limit)
+        };
+        has_passed(self.first_tried, Some(lifetime))
+            || has_passed(notes.unanswered_delete(), notes.idle_timeout().map(with_delay))
     }
 }
 
@@ -266,7 +273,7 @@ impl Journal {
 
     /// Returns whether an orphaned session of this profile may still exist.
     pub fn has_orphan(&self, profile: &str) -> bool {
-        self.orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_over())
+        self.orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_expired())
     }
 
     /// Returns the sessions whose owners are running.
@@ -415,7 +422,7 @@ impl JournalEntry {
 
     /// Records that the removal failed: the entry stays for a later start, unless it has expired.
     pub fn failed(mut self) {
-        if self.is_over() {
+        if self.is_expired() {
             return self.removed();
         }
         let now = SystemTime::now();
@@ -428,8 +435,8 @@ impl JournalEntry {
     }
 
     /// Returns whether the endpoint must have removed the session by itself.
-    pub fn is_over(&self) -> bool {
-        self.entry.is_expired() || self.notes().is_over()
+    pub fn is_expired(&self) -> bool {
+        self.entry.is_expired(&self.notes())
     }
 
     /// Returns the notes on the session.
@@ -600,6 +607,36 @@ mod tests {
         assert!(!Entry { created: true, ..uncreated(10, None) }.may_be_in_progress(limit));
         let later = SystemTime::now() + Duration::from_hours(1);
         assert!(!Entry { written: later, ..entry() }.may_be_in_progress(limit), "the clock was set back");
+    }
+
+    #[test]
+    fn an_unconfirmed_session_expires_after_its_idle_timeout() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.json");
+        let ago = |seconds| SystemTime::now() - Duration::from_secs(seconds);
+        let write = |since: u64, idle_timeout: Option<Duration>| {
+            let notes = serde_json::json!({ "doubtful": ago(since), "idle_timeout": idle_timeout });
+            std::fs::write(&path, notes.to_string()).unwrap();
+        };
+        let created = Entry { created: true, ..entry() };
+        let is_expired = |entry: &Entry| entry.is_expired(&entry.notes(path.clone()));
+        for (idle, since, expired) in [(Some(60), 100, false), (Some(60), 130, true), (None, 7_400, false)] {
+            write(since, idle.map(Duration::from_secs));
+            assert_eq!(is_expired(&created), expired, "{idle:?} {since}");
+        }
+        // The notes of a crashed machine may be lost; the journal has the timeout and the pool member.
+        write(130, None);
+        let front_end = Some("EX1".to_owned());
+        let affinity = StoredAffinity { front_end, ..StoredAffinity::default() };
+        let idle_timeout = Some(Duration::from_mins(1));
+        let entry = Entry { idle_timeout, affinity: affinity.clone(), ..created };
+        assert!(is_expired(&entry) && entry.notes(path.clone()).stored_affinity() == affinity);
+        std::fs::write(&path, "{").unwrap();
+        assert!(!is_expired(&entry));
+        // Without notes, the time counts from the first failed removal.
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_expired(&Entry { first_tried: Some(ago(100)), ..entry.clone() }));
+        assert!(is_expired(&Entry { first_tried: Some(ago(130)), ..entry }));
     }
 
     #[test]

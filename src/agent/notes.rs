@@ -15,9 +15,6 @@ use crate::files::replace::remove;
 use crate::platform;
 use crate::transport::wsman::{Affinity, Ledger, Left, StoredAffinity};
 
-/// Maximum delay between the idle timeout and the removal by the endpoint.
-pub(super) const MAX_REMOVAL_DELAY: Duration = Duration::from_mins(1);
-
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Known {
@@ -94,13 +91,9 @@ impl Notes {
         self.inherited_doubt
     }
 
-    /// Returns whether a session in doubt has been idle for so long that its endpoint has removed it. Without a
-    /// timeout from the endpoint, this is not known.
-    pub fn is_over(&self) -> bool {
-        let known = self.known();
-        let since = known.doubtful.and_then(|since| since.elapsed().ok());
-        let idle = known.idle_timeout.map(|idle| idle.saturating_add(MAX_REMOVAL_DELAY));
-        since.zip(idle).is_some_and(|(since, idle)| since > idle)
+    /// Returns the time of the first Delete without an answer.
+    pub fn unanswered_delete(&self) -> Option<SystemTime> {
+        self.known().doubtful
     }
 
     /// Stops writing the file, because the session is removed. Waits for a write that has begun.
@@ -175,34 +168,11 @@ mod tests {
         notes.runs(Vec::new());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         notes.doubts();
-        assert!(notes.left().doubtful && !notes.inherits_doubt() && !notes.is_over());
+        assert!(notes.left().doubtful && !notes.inherits_doubt() && notes.unanswered_delete().is_some());
         let closed = Notes::new(folder.path().join("y.json"));
         closed.close();
         closed.runs(vec![id]);
         assert!(!folder.path().join("y.json").exists());
         assert!(Notes::read(path).inherits_doubt());
-    }
-
-    #[test]
-    fn an_unconfirmed_session_expires_after_its_idle_timeout() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.json");
-        let ago = |seconds| Some(SystemTime::now() - Duration::from_secs(seconds));
-        for (idle, since, over) in [(Some(60), 100, false), (Some(60), 130, true), (None, 7_400, false)] {
-            let idle_timeout = idle.map(Duration::from_secs);
-            let known = Known { doubtful: ago(since), idle_timeout, ..Known::default() };
-            std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
-            assert_eq!(Notes::read(path.clone()).is_over(), over, "{idle:?} {since}");
-        }
-        // The notes of a crashed machine may be lost; the journal has the timeout and the pool member.
-        let known = Known { doubtful: ago(130), ..Known::default() };
-        std::fs::write(&path, serde_json::to_vec(&known).unwrap()).unwrap();
-        let front_end = Some("EX1".to_owned());
-        let affinity = StoredAffinity { front_end, ..StoredAffinity::default() };
-        let idle_timeout = Some(Duration::from_mins(1));
-        let notes = Notes::read(path.clone()).or(idle_timeout, &affinity);
-        assert!(notes.is_over() && notes.stored_affinity() == affinity);
-        std::fs::write(&path, "{").unwrap();
-        assert!(!Notes::read(path).is_over());
     }
 }

@@ -23,7 +23,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
     let (old, orphans): (Vec<_>, Vec<_>) =
-        journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.entry.is_expired());
+        journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.is_expired());
     old.into_iter().for_each(JournalEntry::removed);
     let mut of_profiles: BTreeMap<String, Vec<JournalEntry>> = BTreeMap::new();
     for kept in orphans {
@@ -76,7 +76,7 @@ impl Extent {
         }
         orphans.retain(|kept| {
             let entry = &kept.entry;
-            entry.is_due() || kept.is_over() || (self != Self::Due && !entry.refused)
+            entry.is_due() || kept.is_expired() || (self != Self::Due && !entry.refused)
         });
         orphans
     }
