@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Guarded;
-use super::journal::{Entry, Journal, JournalEntry};
+use super::journal::{Entry, Journal, LockedEntry};
 use super::notes::Notes;
 use super::removal::{self, CreateState};
 use crate::profile::Profile;
@@ -23,7 +23,7 @@ const MAX_CREATE_TIME: Duration = Duration::from_mins(1);
 pub struct Guard {
     endpoint: Endpoint,
     /// `None` after the removal.
-    kept: Option<JournalEntry>,
+    kept: Option<LockedEntry>,
     notes: Arc<Notes>,
     create: CreateState,
 }
@@ -46,7 +46,7 @@ impl Guard {
     }
 
     /// Adopts an orphaned session.
-    pub fn adopt(mut kept: JournalEntry, mut endpoint: Endpoint) -> Self {
+    pub fn adopt(mut kept: LockedEntry, mut endpoint: Endpoint) -> Self {
         let is_in_progress = kept.entry.may_be_in_progress(MAX_CREATE_TIME);
         let create = if is_in_progress { CreateState::InProgress } else { CreateState::Settled };
         let notes = Arc::new(kept.notes());

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::guard::Guard;
-use super::journal::{Entry, Journal, JournalEntry};
+use super::journal::{Entry, Journal, LockedEntry};
 use super::resolver::EndpointResolver;
 use crate::folders::Folders;
 use crate::net::{ProxyError, display};
@@ -24,8 +24,8 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let unread = journal.set_aside();
     let (old, orphans): (Vec<_>, Vec<_>) =
         journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.is_expired());
-    old.into_iter().for_each(JournalEntry::removed);
-    let mut of_profiles: BTreeMap<String, Vec<JournalEntry>> = BTreeMap::new();
+    old.into_iter().for_each(LockedEntry::removed);
+    let mut of_profiles: BTreeMap<String, Vec<LockedEntry>> = BTreeMap::new();
     for kept in orphans {
         of_profiles.entry(kept.entry.profile.clone()).or_default().push(kept);
     }
@@ -66,7 +66,7 @@ pub enum Extent {
 }
 
 impl Extent {
-    fn choose(self, mut orphans: Vec<JournalEntry>, profile: Option<&Profile>) -> Vec<JournalEntry> {
+    fn choose(self, mut orphans: Vec<LockedEntry>, profile: Option<&Profile>) -> Vec<LockedEntry> {
         for kept in &mut orphans {
             let entry = &mut kept.entry;
             let is_corrected = || profile.is_some_and(|profile| has_new_secret(profile, entry.tried));
@@ -103,7 +103,7 @@ fn may_receive(profile: &Profile, entry: &Entry) -> bool {
 
 /// Removes the sessions of one profile. One resolver gets the credential for all of them, so that a wrong password or a
 /// refresh token is sent only once; the removals run in parallel.
-async fn remove(orphans: Vec<JournalEntry>, access: &mut EndpointResolver) -> Vec<String> {
+async fn remove(orphans: Vec<LockedEntry>, access: &mut EndpointResolver) -> Vec<String> {
     let (mut lines, mut guards) = (Vec::new(), Vec::new());
     let mut is_late = false;
     for kept in orphans {
@@ -124,7 +124,7 @@ async fn remove(orphans: Vec<JournalEntry>, access: &mut EndpointResolver) -> Ve
 enum Unresolved {
     Reported(String),
     /// The credential was not available in time.
-    Late(Box<JournalEntry>),
+    Late(Box<LockedEntry>),
 }
 
 /// An adopted session.
@@ -144,7 +144,7 @@ impl Orphan {
     }
 }
 
-async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orphan, Unresolved> {
+async fn adopt(kept: LockedEntry, access: &mut EndpointResolver) -> Result<Orphan, Unresolved> {
     let profile = kept.entry.profile.clone();
     if !access.is_silent() {
         let reason = format!("removing it requires the password; run `lyncsh {profile}` to enter it");
@@ -184,13 +184,13 @@ async fn adopt(kept: JournalEntry, access: &mut EndpointResolver) -> Result<Orph
 }
 
 /// Keeps an entry for a later start, unless it has expired.
-fn leave(kept: JournalEntry, reason: &str) -> String {
+fn leave(kept: LockedEntry, reason: &str) -> String {
     let line = line(&kept, reason);
     kept.failed();
     line
 }
 
-fn line(kept: &JournalEntry, reason: &str) -> String {
+fn line(kept: &LockedEntry, reason: &str) -> String {
     not_removed(&kept.entry.profile, &age(kept), reason)
 }
 
@@ -207,7 +207,7 @@ pub fn advice(profile: &str) -> String {
     format!("if its server is gone, run `{command}`")
 }
 
-fn age(kept: &JournalEntry) -> String {
+fn age(kept: &LockedEntry) -> String {
     let age = SystemTime::now().duration_since(kept.entry.written).unwrap_or_default();
     match age.as_secs() {
         0..60 => "less than a minute ago".to_owned(),
