@@ -280,7 +280,7 @@ impl EndpointResolver {
     pub fn enter(&mut self, secret: SecretString) {
         let endpoint = self.presented_to().or(self.profile.uri.as_ref());
         if let (Some(endpoint), Some(user)) = (endpoint, &self.profile.user) {
-            Credential::new(endpoint, user, &secret).forgive();
+            Credential::new(endpoint, user, &secret).allow_again();
         }
         self.secret = Some(secret);
         // The sign-in has the earlier secret.

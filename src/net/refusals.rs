@@ -28,10 +28,10 @@ pub struct Credential(u64);
 enum State {
     Accepted,
     /// Refused after it was accepted.
-    Doubtful,
+    RefusedOnce,
     Refused,
     /// Start time of the first request.
-    Asking(Instant),
+    Pending(Instant),
 }
 
 static STATES: LazyLock<Mutex<HashMap<Credential, State>>> = LazyLock::new(Mutex::default);
@@ -65,7 +65,7 @@ impl Credential {
     }
 
     /// Permits the credential again, after the user entered it again.
-    pub fn forgive(self) {
+    pub fn allow_again(self) {
         states().remove(&self);
         CHANGED.notify_waiters();
     }
@@ -79,13 +79,13 @@ impl Credential {
                 let mut states = states();
                 match states.get(&self).copied() {
                     Some(State::Refused) => return None,
-                    Some(State::Asking(since)) if now < since + DECISION_TIMEOUT => since + DECISION_TIMEOUT,
-                    Some(state @ (State::Accepted | State::Asking(_))) => {
+                    Some(State::Pending(since)) if now < since + DECISION_TIMEOUT => since + DECISION_TIMEOUT,
+                    Some(state @ (State::Accepted | State::Pending(_))) => {
                         let was_accepted = state == State::Accepted;
                         return Some(Pass { credential: self, before: None, was_accepted });
                     }
                     before => {
-                        states.insert(self, State::Asking(now));
+                        states.insert(self, State::Pending(now));
                         return Some(Pass { credential: self, before: Some(before), was_accepted: false });
                     }
                 }
@@ -117,7 +117,7 @@ impl Pass {
     pub fn refused(mut self) {
         let mut states = states();
         let state = match (self.before.take(), states.get(&self.credential).copied()) {
-            (None, Some(State::Accepted)) => State::Doubtful,
+            (None, Some(State::Accepted)) => State::RefusedOnce,
             // A concurrent request was refused first: both count as one attempt.
             (None, Some(state)) if self.was_accepted => state,
             _ => State::Refused,
@@ -130,7 +130,7 @@ impl Pass {
 
 impl Pass {
     /// Records that a KDC refused the password. The password is not sent once more: a KDC has no load balancer.
-    pub fn refused_for_good(mut self) {
+    pub fn refused_by_kdc(mut self) {
         self.before = None;
         states().insert(self.credential, State::Refused);
         CHANGED.notify_waiters();
@@ -141,7 +141,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let Some(before) = self.before.take() else { return };
         let mut states = states();
-        if let Some(State::Asking(_)) = states.get(&self.credential) {
+        if let Some(State::Pending(_)) = states.get(&self.credential) {
             match before {
                 Some(state) => states.insert(self.credential, state),
                 None => states.remove(&self.credential),
@@ -165,7 +165,7 @@ mod tests {
         let one = credential("once");
         one.pass().await.unwrap().refused();
         assert!(one.is_refused() && one.pass().await.is_none());
-        one.forgive();
+        one.allow_again();
         one.pass().await.unwrap().accepted();
         assert!(!one.is_refused());
     }

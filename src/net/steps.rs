@@ -33,7 +33,7 @@ pub async fn first_step(context: Box<dyn Context>, pass: Option<Pass>) -> Result
         let stepped = stepping(context, None).await;
         match (&stepped, pass) {
             (Ok((_, Ok(_))), Some(pass)) => pass.accepted(),
-            (Ok((_, Err(error))), Some(pass)) if error.is_refused_credential() => pass.refused_for_good(),
+            (Ok((_, Err(error))), Some(pass)) if error.is_refused_credential() => pass.refused_by_kdc(),
             _ => {}
         }
         stepped
