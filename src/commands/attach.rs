@@ -7,7 +7,7 @@ use miette::IntoDiagnostic as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::connect::{ConnectError, Context, connect, give_up, is_ending};
+use super::connect::{ConnectError, Context, abandon, connect, is_ending};
 use super::{facts, last_used, standalone_session, unverified};
 use crate::agent::control::{ControlEvent, ControlRequest};
 use crate::agent::launch::{Agent, AgentEvent};
@@ -157,7 +157,7 @@ async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::
         let awaits = tokio::select! {
             awaits = tokio::time::timeout(ANSWER_TIMEOUT, awaits(&mut agent, process)) => awaits.unwrap_or_default(),
             ending = endings.next() => {
-                give_up(name, agent).await;
+                abandon(name, agent).await;
                 return Ok(ExitCode::from(ending.exit_code()));
             }
         };
@@ -176,7 +176,7 @@ async fn attach(context: &Context, name: &str, wanted: AttachOutput) -> miette::
         _ => format!("{}\n", agent.paths.socket_for_powershell()),
     };
     if let Err(error) = output::data(&answer) {
-        give_up(name, agent).await;
+        abandon(name, agent).await;
         return Err(error).into_diagnostic();
     }
     Ok(ExitCode::SUCCESS)
@@ -234,7 +234,7 @@ pub async fn written(context: &Context, profile: &Profile) -> miette::Result<Wri
     let written = tokio::select! {
         written = writing => written,
         ending = endings.next() => {
-            give_up(&profile.name, agent).await;
+            abandon(&profile.name, agent).await;
             return Err(ConnectError::Ended(ending).into());
         }
     };

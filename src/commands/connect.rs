@@ -25,7 +25,7 @@ use crate::step::Step;
 
 /// Maximum wait for the confirmation that a session is removed, after connecting was stopped. The agent continues
 /// the removal in any case.
-const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(2);
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of agents that end while connecting.
 const ATTEMPTS: usize = 3;
 /// Delay before progress is drawn: attaching to a running agent is faster.
@@ -216,8 +216,8 @@ pub async fn connect_until(
                     // Without a client, a started agent would connect, and keep the session until its client is
                     // overdue.
                     if has_started.load(Ordering::Relaxed) {
-                        match tokio::time::timeout(GIVE_UP_TIMEOUT, starting).await {
-                            Ok(Ok(agent)) => give_up(&name, agent).await,
+                        match tokio::time::timeout(ABANDON_TIMEOUT, starting).await {
+                            Ok(Ok(agent)) => abandon(&name, agent).await,
                             Ok(Err(_)) => {}
                             Err(_) => drawing().suspend(|| {
                                 crate::errln!(
@@ -240,7 +240,7 @@ pub async fn connect_until(
                     opened = opened(&mut agent, &mut launch, &mut drawn, among.proxy.is_some()) => opened,
                     ending = &mut over => {
                         drawn.clear();
-                        give_up(&name, agent).await;
+                        abandon(&name, agent).await;
                         return Err(ConnectError::Ended(ending));
                     }
                 };
@@ -287,8 +287,8 @@ pub async fn connect_until(
 }
 
 /// Releases the agent of a connection that was stopped.
-pub async fn give_up(name: &str, agent: Agent) {
-    release(name, agent, GIVE_UP_TIMEOUT).await;
+pub async fn abandon(name: &str, agent: Agent) {
+    release(name, agent, ABANDON_TIMEOUT).await;
 }
 
 /// Releases an agent, and reports a session that may still exist.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::connect::{ConnectError, Context, ParallelConnection, connect_until, give_up};
+use super::connect::{ConnectError, Context, ParallelConnection, abandon, connect_until};
 use super::entries::Entries;
 use super::session_reports::{ReportEffect, SessionReporter, no_session};
 use crate::agent::control::{ControlRequest, Failure};
@@ -82,7 +82,7 @@ impl Keeper {
         let opened = tokio::select! {
             opened = agent.session(host.clone(), profile.limits) => opened,
             ending = over => {
-                give_up(&profile.name, agent).await;
+                abandon(&profile.name, agent).await;
                 return Err(ConnectError::Ended(ending));
             }
         };
@@ -198,7 +198,7 @@ impl MaintainedConnection<'_> {
         let Some(running) = agent else { return };
         let mut opening = pin!(running.session(host.clone(), profile.limits));
         loop {
-            let hurrying = !requests.is_empty();
+            let is_requested = !requests.is_empty();
             tokio::select! {
                 opened = &mut opening => match opened {
                     Ok(opened) => {
@@ -233,11 +233,11 @@ impl MaintainedConnection<'_> {
                 },
                 Some(SessionRequest(reply)) = owner.requests.recv() => {
                     requests.push(reply);
-                    hurry(agent).await;
+                    request_reconnect(agent).await;
                 }
-                () = tokio::time::sleep(RETRY_INTERVAL), if hurrying => {
+                () = tokio::time::sleep(RETRY_INTERVAL), if is_requested => {
                     requests.retain(|reply| !reply.is_closed());
-                    hurry(agent).await;
+                    request_reconnect(agent).await;
                 }
             }
         }
@@ -320,7 +320,7 @@ async fn next(agent: &mut Option<Agent>) -> Option<crate::agent::launch::AgentEv
     }
 }
 
-async fn hurry(agent: &Option<Agent>) {
+async fn request_reconnect(agent: &Option<Agent>) {
     if let Some(agent) = agent {
         agent.ask(ControlRequest::Reconnect).await;
     }
