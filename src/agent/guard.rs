@@ -70,52 +70,52 @@ impl Guard {
     ///
     /// # Errors
     /// The journal cannot be written: Create must not be sent there.
-    pub fn moved(&mut self, endpoint: Endpoint) -> io::Result<()> {
+    pub fn record_redirect(&mut self, endpoint: Endpoint) -> io::Result<()> {
         if let Some(kept) = &mut self.kept {
-            kept.moved(endpoint.uri.clone())?;
+            kept.record_redirect(endpoint.uri.clone())?;
         }
         self.endpoint = endpoint;
         Ok(())
     }
 
     /// Records that Create succeeded.
-    pub fn created(&mut self) {
+    pub fn record_created(&mut self) {
         self.create = CreateState::Settled;
         if let Some(kept) = &mut self.kept {
-            log_failure(kept.created(&self.notes));
+            log_failure(kept.record_created(&self.notes));
         }
     }
 
     /// Records that Create was not answered: the endpoint may still be creating the session.
-    pub fn doubt(&mut self) {
+    pub fn record_unanswered_create(&mut self) {
         self.create = CreateState::InProgress;
     }
 
     /// Records that Create was answered by a page or a status of a server that may not be a WSMan service. A gateway
     /// also replaces the answer of a service; the answer to Delete shows which it was.
-    pub fn doubt_service(&mut self, status: u16) {
+    pub fn record_foreign_answer(&mut self, status: u16) {
         self.create = CreateState::Page(status);
     }
 
-    /// Does the same as [`Guard::doubt`] unless the session was created.
-    pub fn doubt_unless_created(&mut self) {
+    /// Records that Create was interrupted: as [`Guard::record_unanswered_create`], unless the session was created.
+    pub fn record_interrupted_create(&mut self) {
         if self.kept.as_ref().is_some_and(|kept| !kept.entry.created) {
-            self.doubt();
+            self.record_unanswered_create();
         }
     }
 
     /// Limits the time of each step of the removal.
-    pub fn hurry(&mut self, limit: Duration) {
+    pub fn limit_removal_time(&mut self, limit: Duration) {
         let limits = &mut self.endpoint.limits;
         limits.close = limits.close.min(limit);
         limits.connect = limits.connect.min(limit);
     }
 
     /// Records that the endpoint has confirmed the removal.
-    pub fn confirmed(mut self) {
+    pub fn confirm_removed(mut self) {
         if let Some(kept) = self.kept.take() {
             self.notes.close();
-            kept.removed();
+            kept.delete();
         }
     }
 
@@ -129,9 +129,9 @@ impl Guard {
         match (self.kept.take(), &result) {
             (Some(kept), Ok(())) => {
                 self.notes.close();
-                kept.removed();
+                kept.delete();
             }
-            (Some(kept), Err(error)) => kept.failed_by(error),
+            (Some(kept), Err(error)) => kept.record_error(error),
             (None, _) => {}
         }
         result
@@ -162,15 +162,15 @@ impl Drop for Guard {
         match removing.join() {
             Ok(Ok(Ok(()))) => {
                 self.notes.close();
-                return kept.removed();
+                return kept.delete();
             }
             Ok(Ok(Err(error))) => {
                 tracing::warn!("the session {shell} may still be on the server: {error}");
-                return kept.failed_by(&error);
+                return kept.record_error(&error);
             }
             Ok(Err(error)) => tracing::warn!("the session {shell} may still be on the server: {error}"),
             Err(_) => tracing::warn!("the session {shell} may still be on the server"),
         }
-        kept.failed();
+        kept.record_failure();
     }
 }

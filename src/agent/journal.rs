@@ -115,8 +115,8 @@ impl Journal {
     }
 
     /// Reschedules the removals that were refused because of the password; called when the password has changed.
-    pub fn forgive(&self, profile: &str) -> io::Result<()> {
-        for mut kept in self.orphans() {
+    pub fn reschedule_refused(&self, profile: &str) -> io::Result<()> {
+        for mut kept in self.lock_orphans() {
             if kept.entry.profile == profile && kept.entry.refused {
                 kept.entry.refused = false;
                 kept.entry.tried = None;
@@ -127,11 +127,11 @@ impl Journal {
     }
 
     /// Deletes the entries of a profile's orphaned sessions without removing the sessions. Returns the entries.
-    pub fn give_up(&self, profile: &str) -> Vec<Entry> {
-        let orphans = self.orphans().into_iter().filter(|kept| kept.entry.profile == profile);
+    pub fn forget_orphans(&self, profile: &str) -> Vec<Entry> {
+        let orphans = self.lock_orphans().into_iter().filter(|kept| kept.entry.profile == profile);
         let given_up = orphans.map(|kept| {
             let entry = kept.entry.clone();
-            kept.removed();
+            kept.delete();
             entry
         });
         given_up.collect()
@@ -139,7 +139,7 @@ impl Journal {
 
     /// Returns whether an orphaned session of this profile may still exist.
     pub fn has_orphan(&self, profile: &str) -> bool {
-        self.orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_expired())
+        self.lock_orphans().iter().any(|kept| kept.entry.profile == profile && !kept.is_expired())
     }
 
     /// Returns the sessions whose owners are running.
@@ -157,8 +157,8 @@ impl Journal {
         self.live().iter().any(|entry| entry.profile == profile && !platform::has_ended(entry.process))
     }
 
-    /// Returns the orphaned sessions. Unlike [`Journal::orphans`], changes and locks nothing.
-    pub fn left(&self) -> Vec<Entry> {
+    /// Returns the orphaned sessions. Unlike [`Journal::lock_orphans`], changes and locks nothing.
+    pub fn list_orphans(&self) -> Vec<Entry> {
         let entries = self.paths().into_iter().filter_map(|path| {
             let file = File::open(&path).ok()?;
             (!platform::is_held(&file)).then(|| read(&file)).flatten()
@@ -167,7 +167,7 @@ impl Journal {
     }
 
     /// Returns the orphaned sessions, locked by this process.
-    pub fn orphans(&self) -> Vec<LockedEntry> {
+    pub fn lock_orphans(&self) -> Vec<LockedEntry> {
         self.tidy();
         let since = Instant::now();
         let entries = self.paths().into_iter().filter_map(|path| {
@@ -205,7 +205,7 @@ impl Journal {
 
     /// Deletes the entry of an orphaned session whose removal is confirmed. The file may still be locked: an
     /// ending process closes its files one by one.
-    pub fn forget(&self, shell: uuid::Uuid) {
+    pub fn delete(&self, shell: uuid::Uuid) {
         if let Err(error) = std::fs::remove_file(self.path(shell)) {
             tracing::debug!("cannot delete the journal entry of {shell}: {error}");
         }
@@ -214,9 +214,9 @@ impl Journal {
     }
 
     /// Records that the removal of an orphaned session failed.
-    pub fn failed(&self, shell: uuid::Uuid, error: &Error) {
-        let left = self.orphans().into_iter().find(|kept| kept.entry.session.shell == shell);
-        left.into_iter().for_each(|kept| kept.failed_by(error));
+    pub fn record_failure(&self, shell: uuid::Uuid, error: &Error) {
+        let left = self.lock_orphans().into_iter().find(|kept| kept.entry.session.shell == shell);
+        left.into_iter().for_each(|kept| kept.record_error(error));
     }
 
     /// Returns the notes on a session, even if its entry is locked.
@@ -292,13 +292,13 @@ mod tests {
         let mine = journal.write(entry()).unwrap();
         let entry = mine.entry.clone();
         assert_eq!(journal.live(), std::slice::from_ref(&entry));
-        assert!(journal.orphans().is_empty());
+        assert!(journal.lock_orphans().is_empty());
         drop(mine);
         assert!(journal.live().is_empty());
-        let orphans = journal.orphans();
+        let orphans = journal.lock_orphans();
         assert_eq!(orphans[0].entry, entry);
-        assert!(journal.orphans().is_empty(), "the entry is locked already");
-        orphans.into_iter().for_each(LockedEntry::removed);
+        assert!(journal.lock_orphans().is_empty(), "the entry is locked already");
+        orphans.into_iter().for_each(LockedEntry::delete);
         assert_eq!(std::fs::read_dir(&journal.folder).unwrap().count(), 0);
     }
 
@@ -315,8 +315,7 @@ mod tests {
                     }
                 });
             }
-            let written: Vec<_> =
-                (0..200).map(|_| journal.write(entry()).map(LockedEntry::removed)).collect();
+            let written: Vec<_> = (0..200).map(|_| journal.write(entry()).map(LockedEntry::delete)).collect();
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
             let failed = written.iter().find_map(|one| one.as_ref().err());
             assert!(failed.is_none(), "{failed:?}");
@@ -332,8 +331,8 @@ mod tests {
         let mut mine = journal.write(entry()).unwrap();
         assert!(mine.entry.is_due());
         for _ in 0..80 {
-            mine.failed();
-            mine = journal.orphans().swap_remove(0);
+            mine.record_failure();
+            mine = journal.lock_orphans().swap_remove(0);
             assert!(!mine.entry.is_due());
         }
         let ago = |seconds| SystemTime::now().checked_sub(Duration::from_secs(seconds));
@@ -345,11 +344,11 @@ mod tests {
         assert!(mine.entry.is_due(), "the clock was set");
         // An agent that was killed after days: its session was in use until then.
         mine.entry.written = ago(100 * 3600).unwrap();
-        mine.failed();
-        mine = journal.orphans().swap_remove(0);
+        mine.record_failure();
+        mine = journal.lock_orphans().swap_remove(0);
         mine.entry.first_tried = ago(4 * 3600);
-        mine.failed();
-        assert!(journal.orphans().is_empty(), "the entry has expired");
+        mine.record_failure();
+        assert!(journal.lock_orphans().is_empty(), "the entry has expired");
     }
 
     #[test]
@@ -358,19 +357,19 @@ mod tests {
         let journal = journal(temp.path());
         let mut mine = journal.write(entry()).unwrap();
         let (entry, before) = (mine.entry.clone(), mine.file.metadata().unwrap().len());
-        mine.created(&notes(temp.path())).unwrap();
+        mine.record_created(&notes(temp.path())).unwrap();
         let whole = mine.file.metadata().unwrap().len();
         let path = mine.path.clone();
         drop(mine);
         let all = std::fs::read(&path).unwrap();
         for length in before..whole - 1 {
             std::fs::write(&path, &all[..usize::try_from(length).unwrap()]).unwrap();
-            assert_eq!(journal.orphans()[0].entry, entry);
+            assert_eq!(journal.lock_orphans()[0].entry, entry);
         }
-        let mut mine = journal.orphans().swap_remove(0);
-        mine.created(&notes(temp.path())).unwrap();
+        let mut mine = journal.lock_orphans().swap_remove(0);
+        mine.record_created(&notes(temp.path())).unwrap();
         drop(mine);
-        assert!(journal.orphans()[0].entry.created);
+        assert!(journal.lock_orphans()[0].entry.created);
     }
 
     #[test]
@@ -391,11 +390,11 @@ mod tests {
         let mine = journal.write(entry()).unwrap();
         let path = journal.folder.join("other.json");
         std::fs::write(&path, "{\"version\": 9}").unwrap();
-        assert!(journal.orphans().is_empty() && path.exists());
+        assert!(journal.lock_orphans().is_empty() && path.exists());
         assert_eq!(journal.set_aside(), [path.with_extension(UNREAD)]);
         assert!(journal.set_aside().is_empty());
         drop(mine);
-        assert_eq!(journal.orphans().len(), 1);
+        assert_eq!(journal.lock_orphans().len(), 1);
     }
 
     #[test]
@@ -403,8 +402,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let journal = journal(temp.path());
         let mut mine = journal.write(entry()).unwrap();
-        mine.moved("https://h/p".parse().unwrap()).unwrap();
+        mine.record_redirect("https://h/p".parse().unwrap()).unwrap();
         drop(mine);
-        assert_eq!(journal.orphans()[0].entry.session.endpoint.as_str(), "https://h/p");
+        assert_eq!(journal.lock_orphans()[0].entry.session.endpoint.as_str(), "https://h/p");
     }
 }

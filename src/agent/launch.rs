@@ -403,10 +403,10 @@ impl Watcher {
     async fn remove(&mut self) -> Option<String> {
         let journal = Journal::of(&self.folders);
         let shell = self.guarded.as_ref().map(|session| session.shell);
-        let entries = || journal.live().into_iter().chain(journal.left());
+        let entries = || journal.live().into_iter().chain(journal.list_orphans());
         let agent = entries().find(|entry| Some(entry.session.shell) == shell).map(|entry| entry.process);
         let left = self.remove_session().await;
-        let is_left = || journal.left().iter().any(|entry| Some(entry.process) == agent);
+        let is_left = || journal.list_orphans().iter().any(|entry| Some(entry.process) == agent);
         if left.is_some() || !is_left() {
             return left;
         }
@@ -440,11 +440,11 @@ impl Watcher {
         let create = if self.created { CreateState::Settled } else { CreateState::InProgress };
         match removal::remove(&endpoint, session.shell, &notes, create).await {
             Ok(()) => {
-                journal.forget(session.shell);
+                journal.delete(session.shell);
                 None
             }
             Err(error) => {
-                journal.failed(session.shell, &error);
+                journal.record_failure(session.shell, &error);
                 Some(error.to_string())
             }
         }

@@ -23,8 +23,8 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
     let journal = Journal::of(folders);
     let unread = journal.set_aside();
     let (old, orphans): (Vec<_>, Vec<_>) =
-        journal.orphans().into_iter().partition(|kept| kept.entry.refused && kept.is_expired());
-    old.into_iter().for_each(LockedEntry::removed);
+        journal.lock_orphans().into_iter().partition(|kept| kept.entry.refused && kept.is_expired());
+    old.into_iter().for_each(LockedEntry::delete);
     let mut of_profiles: BTreeMap<String, Vec<LockedEntry>> = BTreeMap::new();
     for kept in orphans {
         of_profiles.entry(kept.entry.profile.clone()).or_default().push(kept);
@@ -50,7 +50,7 @@ pub async fn sweep(folders: &Folders, everything: bool) -> Vec<String> {
 
 /// Removes the orphaned sessions of one profile whose secret is known.
 pub async fn sweep_profile(folders: &Folders, access: &mut EndpointResolver, extent: Extent) -> Vec<String> {
-    let orphans = Journal::of(folders).orphans().into_iter();
+    let orphans = Journal::of(folders).lock_orphans().into_iter();
     let own = orphans.filter(|kept| kept.entry.profile == access.profile.name).collect();
     remove(extent.choose(own, Some(&access.profile)), access).await
 }
@@ -169,9 +169,9 @@ async fn adopt(kept: LockedEntry, access: &mut EndpointResolver) -> Result<Orpha
             let line = line(&kept, &error.to_string());
             let refused_by_proxy = error.proxy().is_some_and(ProxyError::is_refused_credential);
             if refused_by_proxy || error.is_refusal(access.profile.authentication) {
-                kept.refused();
+                kept.record_refusal();
             } else {
-                kept.failed();
+                kept.record_failure();
             }
             return Err(Unresolved::Reported(line));
         }
@@ -179,14 +179,14 @@ async fn adopt(kept: LockedEntry, access: &mut EndpointResolver) -> Result<Orpha
     };
     let opened = age(&kept);
     let mut guard = Guard::adopt(kept, endpoint);
-    guard.hurry(ORPHAN_TIMEOUT / 2);
+    guard.limit_removal_time(ORPHAN_TIMEOUT / 2);
     Ok(Orphan { guard, profile, opened })
 }
 
 /// Keeps an entry for a later start, unless it has expired.
 fn leave(kept: LockedEntry, reason: &str) -> String {
     let line = line(&kept, reason);
-    kept.failed();
+    kept.record_failure();
     line
 }
 

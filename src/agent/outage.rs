@@ -26,7 +26,7 @@ impl Outage {
         self.attempts += 1;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = shared.hurry.notified() => {}
+            () = shared.reconnect_now.notified() => {}
             () = slept() => {}
             () = shared.ending() => {}
             () = shared.impatient() => {}

@@ -60,9 +60,9 @@ enum Attempt {
 }
 
 /// Reason why an open session has ended.
-enum Over {
+enum SessionEnd {
     /// The agent must end: on request, or after its last client.
-    Asked,
+    AgentEnding,
     Lost(String),
 }
 
@@ -93,43 +93,46 @@ impl Owner {
                     // Before the shells can reconnect.
                     self.shared.presence.welcome();
                     self.shared.opened.send_replace(Some(*opened));
-                    self.shared.news.publish(ControlEvent::Open);
+                    self.shared.events.publish(ControlEvent::Open);
                     if reconnecting {
                         let (before, endpoint) = (std::mem::take(&mut removals), opened_endpoint);
-                        self.remove_left(endpoint, before, &mut removals);
+                        self.remove_lost(endpoint, before, &mut removals);
                     } else {
                         self.remove_refused(&mut removals);
                     }
-                    let over = self.stay(&mux, &mut removals).await;
+                    let over = self.wait_for_end(&mux, &mut removals).await;
                     self.shared.opened.send_replace(None);
                     match over {
-                        Over::Asked => {
+                        SessionEnd::AgentEnding => {
                             let endpoint = guard.endpoint().clone();
                             let shell = guard.session().map(|session| session.shell);
                             let left = self.close(&mux, guard).await;
                             if reconnecting {
-                                self.remove_left(endpoint, std::mem::take(&mut removals), &mut removals);
+                                self.remove_lost(endpoint, std::mem::take(&mut removals), &mut removals);
                             }
-                            let lost = self.settle(removals, reconnecting).await;
+                            let lost = self.wait_for_removals(removals, reconnecting).await;
                             // The last attempt may have removed it.
-                            let is_left =
-                                self.journal.left().iter().any(|one| Some(one.session.shell) == shell);
+                            let is_left = self
+                                .journal
+                                .list_orphans()
+                                .iter()
+                                .any(|one| Some(one.session.shell) == shell);
                             let left = left.filter(|_| is_left).or(lost);
-                            self.shared.news.publish(self.removed(left));
+                            self.shared.events.publish(self.removed(left));
                             mux.parted().await;
                             return None;
                         }
-                        Over::Lost(reason)
+                        SessionEnd::Lost(reason)
                             if reconnecting && since.elapsed() < MIN_STEADY_TIME && !self.is_patient() =>
                         {
                             let text = format!("the session was lost again immediately: {reason}");
                             let advice = Some("Check the network and start again.".to_owned());
-                            self.shared.news.publish(ControlEvent::Failed(Failure { text, advice }));
+                            self.shared.events.publish(ControlEvent::Failed(Failure { text, advice }));
                             return Some(guard);
                         }
-                        Over::Lost(reason) => {
+                        SessionEnd::Lost(reason) => {
                             self.access.forget_discovery();
-                            self.shared.news.publish(ControlEvent::Lost { reason });
+                            self.shared.events.publish(ControlEvent::Lost { reason });
                             tokio::spawn(async move { mux.parted().await });
                             let is_steady = since.elapsed() >= MIN_STEADY_TIME;
                             self.shared.presence.expect();
@@ -161,7 +164,7 @@ impl Owner {
                             removals.spawn(async { drop(remove(guard).await) });
                             continue;
                         }
-                        self.shared.news.publish(ControlEvent::Away(error.failure()));
+                        self.shared.events.publish(ControlEvent::Away(error.failure()));
                         removals.spawn(async { drop(remove(guard).await) });
                         // The next attempt notices clients that leave in the meantime.
                         outage.next_attempt(&shared).await;
@@ -170,17 +173,17 @@ impl Owner {
                     // While the guard exists, this session is not treated as orphaned.
                     if !error.wants_slot() || !self.make_room(&error).await {
                         self.publish_refusal(&error);
-                        self.shared.news.publish(ControlEvent::Failed(error.failure()));
+                        self.shared.events.publish(ControlEvent::Failed(error.failure()));
                         return guard;
                     }
                     tokio::spawn(remove(guard));
                 }
                 (_, mut guard) => {
                     self.shared.leaving.cancel();
-                    guard.iter_mut().for_each(Guard::doubt_unless_created);
+                    guard.iter_mut().for_each(Guard::record_interrupted_create);
                     let left = remove(guard).await;
-                    let left = left.or(self.settle(removals, reconnecting).await);
-                    self.shared.news.publish(self.removed(left));
+                    let left = left.or(self.wait_for_removals(removals, reconnecting).await);
+                    self.shared.events.publish(self.removed(left));
                     return None;
                 }
             }
@@ -207,11 +210,11 @@ impl Owner {
     }
 
     /// Waits for pending removals, with a time limit. Returns why lost sessions may still exist.
-    async fn settle(&self, mut removals: JoinSet<()>, has_lost: bool) -> Option<String> {
+    async fn wait_for_removals(&self, mut removals: JoinSet<()>, has_lost: bool) -> Option<String> {
         let all = async { while removals.join_next().await.is_some() {} };
         let is_settled = tokio::time::timeout(SETTLE_TIMEOUT, all).await.is_ok();
         let own = std::process::id();
-        let is_left = || self.journal.left().iter().any(|entry| entry.process == own);
+        let is_left = || self.journal.list_orphans().iter().any(|entry| entry.process == own);
         (has_lost && (!is_settled || is_left()))
             .then(|| "a lost session could not be removed; the next start of lyncsh will retry".to_owned())
     }
@@ -223,7 +226,7 @@ impl Owner {
 
     /// Removes in the background the sessions that could not be removed during an outage. Waits for pending
     /// removals first: a session is orphaned only when its removal has failed.
-    fn remove_left(&self, endpoint: Endpoint, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
+    fn remove_lost(&self, endpoint: Endpoint, mut before: JoinSet<()>, removals: &mut JoinSet<()>) {
         let (journal, profile) = (self.journal.clone(), self.access.profile.clone());
         removals.spawn(async move {
             while before.join_next().await.is_some() {}
@@ -244,12 +247,12 @@ impl Owner {
     /// Reports to the launchers that another password may work.
     fn publish_refusal(&self, error: &SessionError) {
         if error.proxy().is_some_and(ProxyError::is_refused_credential) {
-            self.shared.news.publish(ControlEvent::ProxyRefused);
+            self.shared.events.publish(ControlEvent::ProxyRefused);
         }
         if error.is_refusal(self.access.profile.authentication)
             && let Some(endpoint) = self.access.presented_to()
         {
-            self.shared.news.publish(ControlEvent::PasswordRefused { endpoint: endpoint.clone() });
+            self.shared.events.publish(ControlEvent::PasswordRefused { endpoint: endpoint.clone() });
         }
     }
 
@@ -265,9 +268,9 @@ impl Owner {
 
     async fn try_open(&mut self, slot: &mut Option<Guard>) -> Result<Opened, SessionError> {
         let profile = self.access.profile.clone();
-        let news = &self.shared.news;
+        let events = &self.shared.events;
         let access = &mut self.access;
-        let endpoint = news.steps_of(async |report| access.endpoint(report).await).await?;
+        let endpoint = events.publish_steps(async |report| access.endpoint(report).await).await?;
         let runspaces = i32::try_from(profile.max_runspaces.max(1)).unwrap_or(i32::MAX);
         let shell = Uuid::new_v4();
         let mut pool = ClientPool::new(shell, host(), (1, runspaces));
@@ -277,54 +280,54 @@ impl Owner {
             Guard::new(&self.journal, &profile, endpoint.clone(), shell).map_err(SessionError::Journal)?,
         );
         if let Some(session) = guard.session() {
-            news.publish(ControlEvent::Guarded(session.clone()));
+            events.publish(ControlEvent::Guarded(session.clone()));
         }
-        news.publish(ControlEvent::Step(Step::InitializingSession));
+        events.publish(ControlEvent::Step(Step::InitializingSession));
         let endpoint = guard.endpoint().clone();
         let idle_timeout = endpoint.idle_timeout;
         let authentication = endpoint.authentication.clone();
         let mut unwritten = None;
         let redirected = |endpoint: &Endpoint| {
-            if let Err(error) = guard.moved(endpoint.clone()) {
+            if let Err(error) = guard.record_redirect(endpoint.clone()) {
                 unwritten = Some(error);
                 return false;
             }
             if let Some(session) = guard.session() {
-                news.publish(ControlEvent::Guarded(session.clone()));
+                events.publish(ControlEvent::Guarded(session.clone()));
             }
             true
         };
         let connected = wsman::connect(endpoint, shell, opening, redirected).await;
         if let Some(error) = unwritten {
             // The redirecting server has created nothing.
-            slot.take().into_iter().for_each(Guard::confirmed);
+            slot.take().into_iter().for_each(Guard::confirm_removed);
             return Err(SessionError::Journal(error));
         }
         if let wsman::Authentication::Context(negotiation) = &authentication
             && let Some(reason) = negotiation.fallback_reason()
         {
             let text = format!("using NTLM: cannot get a Kerberos ticket: {reason}");
-            news.publish(ControlEvent::Notice { text });
+            events.publish(ControlEvent::Notice { text });
         }
         let (connection, endpoint) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 match error {
                     transport::Error::Redirect { .. } => {
-                        slot.take().into_iter().for_each(Guard::confirmed);
+                        slot.take().into_iter().for_each(Guard::confirm_removed);
                     }
                     // A Delete would be refused as well and count a wrong password twice.
-                    _ if error.is_refusal() => slot.take().into_iter().for_each(Guard::confirmed),
+                    _ if error.is_refusal() => slot.take().into_iter().for_each(Guard::confirm_removed),
                     transport::Error::Http { status, .. } if removal::is_page(status) => {
-                        guard.doubt_service(status);
+                        guard.record_foreign_answer(status);
                     }
-                    _ => guard.doubt(),
+                    _ => guard.record_unanswered_create(),
                 }
                 return Err(error.into());
             }
         };
-        guard.created();
-        news.publish(ControlEvent::Created);
+        guard.record_created();
+        events.publish(ControlEvent::Created);
         let keep_alive =
             idle_timeout.map_or(MAX_KEEP_ALIVE, |idle| MAX_KEEP_ALIVE.min(idle / KEEP_ALIVES_PER_TIMEOUT));
         let options = mux::Options {
@@ -335,7 +338,7 @@ impl Owner {
             quiet: mux::QUIET_DELAY,
         };
         let mux = Mux::open(connection, pool, options).await?;
-        news.publish(ControlEvent::Step(Step::Session {
+        events.publish(ControlEvent::Step(Step::Session {
             id: 1,
             name: profile.name.clone(),
             computer: endpoint.uri.host_str().unwrap_or_default().to_owned(),
@@ -355,7 +358,7 @@ impl Owner {
     }
 
     /// Waits until the session is lost or no client needs it. Meanwhile retries failed removals.
-    async fn stay(&self, mux: &Mux, removals: &mut JoinSet<()>) -> Over {
+    async fn wait_for_end(&self, mux: &Mux, removals: &mut JoinSet<()>) -> SessionEnd {
         let mut state = mux.state();
         let lost = async {
             match state.wait_for(|state| *state != mux::State::Open).await.as_deref() {
@@ -366,8 +369,8 @@ impl Owner {
         let mut lost = std::pin::pin!(lost);
         loop {
             tokio::select! {
-                () = self.shared.ending() => return Over::Asked,
-                reason = &mut lost => return Over::Lost(reason),
+                () = self.shared.ending() => return SessionEnd::AgentEnding,
+                reason = &mut lost => return SessionEnd::Lost(reason),
                 () = tokio::time::sleep(RETRY_INTERVAL) => self.remove_due(removals),
             }
         }
@@ -380,7 +383,7 @@ impl Owner {
         let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;
         match tokio::time::timeout(limit, mux.close()).await {
             Ok(Ok(())) => {
-                guard.confirmed();
+                guard.confirm_removed();
                 None
             }
             _ => remove(Some(guard)).await,
@@ -406,7 +409,7 @@ impl Owner {
         let Some((endpoint, removed)) = self.remove_orphans().await else { return false };
         if removed > 0 {
             let text = format!("removed {removed} orphaned sessions");
-            self.shared.news.publish(ControlEvent::Notice { text });
+            self.shared.events.publish(ControlEvent::Notice { text });
             return true;
         }
         let holders = tokio::select! {
@@ -424,7 +427,7 @@ impl Owner {
         // Shells whose session was lost cannot choose, and no other client may come.
         self.shared.presence.stop_expecting();
         let failure: Failure = error.failure();
-        self.shared.news.publish(ControlEvent::LimitReached { failure, holders });
+        self.shared.events.publish(ControlEvent::LimitReached { failure, holders });
         let remove = tokio::select! {
             remove = self.retries.recv() => match remove {
                 Some(remove) => remove,
@@ -435,7 +438,7 @@ impl Owner {
         for shell in &remove {
             if let Err(error) = wsman::remove(&endpoint, *shell).await {
                 let text = format!("cannot remove the session {shell}: {error}");
-                self.shared.news.publish(ControlEvent::Notice { text });
+                self.shared.events.publish(ControlEvent::Notice { text });
             }
         }
         true

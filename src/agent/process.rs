@@ -95,14 +95,14 @@ async fn start(handover: Handover, secrets: Secrets) -> Result<Agent, Failure> {
     let signals = ShutdownSignals::catch().map_err(listen)?;
     let (retry, retries) = mpsc::channel(1);
     let shared = Shared {
-        news: EventLog::new(),
+        events: EventLog::new(),
         presence: Presence::new(),
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
         opened: watch::Sender::new(None),
         keep: watch::Sender::new(handover.keep),
         retry,
-        hurry: Arc::default(),
+        reconnect_now: Arc::default(),
         patient: watch::Sender::new(0),
     };
     let journal = Journal::of(&folders);

@@ -165,7 +165,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
             }
         }
     });
-    let mut news = server.shared.news.subscribe();
+    let mut events = server.shared.events.subscribe();
     let mut sent = 0;
     let mut presence_guard: Option<PresenceGuard> = None;
     let (mut launched, mut asked) = (None, None);
@@ -189,7 +189,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                     }
                     presence_guard.get_or_insert_with(|| server.shared.presence.arrive_watching(process));
                     if !watching {
-                        let past = history(&news.borrow());
+                        let past = history(&events.borrow());
                         sent = past.len();
                         for event in past.into_iter().flatten() {
                             control::send(&mut writer, &event).await?;
@@ -200,7 +200,7 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                 Some(ControlRequest::Persist) => {
                     patience.get_or_insert_with(|| Patience::of(&server.shared));
                 }
-                Some(ControlRequest::Reconnect) => server.shared.hurry.notify_waiters(),
+                Some(ControlRequest::Reconnect) => server.shared.reconnect_now.notify_waiters(),
                 Some(ControlRequest::Release) => {
                     patience = None;
                     // The launcher's announced shell will not attach.
@@ -245,11 +245,11 @@ async fn converse(stream: Local, process: Option<u32>, server: &ControlServer) -
                 }
                 Some(ControlRequest::Stop) => {
                     watching = true;
-                    sent = news.borrow().len();
+                    sent = events.borrow().len();
                     server.shared.stop.cancel();
                 }
             },
-            event = next(&mut news, sent), if watching => {
+            event = next(&mut events, sent), if watching => {
                 let Some(event) = event else { return Ok(()) };
                 sent += 1;
                 control::send(&mut writer, &event).await?;
@@ -306,9 +306,9 @@ impl Drop for Patience {
 }
 
 /// Returns the next event. Safe to cancel.
-async fn next(news: &mut watch::Receiver<Vec<ControlEvent>>, sent: usize) -> Option<ControlEvent> {
-    let events = news.wait_for(|events| events.len() > sent).await.ok()?;
-    events.get(sent).cloned()
+async fn next(events: &mut watch::Receiver<Vec<ControlEvent>>, sent: usize) -> Option<ControlEvent> {
+    let log = events.wait_for(|log| log.len() > sent).await.ok()?;
+    log.get(sent).cloned()
 }
 
 impl ControlServer {

@@ -36,7 +36,7 @@ impl EventLog {
     }
 
     /// Publishes the steps of some work in order, before the events that follow it.
-    pub(super) async fn steps_of<T>(&self, work: impl AsyncFnOnce(&Report) -> T) -> T {
+    pub(super) async fn publish_steps<T>(&self, work: impl AsyncFnOnce(&Report) -> T) -> T {
         let (report, mut steps) = mpsc::unbounded_channel();
         let mut work = std::pin::pin!(work(&report));
         loop {
@@ -71,7 +71,7 @@ pub struct Opened {
 
 #[derive(Clone, Debug)]
 pub struct Shared {
-    pub news: EventLog,
+    pub events: EventLog,
     pub presence: Presence,
     /// Requests the owner to end.
     pub stop: CancellationToken,
@@ -83,7 +83,7 @@ pub struct Shared {
     /// Answers to [`ControlEvent::LimitReached`]: sessions to be removed before the next attempt.
     pub retry: mpsc::Sender<Vec<Uuid>>,
     /// Requests an immediate reconnection of a lost session.
-    pub hurry: Arc<Notify>,
+    pub reconnect_now: Arc<Notify>,
     /// Number of watchers that want a lost session reconnected without a time limit.
     pub patient: watch::Sender<usize>,
 }

@@ -47,43 +47,43 @@ pub fn allowed(kind: Kind) -> Option<usize> {
 
 /// Removes the orphaned sessions of this endpoint and account; returns their number.
 pub async fn remove_orphans(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
-    remove_those(journal, endpoint, profile, |_| true).await
+    remove_matching(journal, endpoint, profile, |_| true).await
 }
 
 /// Removes the orphaned sessions whose removal was refused because of an earlier password: the endpoint has
 /// accepted the current password.
 pub async fn remove_refused(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
-    remove_those(journal, endpoint, profile, |entry| entry.refused).await
+    remove_matching(journal, endpoint, profile, |entry| entry.refused).await
 }
 
 /// Removes the orphaned sessions whose removal is due for another attempt.
 pub async fn remove_due(journal: &Journal, endpoint: &Endpoint, profile: &Profile) -> usize {
     // Most sessions have no orphans, and then nothing is locked.
-    if !journal.left().iter().any(|entry| is_of(entry, endpoint, profile) && entry.is_due()) {
+    if !journal.list_orphans().iter().any(|entry| belongs_to(entry, endpoint, profile) && entry.is_due()) {
         return 0;
     }
-    remove_those(journal, endpoint, profile, Entry::is_due).await
+    remove_matching(journal, endpoint, profile, Entry::is_due).await
 }
 
-fn is_of(entry: &Entry, endpoint: &Endpoint, profile: &Profile) -> bool {
+fn belongs_to(entry: &Entry, endpoint: &Endpoint, profile: &Profile) -> bool {
     entry.session.endpoint == endpoint.uri && entry.user == profile.user
 }
 
-async fn remove_those(
+async fn remove_matching(
     journal: &Journal,
     endpoint: &Endpoint,
     profile: &Profile,
-    wanted: fn(&Entry) -> bool,
+    filter: fn(&Entry) -> bool,
 ) -> usize {
     let mut removed = 0;
-    for kept in journal.orphans() {
+    for kept in journal.lock_orphans() {
         let session = &kept.entry.session;
-        if !is_of(&kept.entry, endpoint, profile) || !wanted(&kept.entry) {
+        if !belongs_to(&kept.entry, endpoint, profile) || !filter(&kept.entry) {
             continue;
         }
         let there = Endpoint { configuration: session.configuration.clone(), ..endpoint.clone() };
         let mut guard = Guard::adopt(kept, there);
-        guard.hurry(QUICK_TIMEOUT);
+        guard.limit_removal_time(QUICK_TIMEOUT);
         match guard.remove().await {
             Ok(()) => removed += 1,
             Err(error) => tracing::warn!("cannot remove an orphaned session: {error}"),

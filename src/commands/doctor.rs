@@ -41,7 +41,7 @@ pub async fn run(folders: &Folders, name: &str, json: bool) -> miette::Result<Ex
     let (for_profiles, wanted) = (folders.clone(), name.to_owned());
     let read = budget.blocking(FILES_TIMEOUT, move || reading::read(&for_profiles, &wanted));
     let journal = Journal::of(folders);
-    let left = budget.blocking(FILES_TIMEOUT, move || journal.left());
+    let left = budget.blocking(FILES_TIMEOUT, move || journal.list_orphans());
     let (read, left) = join(read, left).await;
     let left = left.as_deref().map_err(|late| *late);
     let late = |late: CheckTimeout| {

@@ -63,7 +63,7 @@ pub async fn run(folders: &Folders, name: &str, options: &Options) -> miette::Re
     // Retries the removals that the endpoint or the proxy refused, with the new password.
     let sharing = names::sharing(folders, entry);
     for one in &sharing {
-        Journal::of(folders).forgive(one).into_diagnostic()?;
+        Journal::of(folders).reschedule_refused(one).into_diagnostic()?;
     }
     let what = if proxy { "proxy password" } else { "password" };
     if matches!(source, CredentialSource::Shared(_)) || sharing.len() > 1 {

@@ -173,7 +173,7 @@ async fn guard(
     let endpoint = access.at(made.uri, profile.configuration.clone(), &report).await.into_diagnostic()?;
     let journal = Journal::of(&context.folders);
     let mut guard = Guard::new(&journal, &profile, endpoint, made.shell).into_diagnostic()?;
-    guard.created();
+    guard.record_created();
     Ok(guard)
 }
 

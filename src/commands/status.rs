@@ -82,15 +82,18 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
             }
         }
     }
-    report.own = Journal::of(folders).live().into_iter().map(Entry::reported).collect();
+    report.own = Journal::of(folders).live().into_iter().map(Entry::without_cookies).collect();
     report.own.retain(|entry| {
         let agent = report.agents.iter().any(|agent| agent.process == entry.process);
         // If the process has ended, another process holds the entry and is removing the session.
         let gone = platform::has_ended(entry.process);
         !agent && !gone && report.silent.iter().all(|silent| silent.profile != entry.profile)
     });
-    report.left =
-        Journal::of(folders).orphans().into_iter().map(|kept| kept.entry.clone().reported()).collect();
+    report.left = Journal::of(folders)
+        .lock_orphans()
+        .into_iter()
+        .map(|kept| kept.entry.clone().without_cookies())
+        .collect();
     if json {
         output::print_data(&format!("{}\n", serde_json::to_string_pretty(&report).into_diagnostic()?));
     } else {

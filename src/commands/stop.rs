@@ -15,7 +15,7 @@ use crate::profile;
 pub async fn run(folders: &Folders, names: &[String], all: bool, forget: bool) -> miette::Result<ExitCode> {
     let journal = Journal::of(folders);
     let names = if all {
-        let orphaned = journal.left().into_iter().filter(|_| forget).map(|entry| entry.profile);
+        let orphaned = journal.list_orphans().into_iter().filter(|_| forget).map(|entry| entry.profile);
         let agents = control_client::agents(folders).into_iter().map(|(_, name)| name);
         let all: BTreeSet<String> = agents.chain(orphaned).collect();
         all.into_iter().collect()
@@ -25,7 +25,7 @@ pub async fn run(folders: &Folders, names: &[String], all: bool, forget: bool) -
     let mut code = ExitCode::SUCCESS;
     for name in names {
         let stopped = control_client::stop(folders, &name).await;
-        let forgotten = if forget && stopped.is_ok() { journal.give_up(&name) } else { Vec::new() };
+        let forgotten = if forget && stopped.is_ok() { journal.forget_orphans(&name) } else { Vec::new() };
         match stopped {
             Ok(stopped @ Stopped::Removed) => crate::outln!("{}", described(&name, &stopped)),
             Ok(_) if !forgotten.is_empty() => {}

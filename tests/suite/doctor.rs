@@ -230,7 +230,7 @@ async fn sessions_agents_and_orphans_are_reported() {
 
     lyncsh::platform::kill(agent).unwrap();
     wait(PATIENCE, "the end of the agent", || world.agent().is_none());
-    wait(PATIENCE, "the orphan", || !Journal::of(&world.folders).left().is_empty());
+    wait(PATIENCE, "the orphan", || !Journal::of(&world.folders).list_orphans().is_empty());
     let report = doctor(&world);
     report.has("agent", "ok", "not running", "");
     report.has("orphans", "warning", "an orphaned session on http://127.0.0.1:", "lyncsh status");
@@ -272,7 +272,7 @@ async fn a_wrong_password_is_sent_once() {
     };
     let journal = Journal::of(&world.folders);
     let profile = lyncsh::profile::load(&world.folders, "work").unwrap();
-    journal.write(JournalLine::new(&profile, session)).unwrap().refused();
+    journal.write(JournalLine::new(&profile, session)).unwrap().record_refusal();
     let report = doctor(&world);
     report.has("orphans", "warning", "the password for its removal was refused", "correct the source of");
     report.has("sign-in", "failed", "the endpoint refused this password before", "correct the source of");

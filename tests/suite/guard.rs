@@ -124,15 +124,15 @@ async fn a_password_refused_before_the_answer_to_create_leaves_an_entry_for_the_
     let journal = Journal::of(&world.folders);
     let mut guard = Guard::new(&journal, &access.profile, endpoint, uuid::Uuid::new_v4()).unwrap();
     // Stopped before the endpoint has answered Create.
-    guard.doubt();
+    guard.record_unanswered_create();
     assert_eq!(journal.live().len(), 1);
     // The endpoint may have accepted the password when Create arrived.
     guard.remove().await.unwrap_err();
-    assert!(journal.live().is_empty() && journal.left()[0].refused);
+    assert!(journal.live().is_empty() && journal.list_orphans()[0].refused);
     let (code, _, err) = world.run(&["exec", "work", "--", "Get-CsTenant"]);
     assert_eq!(code, 0, "{err}");
     world.wait_agent_gone();
     // It was tried again with the accepted password. Create may still be in progress.
-    let [entry] = &journal.left()[..] else { panic!() };
+    let [entry] = &journal.list_orphans()[..] else { panic!() };
     assert!(!entry.refused && entry.tries == 2, "{entry:?}");
 }

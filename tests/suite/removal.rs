@@ -81,7 +81,7 @@ impl Left {
 
     async fn guard(&self) -> Guard {
         let mut guard = self.connecting().await;
-        guard.created();
+        guard.record_created();
         guard
     }
 
@@ -92,7 +92,7 @@ impl Left {
         let mut access = EndpointResolver::new(&self.world.folders, profile, None);
         let endpoint = access.endpoint(&report).await.unwrap();
         let mut guard = Guard::new(&self.journal, &access.profile, endpoint, self.shell).unwrap();
-        guard.doubt();
+        guard.record_unanswered_create();
         guard
     }
 
@@ -325,21 +325,21 @@ async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
     // A gateway has replaced only that answer.
     let left = Left::on(&[Delete::Done]).await;
     let mut guard = left.connecting().await;
-    guard.doubt_service(200);
+    guard.record_foreign_answer(200);
     guard.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
     // No WSMan service is there.
     for (status, page) in &PAGES {
         let left = Left::on(page).await;
         let mut guard = left.connecting().await;
-        guard.doubt_service(*status);
+        guard.record_foreign_answer(*status);
         guard.remove().await.unwrap();
         assert_eq!((left.deletes(), left.files()), (1, 0), "{page:?}");
     }
     // A gateway that refuses further requests.
     let left = Left::on(&[Delete::Http("429 Too Many Requests")]).await;
     let mut guard = left.connecting().await;
-    guard.doubt_service(400);
+    guard.record_foreign_answer(400);
     guard.remove().await.unwrap_err();
     assert!(left.is_listed());
 }

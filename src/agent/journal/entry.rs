@@ -95,7 +95,7 @@ impl Entry {
     }
 
     /// Returns the entry for a report, without cookies.
-    pub fn reported(self) -> Self {
+    pub fn without_cookies(self) -> Self {
         Self { affinity: StoredAffinity::default(), ..self }
     }
 

@@ -9,7 +9,7 @@ use super::entry::Entry;
 use crate::agent::notes::Notes;
 use crate::transport::Error;
 
-/// A locked entry. Dropped without [`LockedEntry::removed`], it stays for the next start of lyncsh.
+/// A locked entry. Dropped without [`LockedEntry::delete`], it stays for the next start of lyncsh.
 #[derive(Debug)]
 pub struct LockedEntry {
     pub entry: Entry,
@@ -20,13 +20,13 @@ pub struct LockedEntry {
 
 impl LockedEntry {
     /// Records the target of a redirect.
-    pub fn moved(&mut self, endpoint: url::Url) -> io::Result<()> {
+    pub fn record_redirect(&mut self, endpoint: url::Url) -> io::Result<()> {
         self.entry.session.endpoint = endpoint;
         self.append()
     }
 
     /// Records that Create succeeded, and what is known for the removal.
-    pub fn created(&mut self, notes: &Notes) -> io::Result<()> {
+    pub fn record_created(&mut self, notes: &Notes) -> io::Result<()> {
         self.entry.created = true;
         self.entry.idle_timeout = notes.idle_timeout();
         self.entry.affinity = notes.stored_affinity();
@@ -43,9 +43,9 @@ impl LockedEntry {
     }
 
     /// Records that the removal failed: the entry stays for a later start, unless it has expired.
-    pub fn failed(mut self) {
+    pub fn record_failure(mut self) {
         if self.is_expired() {
-            return self.removed();
+            return self.delete();
         }
         let now = SystemTime::now();
         self.entry.first_tried.get_or_insert(now);
@@ -66,24 +66,24 @@ impl LockedEntry {
         self.entry.notes(self.notes.clone())
     }
 
-    /// Records that the removal failed: as [`LockedEntry::failed`], or as [`LockedEntry::refused`] if the
+    /// Records that the removal failed: as [`LockedEntry::record_failure`], or as [`LockedEntry::record_refusal`] if the
     /// endpoint refused the password.
-    pub fn failed_by(self, error: &Error) {
+    pub fn record_error(self, error: &Error) {
         match error {
-            Error::Proxy(error) if error.is_refused_credential() => self.refused(),
-            error if error.is_refused_credential() => self.refused(),
-            _ => self.failed(),
+            Error::Proxy(error) if error.is_refused_credential() => self.record_refusal(),
+            error if error.is_refused_credential() => self.record_refusal(),
+            _ => self.record_failure(),
         }
     }
 
     /// Records that the endpoint refused the password for the removal.
-    pub fn refused(mut self) {
+    pub fn record_refusal(mut self) {
         self.entry.refused = true;
-        self.failed();
+        self.record_failure();
     }
 
     /// Deletes the entry: the removal is confirmed.
-    pub fn removed(self) {
+    pub fn delete(self) {
         // Most sessions have no notes.
         let _ = std::fs::remove_file(&self.notes);
         if let Err(error) = std::fs::remove_file(&self.path) {
