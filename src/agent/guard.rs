@@ -29,7 +29,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Creates the guard of a session that is about to be opened. The guard's endpoint has a ledger that records the
+    /// Creates the guard of a session that is about to be opened. The guard's endpoint has a recorder of the
     /// session's running commands.
     pub fn new(
         journal: &Journal,
@@ -41,7 +41,7 @@ impl Guard {
             Guarded { endpoint: endpoint.uri.clone(), configuration: endpoint.configuration.clone(), shell };
         let kept = journal.write(Entry::new(profile, session))?;
         let notes = Arc::new(Notes::new(journal.notes(shell)));
-        endpoint.ledger = Some(notes.clone());
+        endpoint.removal_recorder = Some(notes.clone());
         Ok(Self { endpoint, kept: Some(kept), notes, create: CreateState::Settled })
     }
 
@@ -52,8 +52,8 @@ impl Guard {
         let notes = Arc::new(kept.notes());
         // Another attempt, with another credential: a refusal is recorded again.
         kept.entry.refused = false;
-        // Not the ledger of an open session on the same endpoint.
-        endpoint.ledger = Some(notes.clone());
+        // Not the recorder of an open session on the same endpoint.
+        endpoint.removal_recorder = Some(notes.clone());
         Self { endpoint, create, notes, kept: Some(kept) }
     }
 

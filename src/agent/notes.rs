@@ -13,14 +13,15 @@ use uuid::Uuid;
 
 use crate::files::replace::remove;
 use crate::platform;
-use crate::transport::wsman::{Affinity, Ledger, Left, StoredAffinity};
+use crate::transport::wsman::{Affinity, RemovalRecorder, RemovalState, StoredAffinity};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Known {
     commands: Vec<Uuid>,
     /// The time since which "not found" does not prove that the session is gone.
-    doubtful: Option<SystemTime>,
+    #[serde(rename = "doubtful")]
+    unanswered_delete: Option<SystemTime>,
     /// Idle timeout that the endpoint returned.
     idle_timeout: Option<Duration>,
     /// Without the cookies, a load balancer sends Delete to another pool member.
@@ -33,8 +34,8 @@ struct Known {
 pub struct Notes {
     path: PathBuf,
     known: Mutex<Known>,
-    /// An earlier owner recorded [`Known::doubtful`].
-    inherited_doubt: bool,
+    /// An earlier owner recorded [`Known::unanswered_delete`].
+    has_earlier_unanswered_delete: bool,
     /// The session is removed: a late answer must not write the file again.
     is_closed: AtomicBool,
 }
@@ -43,19 +44,24 @@ impl Notes {
     /// Creates the notes on a session that is about to be created.
     pub fn new(path: PathBuf) -> Self {
         let known = Mutex::default();
-        Self { path, known, inherited_doubt: false, is_closed: AtomicBool::new(false) }
+        Self { path, known, has_earlier_unanswered_delete: false, is_closed: AtomicBool::new(false) }
     }
 
     /// Reads the notes of an earlier owner; most sessions have none.
     pub fn read(path: PathBuf) -> Self {
         let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let known: Known = read.unwrap_or_default();
-        let inherited_doubt = known.doubtful.is_some();
-        Self { path, inherited_doubt, known: Mutex::new(known), is_closed: AtomicBool::new(false) }
+        let has_earlier_unanswered_delete = known.unanswered_delete.is_some();
+        Self {
+            path,
+            has_earlier_unanswered_delete,
+            known: Mutex::new(known),
+            is_closed: AtomicBool::new(false),
+        }
     }
 
     /// Completes notes whose file may be lost, because it is not synced, with those of the journal.
-    pub fn or(self, idle_timeout: Option<Duration>, affinity: &StoredAffinity) -> Self {
+    pub fn with_fallback(self, idle_timeout: Option<Duration>, affinity: &StoredAffinity) -> Self {
         {
             let mut known = self.known();
             known.idle_timeout = known.idle_timeout.or(idle_timeout);
@@ -67,9 +73,12 @@ impl Notes {
     }
 
     /// Returns the removal data of the session.
-    pub fn left(&self) -> Left {
+    pub fn removal_state(&self) -> RemovalState {
         let known = self.known();
-        Left { commands: known.commands.clone(), doubtful: known.doubtful.is_some() }
+        RemovalState {
+            commands: known.commands.clone(),
+            delete_unanswered: known.unanswered_delete.is_some(),
+        }
     }
 
     /// Returns the pool member of the session.
@@ -86,14 +95,14 @@ impl Notes {
         self.known().idle_timeout
     }
 
-    /// Returns whether an earlier owner left the session in doubt.
-    pub fn inherits_doubt(&self) -> bool {
-        self.inherited_doubt
+    /// Returns whether a Delete of an earlier owner was not answered.
+    pub fn has_earlier_unanswered_delete(&self) -> bool {
+        self.has_earlier_unanswered_delete
     }
 
     /// Returns the time of the first Delete without an answer.
     pub fn unanswered_delete(&self) -> Option<SystemTime> {
-        self.known().doubtful
+        self.known().unanswered_delete
     }
 
     /// Stops writing the file, because the session is removed. Waits for a write that has begun.
@@ -114,7 +123,8 @@ impl Notes {
             return;
         }
         // The usual state: no file is needed.
-        let is_empty = known.commands.is_empty() && known.doubtful.is_none() && known.affinity.is_empty();
+        let is_empty =
+            known.commands.is_empty() && known.unanswered_delete.is_none() && known.affinity.is_empty();
         let result = if is_empty { remove(&self.path) } else { self.write(&known) };
         if let Err(error) = result {
             tracing::warn!("cannot write the notes on a session: {error}");
@@ -133,21 +143,23 @@ impl Notes {
     }
 }
 
-impl Ledger for Notes {
-    fn runs(&self, commands: Vec<Uuid>) {
+impl RemovalRecorder for Notes {
+    fn record_commands(&self, commands: Vec<Uuid>) {
         self.change(|known| known.commands = commands);
     }
 
-    fn granted(&self, idle_timeout: Duration) {
+    fn record_idle_timeout(&self, idle_timeout: Duration) {
         self.change(|known| known.idle_timeout = Some(idle_timeout));
     }
 
-    fn affinity(&self, affinity: StoredAffinity) {
+    fn record_affinity(&self, affinity: StoredAffinity) {
         self.change(|known| known.affinity = affinity);
     }
 
-    fn doubts(&self) {
-        self.change(|known| known.doubtful = known.doubtful.or_else(|| Some(SystemTime::now())));
+    fn record_unanswered_delete(&self) {
+        self.change(|known| {
+            known.unanswered_delete = known.unanswered_delete.or_else(|| Some(SystemTime::now()));
+        });
     }
 }
 
@@ -160,19 +172,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         let notes = Notes::new(path.clone());
-        notes.granted(Duration::from_secs(90));
+        notes.record_idle_timeout(Duration::from_secs(90));
         assert!(!path.exists());
         let id = Uuid::new_v4();
-        notes.runs(vec![id]);
-        assert_eq!(Notes::read(path.clone()).left(), Left { commands: vec![id], doubtful: false });
-        notes.runs(Vec::new());
+        notes.record_commands(vec![id]);
+        assert_eq!(
+            Notes::read(path.clone()).removal_state(),
+            RemovalState { commands: vec![id], delete_unanswered: false }
+        );
+        notes.record_commands(Vec::new());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        notes.doubts();
-        assert!(notes.left().doubtful && !notes.inherits_doubt() && notes.unanswered_delete().is_some());
+        notes.record_unanswered_delete();
+        assert!(
+            notes.removal_state().delete_unanswered
+                && !notes.has_earlier_unanswered_delete()
+                && notes.unanswered_delete().is_some()
+        );
         let closed = Notes::new(folder.path().join("y.json"));
         closed.close();
-        closed.runs(vec![id]);
+        closed.record_commands(vec![id]);
         assert!(!folder.path().join("y.json").exists());
-        assert!(Notes::read(path).inherits_doubt());
+        assert!(Notes::read(path).has_earlier_unanswered_delete());
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::notes::Notes;
 use crate::transport::Error;
-use crate::transport::wsman::{self, Endpoint, Ledger as _, Removal};
+use crate::transport::wsman::{self, Endpoint, Removal, RemovalRecorder as _};
 
 /// Delays before retrying a failed removal, or the removal of a session that may be about to be created.
 const RETRY_INTERVALS: [Duration; 3] =
@@ -72,11 +72,13 @@ pub async fn remove(
         Ok(Outcome::Gone) => Ok(()),
         Ok(Outcome::NotFound) if !unsettled => Ok(()),
         Ok(Outcome::NotFound | Outcome::Listed) => Err(Error::Unconfirmed),
-        // An earlier owner left the session in doubt, and Delete did not find it.
-        Err(Error::Unconfirmed) if notes.inherits_doubt() => match is_listed(endpoint, shell).await {
-            Ok(false) => Ok(()),
-            _ => Err(Error::Unconfirmed),
-        },
+        // A Delete of an earlier owner was not answered, and this Delete did not find the session.
+        Err(Error::Unconfirmed) if notes.has_earlier_unanswered_delete() => {
+            match is_listed(endpoint, shell).await {
+                Ok(false) => Ok(()),
+                _ => Err(Error::Unconfirmed),
+            }
+        }
         Err(error) => Err(error),
     }
 }
@@ -91,9 +93,9 @@ enum Outcome {
 }
 
 async fn attempt(endpoint: &Endpoint, shell: Uuid, notes: &Notes) -> Result<Outcome, Error> {
-    let result = wsman::try_remove(endpoint, shell, &notes.left()).await;
+    let result = wsman::try_remove(endpoint, shell, &notes.removal_state()).await;
     if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-        notes.doubts();
+        notes.record_unanswered_delete();
     }
     Ok(match result? {
         Removal::Deleted => Outcome::Gone,

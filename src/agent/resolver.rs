@@ -518,7 +518,7 @@ impl EndpointResolver {
             authentication,
             renew,
             affinity: wsman::Affinity::default(),
-            ledger: None,
+            removal_recorder: None,
             trust,
             proxies,
             // Without keep-alive the endpoint's default applies. A session kept without a shell is idle for

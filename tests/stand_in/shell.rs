@@ -144,7 +144,7 @@ async fn own(profile: &str) -> Option<Session> {
         configuration: text("configuration"),
         authentication: Authentication::Basic { user: text("user"), password: password.into() },
         renew: None,
-        ledger: None,
+        removal_recorder: None,
         idle_timeout: None,
         trust: Trust::default(),
         proxies: lyncsh::net::Proxies::default(),

@@ -7,7 +7,7 @@ use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand};
 use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use lyncsh::transport::session::{Running, Session};
-use lyncsh::transport::wsman::{self, Authentication, Endpoint, Left};
+use lyncsh::transport::wsman::{self, Authentication, Endpoint, RemovalState};
 use lyncsh::transport::{Error, Limits};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub fn endpoint(uri: url::Url) -> Endpoint {
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         renew: None,
-        ledger: None,
+        removal_recorder: None,
         idle_timeout: None,
         trust: Trust::default(),
         proxies: lyncsh::net::Proxies::default(),
@@ -92,7 +92,7 @@ async fn a_session_without_its_owner_is_removed_if_its_pipelines_are_known() {
     let (server, endpoint) = server().await;
     let (id, running) = orphan(&endpoint).await;
     assert_eq!(server.shells().len(), 1);
-    let left = Left { commands: vec![running], doubtful: false };
+    let left = RemovalState { commands: vec![running], delete_unanswered: false };
     timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
     assert!(server.shells().is_empty());
 }
@@ -102,9 +102,9 @@ async fn not_found_after_an_unanswered_delete_is_unconfirmed() {
     let (server, endpoint) = server().await;
     let (id, running) = orphan(&endpoint).await;
     // The pipelines are unknown, so their output is not fetched.
-    let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &Left::default())).await.unwrap();
+    let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &RemovalState::default())).await.unwrap();
     assert!(matches!(error, Err(Error::Timeout { .. })), "{error:?}");
-    let left = Left { doubtful: true, ..Left::default() };
+    let left = RemovalState { delete_unanswered: true, ..RemovalState::default() };
     let error = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap();
     assert!(matches!(error, Err(Error::Unconfirmed)), "{error:?}");
     assert_eq!(server.shells().len(), 1, "it is still there");
@@ -113,7 +113,7 @@ async fn not_found_after_an_unanswered_delete_is_unconfirmed() {
     assert!(error.is_ok(), "without a doubt it is gone: {error:?}");
     assert_eq!(server.shells().len(), 1);
     // The first Delete completes once the output is fetched.
-    let left = Left { commands: vec![running], doubtful: true };
+    let left = RemovalState { commands: vec![running], delete_unanswered: true };
     let _ = timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap();
     no_shell_is_left(&server).await;
 }
@@ -177,7 +177,7 @@ async fn a_powershell_with_output_ends_with_its_session() {
         let start = Instant::now();
         if abandoned {
             // As the launcher of a dead agent does, with the agent's notes.
-            let left = Left { commands: vec![running.id], doubtful: false };
+            let left = RemovalState { commands: vec![running.id], delete_unanswered: false };
             timeout(PATIENCE, wsman::try_remove(&endpoint, id, &left)).await.unwrap().unwrap();
         } else {
             timeout(PATIENCE, session.close()).await.unwrap().unwrap();

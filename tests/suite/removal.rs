@@ -39,7 +39,7 @@ enum List {
 }
 
 /// A user with a session on an endpoint with scripted answers.
-struct Left {
+struct UnremovedSession {
     world: World,
     journal: Journal,
     shell: Uuid,
@@ -47,7 +47,7 @@ struct Left {
     list: Arc<std::sync::Mutex<List>>,
 }
 
-impl Left {
+impl UnremovedSession {
     async fn on(deletes: &'static [Delete]) -> Self {
         let (shell, asked) = (Uuid::new_v4(), Arc::new(AtomicUsize::new(0)));
         let list = Arc::new(std::sync::Mutex::new(List::Refused));
@@ -162,7 +162,8 @@ fn enumerated(request: &RequestEnvelope, list: List, shell: Uuid) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_delete_is_retried_until_done() {
-    let left = Left::on(&[Delete::Fault, Delete::Http("500 Internal Server Error"), Delete::Done]).await;
+    let left =
+        UnremovedSession::on(&[Delete::Fault, Delete::Http("500 Internal Server Error"), Delete::Done]).await;
     left.guard().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (3, 0));
 }
@@ -170,7 +171,7 @@ async fn a_failing_delete_is_retried_until_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permanently_failing_delete_leaves_a_listed_entry() {
     for how in [&[Delete::Fault; 1], &[Delete::Http("500 Internal Server Error"); 1], &[Delete::Silent; 1]] {
-        let left = Left::on(how).await;
+        let left = UnremovedSession::on(how).await;
         let error = left.guard().await.remove().await.unwrap_err();
         assert!(!matches!(error, Error::Unconfirmed), "{how:?}: {error}");
         assert!(left.is_listed(), "{how:?}");
@@ -182,7 +183,7 @@ async fn a_permanently_failing_delete_leaves_a_listed_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_cannot_be_removed_can_be_forgotten() {
-    let left = Left::on(&[Delete::Silent]).await;
+    let left = UnremovedSession::on(&[Delete::Silent]).await;
     left.guard().await.remove().await.unwrap_err();
     let way_out = "if its server is gone, run `lyncsh stop work --forget`";
     for (arguments, code) in [
@@ -213,7 +214,7 @@ async fn a_session_that_cannot_be_removed_can_be_forgotten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_a_profile_can_be_forgotten() {
-    let left = Left::on(&[Delete::Silent]).await;
+    let left = UnremovedSession::on(&[Delete::Silent]).await;
     left.guard().await.remove().await.unwrap_err();
     std::fs::remove_file(left.world.folders.profile("work")).unwrap();
     let (code, out, err) = left.world.run(&["stop", "--all", "--forget"]);
@@ -223,7 +224,7 @@ async fn a_session_without_a_profile_can_be_forgotten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn not_found_after_a_silent_delete_is_checked_later() {
-    let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
+    let left = UnremovedSession::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
     // An endpoint without a list is no proof, and an endpoint that lists the session still has it.
@@ -242,7 +243,7 @@ async fn not_found_after_a_silent_delete_is_checked_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn not_found_at_the_first_delete_is_removed() {
-    let left = Left::on(&[Delete::Gone]).await;
+    let left = UnremovedSession::on(&[Delete::Gone]).await;
     left.guard().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
 }
@@ -250,11 +251,11 @@ async fn not_found_at_the_first_delete_is_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listed_session_reported_not_found_is_removed_again() {
     // The Delete of a killed agent is still pending.
-    let left = Left::on(&[Delete::Gone, Delete::Done]).await;
+    let left = UnremovedSession::on(&[Delete::Gone, Delete::Done]).await;
     left.lists(List::WithIt);
     left.guard().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (2, 0));
-    let left = Left::on(&[Delete::Gone]).await;
+    let left = UnremovedSession::on(&[Delete::Gone]).await;
     left.lists(List::WithIt);
     let error = left.guard().await.remove().await.unwrap_err();
     assert!(matches!(error, Error::Unconfirmed), "{error}");
@@ -268,7 +269,7 @@ async fn a_listed_session_reported_not_found_is_removed_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unconfirmed_session_is_listed_until_its_idle_timeout() {
-    let left = Left::on(&[Delete::Silent, Delete::Gone]).await;
+    let left = UnremovedSession::on(&[Delete::Silent, Delete::Gone]).await;
     left.guard().await.remove().await.unwrap_err();
     assert!(left.is_listed());
     let notes = left.journal.notes(left.shell);
@@ -287,11 +288,11 @@ async fn an_unconfirmed_session_is_listed_until_its_idle_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_create_is_awaited_and_removed() {
     // Delete overtakes Create, which completes in the meantime.
-    let left = Left::on(&[Delete::Gone, Delete::Done]).await;
+    let left = UnremovedSession::on(&[Delete::Gone, Delete::Done]).await;
     left.connecting().await.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (2, 0));
     // Its Create may still be pending.
-    let left = Left::on(&[Delete::Gone]).await;
+    let left = UnremovedSession::on(&[Delete::Gone]).await;
     let error = left.connecting().await.remove().await.unwrap_err();
     assert!(matches!(error, Error::Unconfirmed), "{error}");
     assert!(left.is_listed());
@@ -323,21 +324,21 @@ async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
         (404, [Delete::Http("404 Not Found")]),
     ];
     // A gateway has replaced only that answer.
-    let left = Left::on(&[Delete::Done]).await;
+    let left = UnremovedSession::on(&[Delete::Done]).await;
     let mut guard = left.connecting().await;
     guard.record_foreign_answer(200);
     guard.remove().await.unwrap();
     assert_eq!((left.deletes(), left.files()), (1, 0));
     // No WSMan service is there.
     for (status, page) in &PAGES {
-        let left = Left::on(page).await;
+        let left = UnremovedSession::on(page).await;
         let mut guard = left.connecting().await;
         guard.record_foreign_answer(*status);
         guard.remove().await.unwrap();
         assert_eq!((left.deletes(), left.files()), (1, 0), "{page:?}");
     }
     // A gateway that refuses further requests.
-    let left = Left::on(&[Delete::Http("429 Too Many Requests")]).await;
+    let left = UnremovedSession::on(&[Delete::Http("429 Too Many Requests")]).await;
     let mut guard = left.connecting().await;
     guard.record_foreign_answer(400);
     guard.remove().await.unwrap_err();
@@ -346,7 +347,7 @@ async fn a_page_in_place_of_the_answer_to_create_does_not_exclude_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_refused_after_create_proves_nothing() {
-    let left = Left::on(&[Delete::Http("401 Unauthorized"), Delete::Done]).await;
+    let left = UnremovedSession::on(&[Delete::Http("401 Unauthorized"), Delete::Done]).await;
     let file = left.world.folders.profile("work");
     let text = std::fs::read_to_string(&file).unwrap();
     let (command, path) = (format!("command = \"cat '{}'\"", left.password()), left.password());
@@ -372,7 +373,7 @@ async fn a_password_that_is_refused_after_create_proves_nothing() {
 async fn stop_tries_once_more_to_remove_an_orphaned_session() {
     const DELETES: [Delete; 3] =
         [Delete::Http("401 Unauthorized"), Delete::Http("401 Unauthorized"), Delete::Done];
-    let left = Left::on(&DELETES).await;
+    let left = UnremovedSession::on(&DELETES).await;
     left.connecting().await.remove().await.unwrap_err();
     let (code, out, err) = left.world.run(&["stop", "work"]);
     assert!(code == 1 && out.is_empty() && err.contains("may still be on the server"), "{code} {out} {err}");
@@ -385,7 +386,7 @@ async fn stop_tries_once_more_to_remove_an_orphaned_session() {
 /// The password of the new endpoint is not for the earlier one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_on_an_earlier_endpoint_of_the_profile_gets_no_password() {
-    let left = Left::on(&[Delete::Done]).await;
+    let left = UnremovedSession::on(&[Delete::Done]).await;
     let session = lyncsh::agent::control::Guarded {
         endpoint: left.world.uri.parse().unwrap(),
         configuration: "c".to_owned(),

@@ -87,7 +87,7 @@ async fn open(server: &Server) -> Session {
         configuration: "http://schemas.microsoft.com/powershell/Microsoft.PowerShell".into(),
         authentication: Authentication::Basic { user: USER.into(), password: PASSWORD.into() },
         renew: None,
-        ledger: None,
+        removal_recorder: None,
         idle_timeout: None,
         trust: Trust::default(),
         proxies: lyncsh::net::Proxies::default(),

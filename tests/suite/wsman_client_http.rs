@@ -157,7 +157,7 @@ pub fn endpoint(url: &str) -> Endpoint {
             password: "P@ssw0rd-åß".into(),
         },
         renew: None,
-        ledger: None,
+        removal_recorder: None,
         idle_timeout: None,
         trust: Trust::default(),
         proxies: lyncsh::net::Proxies::default(),

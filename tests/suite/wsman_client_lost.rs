@@ -11,7 +11,7 @@ use lyncsh::transport::wsman::envelope::{
     Items, Received, RequestEnvelope, Response, StreamPart, WsmanRequest as Asks,
 };
 use lyncsh::transport::wsman::fault::{Fault, code};
-use lyncsh::transport::wsman::{Endpoint, Ledger, StoredAffinity, connect, enumerate, remove};
+use lyncsh::transport::wsman::{Endpoint, RemovalRecorder, StoredAffinity, connect, enumerate, remove};
 use lyncsh::transport::{ConnectionEvent, ConnectionRequest};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -32,13 +32,13 @@ async fn a_dropped_connection_removes_its_shell() {
 #[derive(Debug, Default)]
 struct Recorder(AtomicUsize);
 
-impl Ledger for Recorder {
-    fn runs(&self, _: Vec<Uuid>) {}
-    fn granted(&self, _: Duration) {}
-    fn affinity(&self, affinity: StoredAffinity) {
+impl RemovalRecorder for Recorder {
+    fn record_commands(&self, _: Vec<Uuid>) {}
+    fn record_idle_timeout(&self, _: Duration) {}
+    fn record_affinity(&self, affinity: StoredAffinity) {
         self.0.fetch_add(affinity.cookies.len(), Ordering::Relaxed);
     }
-    fn doubts(&self) {}
+    fn record_unanswered_delete(&self) {}
 }
 
 /// An owner that is killed while it reads the answer leaves the cookie for the removal.
@@ -50,8 +50,8 @@ async fn a_cookie_is_recorded_before_the_answer_is_complete() {
     })
     .await;
     let recorder = Arc::new(Recorder::default());
-    let ledger: Arc<dyn Ledger> = recorder.clone();
-    let endpoint = Endpoint { ledger: Some(ledger), ..local(&server) };
+    let removal_recorder: Arc<dyn RemovalRecorder> = recorder.clone();
+    let endpoint = Endpoint { removal_recorder: Some(removal_recorder), ..local(&server) };
     let connecting = tokio::spawn(open(endpoint));
     until(Duration::from_secs(15), "the record", || recorder.0.load(Ordering::Relaxed) == 1).await;
     assert!(!connecting.is_finished());

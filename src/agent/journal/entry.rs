@@ -91,7 +91,7 @@ impl Entry {
 
     /// Reads the notes on the session. The entry replaces what they lack.
     pub(super) fn notes(&self, path: PathBuf) -> Notes {
-        Notes::read(path).or(self.idle_timeout, &self.affinity)
+        Notes::read(path).with_fallback(self.idle_timeout, &self.affinity)
     }
 
     /// Returns the entry for a report, without cookies.

@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::endpoint::Endpoint;
 use super::envelope::CommandState;
-use super::outgoing::{Cut, Queue};
+use super::outgoing::{FragmentedMessage, Queue};
 use super::peek;
 use super::pipeline::{Control, Handle, PipelineTask, send_all};
 use super::receive::{Events, Receiver};
-use super::removing::{self, DRAIN_TIMEOUT, Left};
+use super::removal::{self, DRAIN_TIMEOUT, RemovalState};
+use super::removal_lock;
 use super::sequence::Sequence;
 use super::shell::Shell;
-use super::turn;
 use crate::psrp::client::{Outgoing, Stream};
 use crate::psrp::fragment::{self, Fragmenter};
 use crate::transport::connection::{Connection, ConnectionEvent, ConnectionRequest};
@@ -54,7 +54,7 @@ pub(super) fn start(created: Created) -> Connection {
     let (answers, answers_queue) = Queue::new(capacity);
     if !created.rest.is_empty() {
         // The receiving end is in this function.
-        let _ = input.send(Cut { fragments: created.rest, ordered: None });
+        let _ = input.send(FragmentedMessage { fragments: created.rest, ordered: None });
     }
     let actor = Actor {
         endpoint: created.endpoint,
@@ -90,9 +90,9 @@ struct Actor {
     events: Events,
     closing: watch::Sender<bool>,
     opened: watch::Sender<bool>,
-    input: mpsc::UnboundedSender<Cut>,
+    input: mpsc::UnboundedSender<FragmentedMessage>,
     /// Queue of the responses to the pool's host calls.
-    answers: mpsc::UnboundedSender<Cut>,
+    answers: mpsc::UnboundedSender<FragmentedMessage>,
     pipelines: HashMap<Uuid, Handle>,
     /// The pipelines' tasks; aborted with this task.
     tasks: JoinSet<Uuid>,
@@ -101,7 +101,7 @@ struct Actor {
 /// Reason for the end of the connection.
 enum End {
     /// The owner closes the connection or was dropped.
-    Asked(Option<oneshot::Sender<Result<(), Error>>>),
+    Requested(Option<oneshot::Sender<Result<(), Error>>>),
     Failed(Error),
 }
 
@@ -126,8 +126,8 @@ impl Actor {
         let end = loop {
             tokio::select! {
                 request = requests.recv() => match request {
-                    None => break End::Asked(None),
-                    Some(ConnectionRequest::Close(reply)) => break End::Asked(Some(reply)),
+                    None => break End::Requested(None),
+                    Some(ConnectionRequest::Close(reply)) => break End::Requested(Some(reply)),
                     Some(request) => self.take(request),
                 },
                 error = &mut pool => break End::Failed(error),
@@ -143,11 +143,11 @@ impl Actor {
             }
         };
         match end {
-            End::Asked(reply) => {
+            End::Requested(reply) => {
                 // From now on events need not be read, and every Receive stays pending.
                 self.closing.send_replace(true);
                 let deleted = {
-                    let mut leaving = pin!(self.leave());
+                    let mut leaving = pin!(self.drain_and_delete());
                     tokio::select! {
                         result = &mut leaving => result,
                         _ = &mut pool => leaving.await,
@@ -155,7 +155,7 @@ impl Actor {
                 };
                 let result = match deleted {
                     Ok(()) => Ok(()),
-                    Err(error) => self.remove_again(error).await,
+                    Err(error) => self.retry_delete(error).await,
                 };
                 self.closed(reply, result).await;
             }
@@ -170,37 +170,37 @@ impl Actor {
 
     /// Stops running pipelines, waits for their output, and deletes the shell. A server may delay Delete
     /// until a Receive has fetched a pipeline's output, so receiving continues until then.
-    async fn leave(&mut self) -> Result<(), Error> {
-        self.pipelines.values().for_each(|pipeline| pipeline.control(Control::Leave));
+    async fn drain_and_delete(&mut self) -> Result<(), Error> {
+        self.pipelines.values().for_each(|pipeline| pipeline.control(Control::SessionClosing));
         let ended = join_all(self.pipelines.values().map(Handle::ended));
         if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
             tracing::debug!("the pipelines of session {} do not end", self.pool);
-            self.record_doubt();
+            self.record_unanswered_delete();
         }
         let deleting = async {
             let deleted = self.shell.delete().await;
             if deleted.as_ref().is_err_and(|error| !error.is_refusal()) {
-                self.record_doubt();
+                self.record_unanswered_delete();
             }
             deleted
         };
-        turn::removing(self.pool, deleting).await.map(drop)
+        removal_lock::remove_exclusively(self.pool, deleting).await.map(drop)
     }
 
     /// Retries a failed Delete once on new connections.
-    async fn remove_again(&mut self, error: Error) -> Result<(), Error> {
+    async fn retry_delete(&mut self, error: Error) -> Result<(), Error> {
         tracing::debug!("retrying the removal of the session: {error}");
         // The Receives of the removal replace those of the pipelines' tasks.
         self.tasks.abort_all();
         let commands = self.pipelines.keys().copied().collect();
-        let left = Left { commands, doubtful: !error.is_refusal() };
-        removing::remove_once(&self.endpoint, self.pool, &left).await.map(drop)
+        let state = RemovalState { commands, delete_unanswered: !error.is_refusal() };
+        removal::remove_once(&self.endpoint, self.pool, &state).await.map(drop)
     }
 
-    /// Records that "not found" no longer proves that the session is gone.
-    fn record_doubt(&self) {
-        if let Some(ledger) = &self.endpoint.ledger {
-            ledger.doubts();
+    /// Records that a Delete may be unanswered: "not found" no longer proves that the session is gone.
+    fn record_unanswered_delete(&self) {
+        if let Some(recorder) = &self.endpoint.removal_recorder {
+            recorder.record_unanswered_delete();
         }
     }
 
@@ -212,8 +212,8 @@ impl Actor {
 
     /// Records the commands that may be running.
     fn record_commands(&self) {
-        if let Some(ledger) = &self.endpoint.ledger {
-            ledger.runs(self.pipelines.keys().copied().collect());
+        if let Some(recorder) = &self.endpoint.removal_recorder {
+            recorder.record_commands(self.pipelines.keys().copied().collect());
         }
     }
 
@@ -249,10 +249,10 @@ impl Actor {
         let result = if gone {
             Ok(())
         } else {
-            let left = Left { commands, doubtful: false };
-            let result = removing::remove_left(&self.endpoint, self.pool, &left).await;
+            let state = RemovalState { commands, delete_unanswered: false };
+            let result = removal::remove_with_retry(&self.endpoint, self.pool, &state).await;
             if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-                self.record_doubt();
+                self.record_unanswered_delete();
             }
             result.map(drop)
         };
@@ -308,7 +308,7 @@ impl Actor {
     fn send(&mut self, outgoing: Outgoing, ordered: Option<oneshot::Sender<()>>) {
         let Outgoing { stream, message } = outgoing;
         let fragments = self.fragmenter.cut(&message.encode(), self.shell.capacity() - fragment::HEADER);
-        let cut = Cut { fragments, ordered };
+        let cut = FragmentedMessage { fragments, ordered };
         let id = message.pipeline;
         if !id.is_nil() && message.kind.starts_pipeline() {
             let (handle, pipeline) = PipelineTask::new(

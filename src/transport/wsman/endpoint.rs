@@ -62,7 +62,7 @@ pub struct Endpoint {
     /// Cookies of the session.
     pub affinity: Affinity,
     /// Recorder of the data for the session's removal.
-    pub ledger: Option<Arc<dyn Ledger>>,
+    pub removal_recorder: Option<Arc<dyn RemovalRecorder>>,
     /// Maximum number of redirects; only https targets are followed.
     pub max_redirections: u8,
     /// The hosts to which a redirect may lead.
@@ -71,15 +71,15 @@ pub struct Endpoint {
 }
 
 /// Records the data for removing a session whose owner is dead.
-pub trait Ledger: std::fmt::Debug + Send + Sync {
+pub trait RemovalRecorder: std::fmt::Debug + Send + Sync {
     /// Records the commands that may run from now on. Called before the first of them is sent.
-    fn runs(&self, commands: Vec<Uuid>);
+    fn record_commands(&self, commands: Vec<Uuid>);
     /// Records the idle timeout granted by the server.
-    fn granted(&self, idle_timeout: std::time::Duration);
+    fn record_idle_timeout(&self, idle_timeout: std::time::Duration);
     /// Records the cookies with which the session is found.
-    fn affinity(&self, affinity: StoredAffinity);
-    /// Records that "not found" no longer proves that the session is gone.
-    fn doubts(&self);
+    fn record_affinity(&self, affinity: StoredAffinity);
+    /// Records that a Delete may be unanswered: "not found" no longer proves that the session is gone.
+    fn record_unanswered_delete(&self);
 }
 
 /// The cookies of a session, which are also recorded for its removal. They are recorded before the body of the answer
@@ -87,12 +87,12 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
     pub affinity: Affinity,
-    ledger: Option<Arc<dyn Ledger>>,
+    removal_recorder: Option<Arc<dyn RemovalRecorder>>,
 }
 
 impl Cookies {
     pub fn of(endpoint: &Endpoint) -> Self {
-        Self { affinity: endpoint.affinity.clone(), ledger: endpoint.ledger.clone() }
+        Self { affinity: endpoint.affinity.clone(), removal_recorder: endpoint.removal_recorder.clone() }
     }
 
     /// Stores the cookies that an answer from `uri` sets.
@@ -112,8 +112,8 @@ impl Cookies {
 
     fn change(&self, change: impl FnOnce(&mut StoredAffinity)) {
         self.affinity.change(change, |changed| {
-            if let Some(ledger) = &self.ledger {
-                ledger.affinity(changed);
+            if let Some(recorder) = &self.removal_recorder {
+                recorder.record_affinity(changed);
             }
         });
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::creates;
 use super::endpoint::Endpoint;
 use super::fault::code;
+use super::pending_creates::PendingCreate;
 use super::redirect::{check_redirect, refused_redirect};
-use super::removing::{Left, remove_left};
+use super::removal::{RemovalState, remove_with_retry};
 use super::shell::{Creation, Shell};
 use crate::transport::error::{Error, RedirectRefusal};
 
@@ -23,22 +23,22 @@ pub(super) async fn create(
     limit: Duration,
 ) -> Result<Option<String>, Error> {
     let (reply, answer) = oneshot::channel();
-    let create = creates::Pending::new(pool);
+    let create = PendingCreate::new(pool);
     let (shell, endpoint) = (shell.clone(), endpoint.clone());
     tokio::spawn(async move {
         let result = create_with_idle_timeout(&shell, &endpoint, data, limit).await;
         drop(create);
-        if let (Ok(Creation::Done { idle_timeout: Some(granted) }), Some(ledger)) =
-            (&result, &endpoint.ledger)
+        if let (Ok(Creation::Done { idle_timeout: Some(granted) }), Some(recorder)) =
+            (&result, &endpoint.removal_recorder)
         {
-            ledger.granted(*granted);
+            recorder.record_idle_timeout(*granted);
         }
         let result = result.map(|creation| match creation {
             Creation::Done { .. } => None,
-            Creation::Elsewhere(target) => Some(target),
+            Creation::Redirected(target) => Some(target),
         });
         if let Err(Ok(None)) = reply.send(result)
-            && let Err(error) = remove_left(&endpoint, pool, &Left::default()).await
+            && let Err(error) = remove_with_retry(&endpoint, pool, &RemovalState::default()).await
         {
             tracing::warn!("the session {pool} may still be on the server: {error}");
         }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 
 /// One message, cut into fragments.
-pub(super) struct Cut {
+pub(super) struct FragmentedMessage {
     pub fragments: Vec<Vec<u8>>,
     pub ordered: Option<oneshot::Sender<()>>,
 }
@@ -31,7 +31,7 @@ impl Batch {
 }
 
 /// A queued fragment.
-struct Piece {
+struct QueuedFragment {
     fragment: Vec<u8>,
     /// Whether it is the last of its message.
     last: bool,
@@ -40,18 +40,18 @@ struct Piece {
 
 /// The queue's receiving end.
 pub(super) struct Queue {
-    incoming: mpsc::UnboundedReceiver<Cut>,
-    fragments: VecDeque<Piece>,
+    incoming: mpsc::UnboundedReceiver<FragmentedMessage>,
+    fragments: VecDeque<QueuedFragment>,
     /// Bytes that fit into one envelope; no fragment is larger.
     capacity: usize,
     /// Whether the server has received a complete message.
-    pub whole: bool,
+    pub message_delivered: bool,
 }
 
 impl Queue {
-    pub fn new(capacity: usize) -> (mpsc::UnboundedSender<Cut>, Self) {
+    pub fn new(capacity: usize) -> (mpsc::UnboundedSender<FragmentedMessage>, Self) {
         let (sender, incoming) = mpsc::unbounded_channel();
-        (sender, Self { incoming, fragments: VecDeque::new(), capacity, whole: false })
+        (sender, Self { incoming, fragments: VecDeque::new(), capacity, message_delivered: false })
     }
 
     /// Returns the queued fragments that fit, or waits for the first; `None` when the senders are dropped.
@@ -74,7 +74,7 @@ impl Queue {
             if !batch.data.is_empty() && batch.data.len() + piece.fragment.len() > self.capacity {
                 break;
             }
-            if let Some(Piece { fragment, last, ordered }) = self.fragments.pop_front() {
+            if let Some(QueuedFragment { fragment, last, ordered }) = self.fragments.pop_front() {
                 batch.data.extend(fragment);
                 batch.ends |= last;
                 batch.ordered.extend(ordered);
@@ -83,12 +83,12 @@ impl Queue {
         Some(batch)
     }
 
-    fn take(&mut self, cut: Cut) {
-        let Cut { mut fragments, ordered } = cut;
+    fn take(&mut self, cut: FragmentedMessage) {
+        let FragmentedMessage { mut fragments, ordered } = cut;
         let last = fragments.pop();
-        let piece = |fragment| Piece { fragment, last: false, ordered: None };
+        let piece = |fragment| QueuedFragment { fragment, last: false, ordered: None };
         self.fragments.extend(fragments.into_iter().map(piece));
-        self.fragments.extend(last.map(|fragment| Piece { fragment, last: true, ordered }));
+        self.fragments.extend(last.map(|fragment| QueuedFragment { fragment, last: true, ordered }));
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn messages_are_packed_into_envelopes() {
         let (sender, mut queue) = Queue::new(10);
-        let cut = |sizes: &[usize], ordered| Cut {
+        let cut = |sizes: &[usize], ordered| FragmentedMessage {
             fragments: sizes.iter().map(|size| vec![*size as u8; *size]).collect(),
             ordered,
         };

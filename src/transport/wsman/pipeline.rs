@@ -12,11 +12,11 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::departure::Departure;
 use super::envelope::{CommandState, SignalCode};
-use super::outgoing::{Cut, Queue};
+use super::outgoing::{FragmentedMessage, Queue};
 use super::peek;
 use super::receive::{Events, Receiver};
+use super::send_state::SendState;
 use super::sequence::Sequence;
 use super::shell::Shell;
 use crate::psrp::client::Stream;
@@ -31,17 +31,17 @@ pub(super) enum Control {
     Stop,
     Close,
     /// The session is about to be removed: stop the command, start nothing, and keep receiving.
-    Leave,
+    SessionClosing,
 }
 
 /// The connection's handle to a pipeline.
 pub(super) struct Handle {
-    pub input: mpsc::UnboundedSender<Cut>,
-    pub answers: mpsc::UnboundedSender<Cut>,
+    pub input: mpsc::UnboundedSender<FragmentedMessage>,
+    pub answers: mpsc::UnboundedSender<FragmentedMessage>,
     control: mpsc::UnboundedSender<Control>,
     wanted: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
-    departure: Arc<Departure>,
+    send_state: Arc<SendState>,
 }
 
 impl Handle {
@@ -54,7 +54,7 @@ impl Handle {
 
     /// Prevents the pipeline from starting. Returns `false` if its Command may have been sent.
     pub fn cancel(&self) -> bool {
-        self.departure.cancel()
+        self.send_state.cancel()
     }
 
     /// Sends a control request. Resumes the output, because a Receive must be pending when a Signal is sent.
@@ -88,7 +88,7 @@ pub(super) struct PipelineTask {
     since: u64,
     /// Whether the final state has been received.
     ended: watch::Sender<bool>,
-    departure: Arc<Departure>,
+    send_state: Arc<SendState>,
 }
 
 impl PipelineTask {
@@ -104,13 +104,13 @@ impl PipelineTask {
         let (input, input_queue) = Queue::new(capacity);
         let (answers, mut answers_queue) = Queue::new(capacity);
         // Only a running command sends host calls.
-        answers_queue.whole = true;
+        answers_queue.message_delivered = true;
         let (control, controls) = mpsc::unbounded_channel();
         let (wanted, wanted_now) = watch::channel(true);
         let (ended, ended_now) = watch::channel(false);
-        let departure = Arc::<Departure>::default();
+        let send_state = Arc::<SendState>::default();
         let handle =
-            Handle { input, answers, control, wanted, ended: ended_now, departure: departure.clone() };
+            Handle { input, answers, control, wanted, ended: ended_now, send_state: send_state.clone() };
         let pipeline = Self {
             id,
             name,
@@ -125,7 +125,7 @@ impl PipelineTask {
             closing: AtomicBool::new(false),
             since: 0,
             ended,
-            departure,
+            send_state,
         };
         (handle, pipeline)
     }
@@ -171,7 +171,7 @@ impl PipelineTask {
                     control = self.control.recv() => match control {
                         // The server ignores a Signal for a command that it does not know yet.
                         Some(Control::Stop) => stop = true,
-                        Some(Control::Close | Control::Leave) | None => return Ok(Started::Closed),
+                        Some(Control::Close | Control::SessionClosing) | None => return Ok(Started::Closed),
                     },
                 }
             }
@@ -179,8 +179,8 @@ impl PipelineTask {
         let Some(mut batch) = batch else { return Ok(Started::Closed) };
         let data = std::mem::take(&mut batch.data);
         self.since = self.sequence.last();
-        self.shell.command(self.id, &self.name, data, &self.departure).await?;
-        self.input.whole = batch.ends;
+        self.shell.command(self.id, &self.name, data, &self.send_state).await?;
+        self.input.message_delivered = batch.ends;
         batch.done();
         Ok(Started::Running { stop })
     }
@@ -237,13 +237,13 @@ pub(super) async fn send_all(
         let data = std::mem::take(&mut batch.data);
         match shell.send(command, stream, data).await {
             Ok(()) => {
-                queue.whole |= batch.ends;
+                queue.message_delivered |= batch.ends;
                 batch.done();
             }
             // Input for a pipeline that has just ended: there is no later data.
             Err(error) if command.is_some() && error.is_gone() => batch.done(),
             Err(error) if command.is_none() => return error,
-            Err(error) if queue.whole => return error.unsettled(),
+            Err(error) if queue.message_delivered => return error.unsettled(),
             Err(error) => return error.of_command(),
         }
     }
@@ -272,8 +272,8 @@ async fn signal_until_closed(
     loop {
         tokio::select! {
             control = control.recv() => match control {
-                Some(Control::Leave) if stopped => {}
-                Some(Control::Stop | Control::Leave) => {
+                Some(Control::SessionClosing) if stopped => {}
+                Some(Control::Stop | Control::SessionClosing) => {
                     stopped = true;
                     stops.push(stop_once());
                 }

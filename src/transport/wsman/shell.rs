@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::departure::Departure;
 use super::endpoint::Endpoint;
 use super::envelope::{
     Create, DEFAULT_MAX_ENVELOPE_SIZE, Enumerate, Items, Received, RequestEnvelope, RequestHeader, Response,
@@ -15,6 +14,7 @@ use super::envelope::{
 };
 use super::http::{Answer, Http};
 use super::redirect::refused_redirect;
+use super::send_state::SendState;
 use crate::profile::Limits;
 use crate::psrp::client::Stream;
 use crate::transport::error::{Error, Operation, RedirectRefusal};
@@ -42,7 +42,7 @@ pub(super) enum Creation {
     /// The shell was created; contains the granted idle timeout if the server returns it.
     Done { idle_timeout: Option<Duration> },
     /// The server redirects to this URI.
-    Elsewhere(String),
+    Redirected(String),
 }
 
 /// Result of a Delete that was answered.
@@ -121,7 +121,7 @@ impl Shell {
         let mut envelope = self.envelope(WsmanRequest::Create(create), server_limit(limit));
         envelope.header.selectors.clear();
         match self.http.post(envelope.write(), Operation::Create, limit).await? {
-            Answer::Redirect(target) => Ok(Creation::Elsewhere(target)),
+            Answer::Redirect(target) => Ok(Creation::Redirected(target)),
             Answer::Response(response) => match *response {
                 Response::Created { shell_id, shell, .. } if shell_id.eq_ignore_ascii_case(&self.id) => {
                     Ok(Creation::Done { idle_timeout: shell.and_then(|shell| shell.idle_timeout) })
@@ -140,17 +140,17 @@ impl Shell {
         }
     }
 
-    /// Starts a pipeline with its first fragments. Never returns if `departure` is cancelled.
+    /// Starts a pipeline with its first fragments. Never returns if `send_state` is cancelled.
     pub async fn command(
         &self,
         id: Uuid,
         name: &str,
         arguments: Vec<u8>,
-        departure: &Departure,
+        send_state: &SendState,
     ) -> Result<(), Error> {
         let name = name.chars().take(MAX_NAME).collect();
         let request = WsmanRequest::Command { id: Some(id), name, arguments };
-        match self.operate_when_reachable(request, Operation::Command, Some(departure)).await? {
+        match self.operate_when_reachable(request, Operation::Command, Some(send_state)).await? {
             Response::Commanded { .. } => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -179,7 +179,7 @@ impl Shell {
         let keep_alive = ("WSMAN_CMDSHELL_OPTION_KEEPALIVE".to_owned(), "TRUE".to_owned());
         envelope.header.options.push(keep_alive);
         let limit = RECEIVE_TIMEOUT + RECEIVE_GRACE;
-        match self.answered(envelope, Operation::Receive, limit).await? {
+        match self.exchange(envelope, Operation::Receive, limit).await? {
             Response::Received(received) => Ok(received),
             other => Err(unexpected(other)),
         }
@@ -242,7 +242,7 @@ impl Shell {
         envelope.header.resource_uri = SHELL_RESOURCE.to_owned();
         envelope.header.selectors.clear();
         envelope.header.options.clear();
-        match self.answered(envelope, Operation::Enumerate, self.limits.operation).await? {
+        match self.exchange(envelope, Operation::Enumerate, self.limits.operation).await? {
             Response::Enumerated(items) | Response::Pulled(items) => Ok(items),
             other => Err(unexpected(other)),
         }
@@ -255,11 +255,11 @@ impl Shell {
         &self,
         request: WsmanRequest,
         operation: Operation,
-        departure: Option<&Departure>,
+        send_state: Option<&SendState>,
     ) -> Result<Response, Error> {
         let since = Instant::now();
         loop {
-            if departure.is_some_and(|departure| !departure.begin()) {
+            if send_state.is_some_and(|send_state| !send_state.mark_sent()) {
                 return std::future::pending().await;
             }
             let result = self.operate(request.clone(), operation, self.limits.operation).await;
@@ -267,7 +267,7 @@ impl Shell {
                 error.is_not_connected() || matches!(error, Error::Fault(fault) if fault.is_stray())
             });
             if was_not_received {
-                departure.iter().for_each(|departure| departure.failed());
+                send_state.iter().for_each(|send_state| send_state.mark_unsent());
             }
             match result {
                 Err(error) if was_not_received && since.elapsed() < MAX_OUTAGE => {
@@ -285,7 +285,7 @@ impl Shell {
         operation: Operation,
         limit: Duration,
     ) -> Result<Response, Error> {
-        self.answered(self.envelope(request, server_limit(limit)), operation, limit).await
+        self.exchange(self.envelope(request, server_limit(limit)), operation, limit).await
     }
 
     /// Sends an envelope; faults and redirects are errors.
@@ -293,7 +293,7 @@ impl Shell {
     /// If the server has disconnected the shell, after a network failure or for another client, reconnects it
     /// and repeats the request. A Command or Send is not repeated: the fault does not show whether it was
     /// executed.
-    async fn answered(
+    async fn exchange(
         &self,
         mut envelope: RequestEnvelope,
         operation: Operation,
@@ -301,7 +301,7 @@ impl Shell {
     ) -> Result<Response, Error> {
         let mut tries = 0;
         loop {
-            let result = self.answered_once(&envelope, operation, limit).await;
+            let result = self.exchange_once(&envelope, operation, limit).await;
             let fault = match &result {
                 Err(Error::Fault(fault)) if fault.is_disconnected() => fault,
                 _ => return result,
@@ -344,13 +344,13 @@ impl Shell {
     async fn send_reconnect(&self, request: WsmanRequest) -> Result<(), Error> {
         let limit = self.limits.operation;
         let envelope = self.envelope(request, server_limit(limit));
-        match self.answered_once(&envelope, Operation::Reconnect, limit).await? {
+        match self.exchange_once(&envelope, Operation::Reconnect, limit).await? {
             Response::Reconnected | Response::Connected { .. } => Ok(()),
             other => Err(unexpected(other)),
         }
     }
 
-    async fn answered_once(
+    async fn exchange_once(
         &self,
         envelope: &RequestEnvelope,
         operation: Operation,

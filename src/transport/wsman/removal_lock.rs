@@ -10,17 +10,17 @@ use super::shell::Removal;
 use crate::transport::Error;
 
 /// Result of a shell's removal, locked during an attempt; `None` if there was no successful attempt.
-type RemovalTurn = Arc<tokio::sync::Mutex<Option<Removal>>>;
+type SharedRemoval = Arc<tokio::sync::Mutex<Option<Removal>>>;
 
-static TURNS: Mutex<Vec<(Uuid, RemovalTurn)>> = Mutex::new(Vec::new());
+static REMOVALS: Mutex<Vec<(Uuid, SharedRemoval)>> = Mutex::new(Vec::new());
 
 /// Removes a shell. If a removal of the shell is pending, waits for it, and returns its result if it succeeded.
-pub(super) async fn removing(
+pub(super) async fn remove_exclusively(
     pool: Uuid,
     remove: impl Future<Output = Result<Removal, Error>>,
 ) -> Result<Removal, Error> {
-    let turn = turn(pool);
-    let mut removed = turn.lock().await;
+    let shared = shared_removal(pool);
+    let mut removed = shared.lock().await;
     if let Some(removal) = *removed {
         return Ok(removal);
     }
@@ -29,20 +29,20 @@ pub(super) async fn removing(
     result
 }
 
-fn turn(pool: Uuid) -> RemovalTurn {
-    let mut turns = turns();
+fn shared_removal(pool: Uuid) -> SharedRemoval {
+    let mut removals = removals();
     // Drops the removals that have ended.
-    turns.retain(|(_, turn)| Arc::strong_count(turn) > 1);
-    if let Some((_, turn)) = turns.iter().find(|(id, _)| *id == pool) {
-        return turn.clone();
+    removals.retain(|(_, removal)| Arc::strong_count(removal) > 1);
+    if let Some((_, removal)) = removals.iter().find(|(id, _)| *id == pool) {
+        return removal.clone();
     }
-    let turn = RemovalTurn::default();
-    turns.push((pool, turn.clone()));
-    turn
+    let removal = SharedRemoval::default();
+    removals.push((pool, removal.clone()));
+    removal
 }
 
-fn turns() -> MutexGuard<'static, Vec<(Uuid, RemovalTurn)>> {
-    TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+fn removals() -> MutexGuard<'static, Vec<(Uuid, SharedRemoval)>> {
+    REMOVALS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -60,11 +60,12 @@ mod tests {
                 tokio::task::yield_now().await;
                 if first && fails { Err(Error::Closed) } else { Ok(Removal::Deleted) }
             };
-            let (one, two) = tokio::join!(removing(pool, remove()), removing(pool, remove()));
+            let (one, two) =
+                tokio::join!(remove_exclusively(pool, remove()), remove_exclusively(pool, remove()));
             assert_eq!((one.is_err(), two.is_ok()), (fails, true));
             assert_eq!(count.load(Ordering::Relaxed), asked);
             // A later removal is a new attempt.
-            removing(pool, remove()).await.unwrap();
+            remove_exclusively(pool, remove()).await.unwrap();
             assert_eq!(count.load(Ordering::Relaxed), asked + 1);
         }
     }

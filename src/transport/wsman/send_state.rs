@@ -8,16 +8,16 @@ const CANCELLED: u8 = 2;
 
 /// The state of a pipeline's Command, shared by the task that sends it and by the connection's task.
 #[derive(Debug, Default)]
-pub(super) struct Departure(AtomicU8);
+pub(super) struct SendState(AtomicU8);
 
-impl Departure {
+impl SendState {
     /// Marks the Command as sent. Returns `false` if it was cancelled: it must not be sent.
-    pub fn begin(&self) -> bool {
+    pub fn mark_sent(&self) -> bool {
         self.0.compare_exchange(UNSENT, SENT, Ordering::AcqRel, Ordering::Acquire) != Err(CANCELLED)
     }
 
     /// Records that there was no connection: the Command was not sent.
-    pub fn failed(&self) {
+    pub fn mark_unsent(&self) {
         let _ = self.0.compare_exchange(SENT, UNSENT, Ordering::AcqRel, Ordering::Acquire);
     }
 
@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn a_command_is_sent_or_cancelled() {
-        let departure = Departure::default();
-        assert!(departure.begin() && !departure.cancel());
-        departure.failed();
-        assert!(departure.cancel() && departure.cancel() && !departure.begin());
+        let send_state = SendState::default();
+        assert!(send_state.mark_sent() && !send_state.cancel());
+        send_state.mark_unsent();
+        assert!(send_state.cancel() && send_state.cancel() && !send_state.mark_sent());
     }
 }

@@ -20,7 +20,7 @@ use super::envelope::{CommandState, SignalCode};
 use super::receive::Receiver;
 use super::sequence::Sequence;
 use super::shell::{Removal, Shell};
-use super::{creates, peek, turn};
+use super::{peek, pending_creates, removal_lock};
 use crate::transport::Error;
 
 /// Time limit for a session's pipelines to end before the session is deleted.
@@ -30,11 +30,11 @@ const RECEIVE_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Removal data of a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct RemovalState {
     /// Commands that may still be running or have output.
     pub commands: Vec<Uuid>,
     /// An earlier Delete was sent: "not found" does not prove that the shell is gone.
-    pub doubtful: bool,
+    pub delete_unanswered: bool,
 }
 
 /// Removes a shell by its id, on new connections. Succeeds if the shell does not exist. Retries once on new
@@ -42,48 +42,56 @@ pub struct Left {
 ///
 /// Waits briefly for a pending Create of the same shell in this process, which the removal could overtake.
 pub async fn remove(endpoint: &Endpoint, pool: Uuid) -> Result<(), Error> {
-    remove_left(endpoint, pool, &Left::default()).await.map(drop)
+    remove_with_retry(endpoint, pool, &RemovalState::default()).await.map(drop)
 }
 
-/// Removes a shell in one attempt. First stops the commands of `left`, and waits for their end with a time limit.
+/// Removes a shell in one attempt. First stops the commands of `state`, and waits for their end with a time limit.
 /// Returns whether the shell existed.
 ///
 /// # Errors
 /// [`Error::Unconfirmed`] if the shell was not found after an unanswered Delete.
-pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
-    creates::settle(pool).await;
-    remove_once(endpoint, pool, left).await
+pub async fn try_remove(endpoint: &Endpoint, pool: Uuid, state: &RemovalState) -> Result<Removal, Error> {
+    pending_creates::wait_for_create(pool).await;
+    remove_once(endpoint, pool, state).await
 }
 
 /// Removes a shell like [`try_remove`], with a second attempt.
-pub(super) async fn remove_left(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
-    creates::settle(pool).await;
-    let mut left = left.clone();
-    match remove_once(endpoint, pool, &left).await {
+pub(super) async fn remove_with_retry(
+    endpoint: &Endpoint,
+    pool: Uuid,
+    state: &RemovalState,
+) -> Result<Removal, Error> {
+    pending_creates::wait_for_create(pool).await;
+    let mut state = state.clone();
+    match remove_once(endpoint, pool, &state).await {
         Err(error) if !matches!(error, Error::Unconfirmed) => {
             tracing::debug!("retrying the removal of the session: {error}");
-            left.doubtful |= !error.is_refusal();
-            remove_once(endpoint, pool, &left).await
+            state.delete_unanswered |= !error.is_refusal();
+            remove_once(endpoint, pool, &state).await
         }
         result => result,
     }
 }
 
 /// Makes one attempt to remove a shell, or waits for a pending attempt of this process.
-pub(super) async fn remove_once(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
-    turn::removing(pool, remove_alone(endpoint, pool, left)).await
+pub(super) async fn remove_once(
+    endpoint: &Endpoint,
+    pool: Uuid,
+    state: &RemovalState,
+) -> Result<Removal, Error> {
+    removal_lock::remove_exclusively(pool, remove_alone(endpoint, pool, state)).await
 }
 
-async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Removal, Error> {
+async fn remove_alone(endpoint: &Endpoint, pool: Uuid, state: &RemovalState) -> Result<Removal, Error> {
     let shell = Arc::new(Shell::new(endpoint, pool)?);
     let sequence = Arc::new(Sequence::default());
-    let (ends, ended): (Vec<_>, Vec<_>) = left.commands.iter().map(|_| watch::channel(false)).unzip();
+    let (ends, ended): (Vec<_>, Vec<_>) = state.commands.iter().map(|_| watch::channel(false)).unzip();
     let targets = std::iter::once((None, None))
-        .chain(left.commands.iter().map(|id| Some(*id)).zip(ends.into_iter().map(Some)));
+        .chain(state.commands.iter().map(|id| Some(*id)).zip(ends.into_iter().map(Some)));
     let receiving =
         join_all(targets.map(|(command, end)| receive(shell.clone(), sequence.clone(), command, end)));
     let removing = async {
-        let signals = left.commands.iter().map(|id| shell.signal(*id, SignalCode::Stop));
+        let signals = state.commands.iter().map(|id| shell.signal(*id, SignalCode::Stop));
         let mut signals: FuturesUnordered<_> = signals.collect();
         let signaling = async {
             while signals.next().await.is_some() {}
@@ -107,7 +115,7 @@ async fn remove_alone(endpoint: &Endpoint, pool: Uuid, left: &Left) -> Result<Re
         _ = &mut receiving => removing.await,
     };
     match removal? {
-        Removal::NotFound if left.doubtful => Err(Error::Unconfirmed),
+        Removal::NotFound if state.delete_unanswered => Err(Error::Unconfirmed),
         removal => Ok(removal),
     }
 }
