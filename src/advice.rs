@@ -38,7 +38,7 @@ impl Error {
             Self::Handshake { problem, .. } => vec![problem.advice().to_owned()],
             Self::Tls(error) => owned(&[tls_setup(error)]),
             Self::Timeout { operation, .. } => timeout(*operation),
-            Self::Cut { endpoint, operation, .. } => owned(&cut(endpoint, *operation)),
+            Self::ConnectionLost { endpoint, operation, .. } => owned(&cut(endpoint, *operation)),
             Self::Redirect { target, refusal, .. } => vec![redirect(target, *refusal)],
             Self::Ended(text) => {
                 owned(fault::of_text(text).unwrap_or(&["Check the network and start again."]))
@@ -58,7 +58,9 @@ impl Error {
                  2008 R2) does not accept the ids of its clients.",
             ]),
             Self::Unconfirmed => owned(&["Run lyncsh again; it checks the session."]),
-            Self::Unsettled(_) => owned(&["Check what the command has changed before you run it again."]),
+            Self::OutcomeUnknown(_) => {
+                owned(&["Check what the command has changed before you run it again."])
+            }
             Self::Closed => Vec::new(),
         };
         (!lines.is_empty()).then(|| lines.join("\n"))

@@ -18,7 +18,7 @@ use quick_xml::events::Event;
 use url::Url;
 
 use crate::folders::Folders;
-use crate::net::answered::{self, Unread};
+use crate::net::response::{self, BodyError};
 use crate::net::{
     AGENT, Cause, Connector, HostRefusal, Hosts, HttpClient, IDENTITY, Proxies, ProxyError, Trust, display,
     innermost, is_late, permit, proxy_error, refused_certificate, sources, without_user,
@@ -374,10 +374,10 @@ async fn fetch(client: &HttpClient, url: &Url) -> Result<(Url, String), Missing>
         status => return Err(Missing::Answer(format!("answered {status}"))),
     }
     let (head, body) = response.into_parts();
-    let body = answered::read(&head.headers, body, MAX_SIZE).await.map_err(|unread| match unread {
-        Unread::Connection(error) => missing(&error),
-        Unread::TooLarge(limit) => Missing::Answer(format!("answered with more than {limit} bytes")),
-        unread => Missing::Answer(format!("failed: {unread}")),
+    let body = response::read_body(&head.headers, body, MAX_SIZE).await.map_err(|error| match error {
+        BodyError::Connection(error) => missing(&error),
+        BodyError::TooLarge(limit) => Missing::Answer(format!("answered with more than {limit} bytes")),
+        error => Missing::Answer(format!("failed: {error}")),
     })?;
     let document = String::from_utf8(body);
     let document = document.map_err(|_| Missing::Answer("answered with text that is not UTF-8".into()))?;

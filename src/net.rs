@@ -1,6 +1,5 @@
 //! Common parts of the HTTP clients: connections, proxies, trusted CA certificates and error causes.
 
-pub mod answered;
 pub mod basic;
 mod certificate;
 mod connector;
@@ -10,6 +9,7 @@ mod identity;
 mod io;
 mod proxy;
 pub mod refusals;
+pub mod response;
 pub mod steps;
 mod tls;
 mod trust;

@@ -162,7 +162,7 @@ fn advice_for_exchange_omits_basic() {
 fn advice_for_a_hang_mentions_client_certificates() {
     let (endpoint, reason) = ("https://host/PowerShell/".to_owned(), "reset".to_owned());
     for operation in [Operation::Authenticate, Operation::Create] {
-        let cut = Error::Cut { endpoint: endpoint.clone(), operation, reason: reason.clone() };
+        let cut = Error::ConnectionLost { endpoint: endpoint.clone(), operation, reason: reason.clone() };
         let late = Error::Timeout { operation, limit: std::time::Duration::from_secs(1) };
         for error in [cut, late] {
             assert!(error.advice().unwrap().contains("tls = \"system\""), "{error}");

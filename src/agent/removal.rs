@@ -115,7 +115,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::Http { .. }
         | Error::Protocol(_)
         | Error::Unreadable { .. }
-        | Error::Cut { .. }
+        | Error::ConnectionLost { .. }
         | Error::Ended(_) => true,
         Error::Timeout { .. }
         | Error::Unreachable { .. }
@@ -129,7 +129,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::Authentication { .. }
         | Error::TicketRefused { .. }
         | Error::NotOffered { .. }
-        | Error::Unsettled(_)
+        | Error::OutcomeUnknown(_)
         | Error::Unsupported(_)
         | Error::Unconfirmed
         | Error::Closed => false,

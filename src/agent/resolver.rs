@@ -124,7 +124,9 @@ impl SessionError {
 
     /// Returns whether the endpoint may have moved: it is not reachable, or another server answers.
     fn misses_endpoint(&self) -> bool {
-        use transport::Error::{Certificate, Cut, Handshake, Http, Protocol, Redirect, Timeout, Unreachable};
+        use transport::Error::{
+            Certificate, ConnectionLost, Handshake, Http, Protocol, Redirect, Timeout, Unreachable,
+        };
         match self {
             Self::Token(
                 TokenError::Endpoint { .. }
@@ -136,7 +138,7 @@ impl SessionError {
             Self::Token(TokenError::Proxy(error)) | Self::Transport(transport::Error::Proxy(error)) => {
                 error.misses_target()
             }
-            Self::Transport(Timeout { operation, .. } | Cut { operation, .. }) => {
+            Self::Transport(Timeout { operation, .. } | ConnectionLost { operation, .. }) => {
                 *operation == transport::Operation::Connect
             }
             Self::Transport(error) => matches!(
@@ -637,12 +639,12 @@ mod tests {
                     target: target.clone(),
                     status: 502,
                     reason: "Bad Gateway",
-                    said: None,
+                    detail: None,
                 },
                 true,
             ),
             (ProxyProblem::Late { step: ProxyStep::EndpointTls, limit }, true),
-            (ProxyProblem::Answered { target, status: 403, reason: "Forbidden", said: None }, false),
+            (ProxyProblem::Answered { target, status: 403, reason: "Forbidden", detail: None }, false),
             (ProxyProblem::Late { step: ProxyStep::Tcp, limit }, false),
             (ProxyProblem::Unreachable(reason), false),
         ] {

@@ -127,7 +127,7 @@ impl Negotiation {
 
     /// Switches to another form of the same mechanism, if the server offers it. Returns whether to try again: the
     /// server ignored the token, which is not a refusal of the credential.
-    pub fn adopts(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
+    pub fn switch_to_offered(&self, used: (Mechanism, Scheme), offered: &[String]) -> bool {
         let offers = |scheme: Scheme| offered.iter().any(|one| one.eq_ignore_ascii_case(scheme.name()));
         let next = match used {
             (Mechanism::Kerberos, Scheme::Kerberos) if offers(Scheme::Negotiate) => {
@@ -155,7 +155,7 @@ impl Negotiation {
 
 /// The meaning of a refused request (401 or 407) with a token.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ChallengeOutcome {
     /// The token for the next step.
     Token(Vec<u8>),
     /// The credential is refused.
@@ -164,7 +164,7 @@ pub enum Verdict {
     NotOffered,
 }
 
-impl Verdict {
+impl ChallengeOutcome {
     /// Interprets the response to the token number `leg`, counted from 0.
     pub fn of((mechanism, scheme): (Mechanism, Scheme), leg: usize, offers: &[Offer]) -> Self {
         let is_kerberos = mechanism.is_kerberos();

@@ -45,7 +45,7 @@ pub enum ConnectionEvent {
     StopAcknowledged(Uuid),
     PipelineClosed(Uuid),
     /// A pipeline could not be started, or ended without a final state; other pipelines are not affected. It may have
-    /// run if the error is [`Error::Unsettled`].
+    /// run if the error is [`Error::OutcomeUnknown`].
     PipelineFailed(Uuid, Error),
     /// The server or the connection is permanently lost. The last event. `unsent`: pipelines that were requested and
     /// certainly not sent; the others may have run.

@@ -140,9 +140,9 @@ pub enum Error {
     TicketRefused { endpoint: String, user: String, service: String },
     #[error("{endpoint} does not offer {wanted} (HTTP 401); it offers {}", list(.offered))]
     NotOffered { endpoint: String, wanted: &'static str, offered: Vec<String> },
-    /// `said`: content of the answer besides the status, and the intermediary that sent it.
-    #[error("{endpoint} answered {status} {reason}{}", .said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
-    Http { endpoint: String, status: u16, reason: String, said: Option<String> },
+    /// `detail`: content of the answer besides the status, and the intermediary that sent it.
+    #[error("{endpoint} answered {status} {reason}{}", .detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+    Http { endpoint: String, status: u16, reason: String, detail: Option<String> },
     #[error("{0}")]
     Fault(Fault),
     #[error("{operation} took longer than {}", humantime::format_duration(*.limit))]
@@ -155,10 +155,10 @@ pub enum Error {
     #[error("the connection ended: {0}")]
     Ended(String),
     #[error("the connection to {endpoint} ended while {operation}: {reason}")]
-    Cut { endpoint: String, operation: Operation, reason: String },
+    ConnectionLost { endpoint: String, operation: Operation, reason: String },
     /// The command was sent, and its result was lost with the connection.
     #[error("{0}; the command may have run")]
-    Unsettled(Box<Error>),
+    OutcomeUnknown(Box<Error>),
     /// The endpoint does not know the session, but an earlier Delete was not answered: some servers report
     /// "not found" while the session still exists.
     #[error("the endpoint did not confirm the removal of the session")]
@@ -175,7 +175,7 @@ impl Error {
 
     /// Returns whether the command that ended with this error may have run.
     pub fn may_have_run(&self) -> bool {
-        matches!(self, Self::Unsettled(_))
+        matches!(self, Self::OutcomeUnknown(_))
     }
 
     /// Returns whether the password or token was refused: sending it again counts towards a lockout.

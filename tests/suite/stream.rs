@@ -147,7 +147,8 @@ async fn an_unacknowledged_command_fails_alone() {
     let id = Uuid::from_u128(7);
     send(&connection, Stream::Default, message(MessageType::CreatePipeline, id, "<S />")).await;
     assert_eq!(peer.read().await, Element::Command(id));
-    let ConnectionEvent::PipelineFailed(of, Error::Unsettled(error)) = next(&mut connection).await else {
+    let ConnectionEvent::PipelineFailed(of, Error::OutcomeUnknown(error)) = next(&mut connection).await
+    else {
         panic!("the command may have run");
     };
     assert!(of == id && matches!(*error, Error::Timeout { .. }), "{error}");

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::{Operation, TokenError};
-use crate::net::answered::{self, Unread};
+use crate::net::response::{self, BodyError};
 use crate::net::{
     AGENT, Cause, Connector, Failure, HttpClient, IDENTITY, Proxies, ProxyError, Trust, display, innermost,
     is_late, proxy_error, refused_certificate,
@@ -65,10 +65,10 @@ impl Network {
                 body.extend_from_slice(&chunk);
                 wipe(chunk);
             }
-            let plain = answered::decompressed(&head.headers, &body, MAX_ANSWER);
-            let plain = plain.map_err(|unread| match unread {
-                Unread::TooLarge(_) => RequestError::TooLarge,
-                unread => RequestError::Unreadable(unread.to_string()),
+            let plain = response::decompress(&head.headers, &body, MAX_ANSWER);
+            let plain = plain.map_err(|error| match error {
+                BodyError::TooLarge(_) => RequestError::TooLarge,
+                error => RequestError::Unreadable(error.to_string()),
             })?;
             Ok(Response::from_parts(head, plain.map_or(body, Zeroizing::new)))
         };

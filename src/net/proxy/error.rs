@@ -54,12 +54,12 @@ pub enum ProxyProblem {
     #[error("{step} took longer than {}", humantime::format_duration(*.limit))]
     Late { step: ProxyStep, limit: Duration },
     #[error("the proxy ended the connection during {step}: {reason}")]
-    Cut { step: ProxyStep, reason: String },
+    ConnectionLost { step: ProxyStep, reason: String },
     #[error("invalid answer of the proxy to {step}: {reason}")]
     Unreadable { step: ProxyStep, reason: String },
-    /// `said`: content of the answer besides the status, and its sender.
-    #[error("the proxy answered {status} {reason} to CONNECT {target}{}", .said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
-    Answered { target: String, status: u16, reason: &'static str, said: Option<String> },
+    /// `detail`: content of the answer besides the status, and its sender.
+    #[error("the proxy answered {status} {reason} to CONNECT {target}{}", .detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+    Answered { target: String, status: u16, reason: &'static str, detail: Option<String> },
     /// A SOCKS proxy refused the connection to `target`.
     #[error("the proxy cannot connect to {target}: {reason}")]
     NoConnection { target: String, reason: String },
@@ -97,7 +97,7 @@ impl ProxyError {
                 **problem,
                 ProxyProblem::Unreachable(_)
                     | ProxyProblem::Late { .. }
-                    | ProxyProblem::Cut { .. }
+                    | ProxyProblem::ConnectionLost { .. }
                     | ProxyProblem::NoConnection { .. }
                     | ProxyProblem::Answered { status: 500.., .. }
             ),
@@ -113,7 +113,7 @@ impl ProxyError {
                 ProxyProblem::NoConnection { .. }
                     | ProxyProblem::Answered { status: 500.., .. }
                     | ProxyProblem::Late { step: ProxyStep::Connect | ProxyStep::EndpointTls, .. }
-                    | ProxyProblem::Cut { step: ProxyStep::EndpointTls, .. }
+                    | ProxyProblem::ConnectionLost { step: ProxyStep::EndpointTls, .. }
             ),
             Self::Wrong { .. } => false,
         }
@@ -133,7 +133,7 @@ impl ProxyError {
 impl ProxyProblem {
     fn advice(&self) -> String {
         match self {
-            Self::Unreachable(_) | Self::Cut { .. } | Self::Unreadable { .. } => {
+            Self::Unreachable(_) | Self::ConnectionLost { .. } | Self::Unreadable { .. } => {
                 "Check the name and port of the proxy: proxy in the profile, or HTTPS_PROXY. To connect without \
                  a proxy, set proxy = \"none\" in the profile, or exclude the host with NO_PROXY."
                     .into()

@@ -112,9 +112,9 @@ impl ProxyLogin {
 
     /// Selects another method after the proxy ignored the token of `used`, which is not a refusal of the credential.
     /// Returns whether a method was found.
-    pub fn adopt(&self, used: &Method, offered: &[String]) -> bool {
+    pub fn switch_to_offered(&self, used: &Method, offered: &[String]) -> bool {
         let Method::Context(negotiation) = used else { return false };
-        if negotiation.adopts(negotiation.mode(), offered) {
+        if negotiation.switch_to_offered(negotiation.mode(), offered) {
             return true;
         }
         let basic = self.basic(offered);
@@ -137,7 +137,7 @@ impl ProxyLogin {
         let negotiation = Negotiation::new(self.user.clone(), self.account.clone(), None, false, mechanisms);
         if mechanisms.0 == Mechanism::Ntlm {
             // Changes the scheme from `Negotiate` to the scheme that the proxy offers.
-            negotiation.adopts(negotiation.mode(), offered);
+            negotiation.switch_to_offered(negotiation.mode(), offered);
         }
         Some(Arc::new(negotiation))
     }

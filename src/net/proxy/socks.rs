@@ -94,7 +94,7 @@ impl<'a, S: Stream> Socks<'a, S> {
         let status = match self.read().await {
             Ok([_, status]) => status,
             // A proxy must close the connection after a failure (RFC 1929, 2); some send no status before.
-            Err(ProxyProblem::Cut { .. }) => u8::MAX,
+            Err(ProxyProblem::ConnectionLost { .. }) => u8::MAX,
             Err(problem) => return Err(problem),
         };
         if status != 0 {
@@ -168,7 +168,7 @@ async fn address(protocol: Protocol, host: &str) -> Result<Vec<u8>, ProxyProblem
 }
 
 fn cut(error: std::io::Error) -> ProxyProblem {
-    ProxyProblem::Cut { step: ProxyStep::Socks, reason: error.to_string() }
+    ProxyProblem::ConnectionLost { step: ProxyStep::Socks, reason: error.to_string() }
 }
 
 fn unreadable(reason: String) -> ProxyProblem {

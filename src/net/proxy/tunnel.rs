@@ -20,9 +20,9 @@ use super::route::Proxy;
 use crate::net::basic::{basic, secret_header};
 use crate::net::io::Io;
 use crate::net::steps::{self, StepFailure, Stepped, token_header};
-use crate::net::{AGENT, answered, innermost, refusals};
+use crate::net::{AGENT, innermost, refusals, response};
 use crate::security::challenge::{self, Offer};
-use crate::security::negotiation::{Negotiation, Verdict};
+use crate::security::negotiation::{ChallengeOutcome, Negotiation};
 use crate::security::{Context, ContextError, initiate};
 
 /// Maximum number of messages of one authentication; NTLM in SPNEGO takes three.
@@ -169,10 +169,10 @@ impl Tunnel<'_> {
                 Reply::Open(tunnel) => return Ok(tunnel),
                 Reply::Unauthenticated(offers) => offers,
             };
-            match Verdict::of(mode, leg, &offers) {
-                Verdict::Refused => return Err(Attempt::Refused),
-                Verdict::NotOffered => return Err(Attempt::NotOffered(challenge::names(&offers))),
-                Verdict::Token(token) => {
+            match ChallengeOutcome::of(mode, leg, &offers) {
+                ChallengeOutcome::Refused => return Err(Attempt::Refused),
+                ChallengeOutcome::NotOffered => return Err(Attempt::NotOffered(challenge::names(&offers))),
+                ChallengeOutcome::Token(token) => {
                     let was_established = step.established;
                     (context, step) = self.step(context, Some(token)).await?;
                     if was_established {
@@ -252,7 +252,7 @@ impl Tunnel<'_> {
             return Ok(Reply::Open(tunnel));
         }
         let (head, body) = response.into_parts();
-        let body = answered::read(&head.headers, body, MAX_BODY).await;
+        let body = response::read_body(&head.headers, body, MAX_BODY).await;
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             // An incomplete body only prevents a further request on this connection.
             let offers = challenge::offers(head.headers.get_all(PROXY_AUTHENTICATE));
@@ -264,7 +264,7 @@ impl Tunnel<'_> {
             target: self.target.to_owned(),
             status: status.as_u16(),
             reason: status.canonical_reason().unwrap_or("without a reason"),
-            said: answered::content(&head.headers, &body.unwrap_or_default()),
+            detail: response::describe(&head.headers, &body.unwrap_or_default()),
         })
     }
 
@@ -286,7 +286,7 @@ fn change_method(login: &ProxyLogin, used: &Method, failed: Attempt) -> Result<(
     match (failed, used) {
         (Attempt::Problem(problem), _) => Err(problem),
         (Attempt::Refused, _) => Err(refused(login)),
-        (Attempt::NotOffered(offered), _) if login.adopt(used, &offered) => Ok(()),
+        (Attempt::NotOffered(offered), _) if login.switch_to_offered(used, &offered) => Ok(()),
         (Attempt::NotOffered(offered), _) => Err(ProxyProblem::NotOffered { offered }),
         (Attempt::Context(error), Method::Context(negotiation))
             if negotiation.fall_back(negotiation.mode().0, &error) =>
@@ -309,7 +309,7 @@ fn broken(step: ProxyStep, error: &hyper::Error) -> ProxyProblem {
     }
     if error.is_closed() || error.is_canceled() {
         let reason = "it closed the connection, or sent data before the request".to_owned();
-        return ProxyProblem::Cut { step, reason };
+        return ProxyProblem::ConnectionLost { step, reason };
     }
-    ProxyProblem::Cut { step, reason }
+    ProxyProblem::ConnectionLost { step, reason }
 }

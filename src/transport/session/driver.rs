@@ -258,7 +258,7 @@ impl Driver {
             connection::ConnectionEvent::StopAcknowledged(_) => {}
             connection::ConnectionEvent::PipelineClosed(id) => {
                 let error = Error::Ended("the pipeline was closed before its final state".into());
-                self.fail(id, error.unsettled());
+                self.fail(id, error.outcome_unknown());
             }
             connection::ConnectionEvent::PipelineFailed(id, error) => self.fail(id, error),
             connection::ConnectionEvent::Broken { error, unsent } => self.end(error, &unsent),
@@ -271,7 +271,7 @@ impl Driver {
             Ok(events) => events,
             Err(error) if self.pipelines.contains_key(&message.pipeline) => {
                 self.outbox.push_back(ConnectionRequest::ClosePipeline(message.pipeline));
-                return self.fail(message.pipeline, Error::Protocol(error.to_string()).unsettled());
+                return self.fail(message.pipeline, Error::Protocol(error.to_string()).outcome_unknown());
             }
             // An event is for information only.
             Err(error) if message.kind == MessageType::UserEvent => {
@@ -303,7 +303,7 @@ impl Driver {
                 Pressure::Lost => {
                     let text =
                         format!("the pipeline's output was not read; {} MiB were queued", ABORT_AT >> 20);
-                    let error = Error::Ended(text).unsettled();
+                    let error = Error::Ended(text).outcome_unknown();
                     entry.ready.push(QueuedEvent { size: 0, event: Err(error) });
                     self.ignore(id);
                 }
@@ -343,7 +343,7 @@ impl Driver {
         for id in self.pipelines.keys().copied().collect::<Vec<_>>() {
             let waits = self.outbox.iter().any(|request| request.started() == Some(id));
             let is_unsent = waits || unsent.contains(&id);
-            self.fail(id, if is_unsent { error.clone() } else { error.clone().unsettled() });
+            self.fail(id, if is_unsent { error.clone() } else { error.clone().outcome_unknown() });
         }
         self.ended.get_or_insert(error);
         // Closing the channel informs an idle owner.

@@ -232,7 +232,7 @@ impl<S: AsyncWrite> Writer<S> {
             }
             self.outbound.close(id);
             // Written data may have been read.
-            self.publish(ConnectionEvent::PipelineFailed(id, timeout().unsettled()));
+            self.publish(ConnectionEvent::PipelineFailed(id, timeout().outcome_unknown()));
         }
         Ok(())
     }

@@ -27,11 +27,11 @@ use url::Url;
 use super::endpoint::Cookies;
 use super::envelope::MEDIA_TYPE;
 use super::wire;
-use crate::net::answered::{self, Unread};
+use crate::net::response::{self, BodyError};
 use crate::net::steps::{self, KDC_TIMEOUT, StepFailure, Stepped, token_header};
 use crate::net::{Connector, Failure, KEEP_IDLE, host_name, refusals};
 use crate::security::challenge;
-use crate::security::negotiation::{Negotiation, Scheme, Verdict};
+use crate::security::negotiation::{ChallengeOutcome, Negotiation, Scheme};
 use crate::security::{Context, ContextError, Mechanism, initiate, sealed};
 use crate::transport::error::Operation;
 
@@ -62,11 +62,11 @@ pub(super) struct Reply {
 }
 
 /// The reason why a request has no answer.
-pub(super) enum Failed {
+pub(super) enum ExchangeError {
     /// The connection failed.
     Connection(Failure),
     /// The body is too large or not readable.
-    Body(Unread),
+    Body(BodyError),
     /// The security context failed before the envelope was accepted.
     Context(ContextError),
     /// The answer to the envelope cannot be unsealed.
@@ -81,13 +81,13 @@ pub(super) enum Failed {
     Late,
 }
 
-impl From<ContextError> for Failed {
+impl From<ContextError> for ExchangeError {
     fn from(error: ContextError) -> Self {
         Self::Context(error)
     }
 }
 
-impl From<StepFailure> for Failed {
+impl From<StepFailure> for ExchangeError {
     fn from(failure: StepFailure) -> Self {
         match failure {
             StepFailure::Context(error) => Self::Context(error),
@@ -97,16 +97,16 @@ impl From<StepFailure> for Failed {
     }
 }
 
-impl From<Unread> for Failed {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Connection(error) => error.into(),
-            unread => Self::Body(unread),
+impl From<BodyError> for ExchangeError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Connection(error) => error.into(),
+            error => Self::Body(error),
         }
     }
 }
 
-impl From<hyper::Error> for Failed {
+impl From<hyper::Error> for ExchangeError {
     fn from(error: hyper::Error) -> Self {
         Self::Connection(error.into())
     }
@@ -129,7 +129,7 @@ struct Shared {
     limit: Duration,
     max_answer: usize,
     /// Held until a server or KDC has accepted or refused the credential: a wrong password is sent only once.
-    judging: tokio::sync::Mutex<()>,
+    verification: tokio::sync::Mutex<()>,
     idle: Mutex<Vec<Connection>>,
     /// Number of connections that will be idle soon: those that are opened in advance, and those of requests other
     /// than Receive.
@@ -163,7 +163,7 @@ enum Opened {
     Answered(Connection, Reply),
     Ready(Connection),
     /// The server answered the handshake with another status, such as a redirect.
-    Elsewhere(Reply),
+    OtherAnswer(Reply),
 }
 
 impl Connections {
@@ -185,7 +185,7 @@ impl Connections {
             seals,
             limit,
             max_answer,
-            judging: tokio::sync::Mutex::default(),
+            verification: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
             busy: AtomicUsize::new(0),
             freed: Notify::new(),
@@ -197,7 +197,7 @@ impl Connections {
     ///
     /// A request refused with 401 was not executed: it is sent once more on a new connection. An idle connection
     /// that answers with an empty 400 is not used again: the server may have lost its keys.
-    pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, Failed> {
+    pub async fn exchange(&self, envelope: &Bytes, operation: Operation) -> Result<Reply, ExchangeError> {
         let repeats = operation == Operation::Enumerate;
         let max_idle = if matches!(operation, Operation::Command | Operation::Send) {
             MAX_COMMAND_IDLE
@@ -221,7 +221,7 @@ impl Connections {
                     drop(busy);
                     return Ok(reply);
                 }
-                Err(Failed::Connection(failure)) if repeats || was_not_sent(&*failure) => {
+                Err(ExchangeError::Connection(failure)) if repeats || was_not_sent(&*failure) => {
                     tracing::debug!("a kept connection has ended: {failure}");
                 }
                 Err(failed) => return Err(failed),
@@ -237,14 +237,14 @@ impl Connections {
                 }
                 Ok(reply)
             }
-            Opened::Elsewhere(reply) => Ok(reply),
+            Opened::OtherAnswer(reply) => Ok(reply),
             Opened::Ready(mut connection) => {
                 if operation == Operation::Create {
                     self.prepare();
                 }
                 let reply = match self.0.request(&mut connection, envelope).await {
-                    Err(Failed::Connection(failure)) if was_not_sent(&*failure) => {
-                        return Err(Failed::Connection(wire::not_connected(failure)));
+                    Err(ExchangeError::Connection(failure)) if was_not_sent(&*failure) => {
+                        return Err(ExchangeError::Connection(wire::not_connected(failure)));
                     }
                     reply => reply?,
                 };
@@ -259,7 +259,7 @@ impl Connections {
                         self.keep(connection);
                         return Ok(reply);
                     }
-                    return Err(Failed::Refused { mechanism, offered: offered(&reply.headers) });
+                    return Err(ExchangeError::Refused { mechanism, offered: offered(&reply.headers) });
                 }
                 self.keep(connection);
                 Ok(reply)
@@ -330,15 +330,15 @@ impl Connections {
     }
 
     /// Opens a connection with the first mechanism that works. A refused credential is not sent again.
-    async fn open(&self, envelope: Option<&Bytes>) -> Result<Opened, Failed> {
+    async fn open(&self, envelope: Option<&Bytes>) -> Result<Opened, ExchangeError> {
         for _ in 0..MAX_MODES {
-            let judging = self.0.judging.lock().await;
+            let verification = self.0.verification.lock().await;
             let mut pass = match self.0.credential {
-                Some(credential) => Some(credential.pass().await.ok_or(Failed::KnownRefusal)?),
+                Some(credential) => Some(credential.pass().await.ok_or(ExchangeError::KnownRefusal)?),
                 None => None,
             };
             let (mechanism, scheme) = self.0.negotiation.mode();
-            let result = self.0.handshake((mechanism, scheme), envelope, (judging, &mut pass)).await;
+            let result = self.0.handshake((mechanism, scheme), envelope, (verification, &mut pass)).await;
             match result {
                 Ok(opened) => {
                     if matches!(opened, Opened::Answered(..) | Opened::Ready(_)) {
@@ -347,13 +347,13 @@ impl Connections {
                     }
                     return Ok(opened);
                 }
-                Err(Failed::Context(error)) if self.0.negotiation.fall_back(mechanism, &error) => {}
-                Err(Failed::NotOffered { mechanism, offered }) => {
-                    if !self.0.negotiation.adopts((mechanism, scheme), &offered) {
-                        return Err(Failed::NotOffered { mechanism, offered });
+                Err(ExchangeError::Context(error)) if self.0.negotiation.fall_back(mechanism, &error) => {}
+                Err(ExchangeError::NotOffered { mechanism, offered }) => {
+                    if !self.0.negotiation.switch_to_offered((mechanism, scheme), &offered) {
+                        return Err(ExchangeError::NotOffered { mechanism, offered });
                     }
                 }
-                Err(refused @ Failed::Refused { .. }) => {
+                Err(refused @ ExchangeError::Refused { .. }) => {
                     // There is a pass only if the server, not a KDC, checks the password.
                     pass.into_iter().for_each(refusals::Pass::refused);
                     return Err(refused);
@@ -361,7 +361,7 @@ impl Connections {
                 Err(failed) => return Err(failed),
             }
         }
-        Err(Failed::Context(ContextError::Malformed {
+        Err(ExchangeError::Context(ContextError::Malformed {
             what: "handshake",
             reason: "the server's offers change with each request".to_owned(),
         }))
@@ -374,15 +374,16 @@ impl Shared {
         &self,
         (mechanism, scheme): (Mechanism, Scheme),
         envelope: Option<&Bytes>,
-        (judging, pass): (tokio::sync::MutexGuard<'_, ()>, &mut Option<refusals::Pass>),
-    ) -> Result<Opened, Failed> {
+        (verification, pass): (tokio::sync::MutexGuard<'_, ()>, &mut Option<refusals::Pass>),
+    ) -> Result<Opened, ExchangeError> {
         let is_kerberos = mechanism.is_kerberos();
-        let mut judging = Some(judging);
-        let (conn, binding) = wire::open(&self.connector, &self.uri).await.map_err(Failed::Connection)?;
+        let mut verification = Some(verification);
+        let (conn, binding) =
+            wire::open(&self.connector, &self.uri).await.map_err(ExchangeError::Connection)?;
         let context = initiate(&self.negotiation.initiator(mechanism, host_name(&self.uri), binding))?;
         let (mut context, mut step) = if is_kerberos {
             let first = steps::first_step(context, pass.take()).await?;
-            judging.take();
+            verification.take();
             first
         } else {
             self.step(context, None).await?
@@ -395,7 +396,7 @@ impl Shared {
         });
         for leg in 0..MAX_LEGS {
             let Some(token) = step.token.take() else {
-                return Err(Failed::Context(ContextError::Malformed {
+                return Err(ExchangeError::Context(ContextError::Malformed {
                     what: "handshake",
                     reason: "the security context has nothing to send".to_owned(),
                 }));
@@ -405,7 +406,7 @@ impl Shared {
             let carried = envelope.filter(|_| may_carry);
             let protocol = scheme.protocol();
             let authorization = token_header(scheme, &token);
-            let authorization = Some(authorization.map_err(|error| Failed::Connection(error.into()))?);
+            let authorization = Some(authorization.map_err(|error| ExchangeError::Connection(error.into()))?);
             let answer = if let Some(envelope) = carried {
                 let request = self.prepared(&mut *context, protocol, envelope)?;
                 self.send(&mut sender, request, authorization, self.max_answer).await?
@@ -413,26 +414,28 @@ impl Shared {
                 let request = Prepared::plain(Bytes::new());
                 let sending = self.send(&mut sender, request, authorization, MAX_HANDSHAKE_ANSWER);
                 match tokio::time::timeout(self.limit, sending).await {
-                    Ok(Err(Failed::Connection(failure))) => {
-                        return Err(Failed::Connection(wire::not_authenticated(failure)));
+                    Ok(Err(ExchangeError::Connection(failure))) => {
+                        return Err(ExchangeError::Connection(wire::not_authenticated(failure)));
                     }
                     Ok(answer) => answer?,
-                    Err(_) => return Err(Failed::Late),
+                    Err(_) => return Err(ExchangeError::Late),
                 }
             };
             let Answer { status, headers, body, sent } = answer;
             let offers = challenge::offers(headers.get_all(WWW_AUTHENTICATE))?;
             if status == StatusCode::UNAUTHORIZED {
                 let offered = challenge::names(&offers);
-                match Verdict::of((mechanism, scheme), leg, &offers) {
-                    Verdict::Refused => return Err(Failed::Refused { mechanism, offered }),
-                    Verdict::NotOffered => return Err(Failed::NotOffered { mechanism, offered }),
-                    Verdict::Token(token) => {
+                match ChallengeOutcome::of((mechanism, scheme), leg, &offers) {
+                    ChallengeOutcome::Refused => return Err(ExchangeError::Refused { mechanism, offered }),
+                    ChallengeOutcome::NotOffered => {
+                        return Err(ExchangeError::NotOffered { mechanism, offered });
+                    }
+                    ChallengeOutcome::Token(token) => {
                         let stepped = self.step(context, Some(token)).await;
                         if step.established {
                             // A KRB-ERROR has the reason; any other token is ignored.
                             stepped?;
-                            return Err(Failed::Refused { mechanism, offered });
+                            return Err(ExchangeError::Refused { mechanism, offered });
                         }
                         (context, step) = stepped?;
                         continue;
@@ -441,7 +444,7 @@ impl Shared {
             }
             let offer = offers.iter().find(|offer| offer.is(scheme.name()));
             let token = offer.and_then(|offer| offer.token.clone());
-            let elsewhere = |body| Reply {
+            let other_answer = |body| Reply {
                 status,
                 headers: headers.clone(),
                 body,
@@ -452,30 +455,30 @@ impl Shared {
             if !step.established {
                 let Some(token) = token else {
                     if !status.is_success() {
-                        return Ok(Opened::Elsewhere(elsewhere(body)));
+                        return Ok(Opened::OtherAnswer(other_answer(body)));
                     }
                     let reason = "it accepted the request without a token of its own".to_owned();
                     let unverified = ContextError::Unverified(reason);
                     return Err(match carried {
-                        Some(_) => Failed::Answer(unverified),
-                        None => Failed::Context(unverified),
+                        Some(_) => ExchangeError::Answer(unverified),
+                        None => ExchangeError::Context(unverified),
                     });
                 };
                 let stepped = self.step(context, Some(token)).await;
                 (context, step) = match stepped {
                     Err(StepFailure::Context(error)) if carried.is_some() => {
-                        return Err(Failed::Answer(error));
+                        return Err(ExchangeError::Answer(error));
                     }
                     stepped => stepped?,
                 };
                 if !step.established || step.token.is_some() {
-                    return Err(Failed::Context(ContextError::Malformed {
+                    return Err(ExchangeError::Context(ContextError::Malformed {
                         what: "handshake",
                         reason: format!("the server answered {status} before the handshake was complete"),
                     }));
                 }
             }
-            drop(judging);
+            drop(verification);
             let mut connection = Connection { sender, context, protocol, used: Instant::now() };
             if carried.is_some() {
                 let reply = self.unseal(&mut connection, Answer { status, headers, body, sent })?;
@@ -484,10 +487,10 @@ impl Shared {
             // An authenticated request without an envelope may be answered with an error.
             return Ok(match status.as_u16() {
                 200..=299 | 400 | 411 | 500 => Opened::Ready(connection),
-                _ => Opened::Elsewhere(elsewhere(body)),
+                _ => Opened::OtherAnswer(other_answer(body)),
             });
         }
-        Err(Failed::Context(ContextError::Malformed {
+        Err(ExchangeError::Context(ContextError::Malformed {
             what: "handshake",
             reason: format!("the server asked for more than {MAX_LEGS} messages"),
         }))
@@ -498,7 +501,7 @@ impl Shared {
     }
 
     /// Sends an envelope on an authenticated connection.
-    async fn request(&self, connection: &mut Connection, envelope: &Bytes) -> Result<Reply, Failed> {
+    async fn request(&self, connection: &mut Connection, envelope: &Bytes) -> Result<Reply, ExchangeError> {
         let request = self.prepared(&mut *connection.context, connection.protocol, envelope)?;
         let answer = self.send(&mut connection.sender, request, None, self.max_answer).await?;
         self.unseal(connection, answer)
@@ -525,17 +528,17 @@ impl Shared {
         request: Prepared,
         authorization: Option<HeaderValue>,
         limit: usize,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<Answer, ExchangeError> {
         let path = &self.uri[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &self.uri[url::Position::BeforeHost..url::Position::AfterPort];
         // hyper omits the length of an empty body, and http.sys then answers with 411.
         let length = request.body.len();
         let mut http = Request::post(path)
             .body(Full::from(request.body))
-            .map_err(|error| Failed::Connection(error.into()))?;
+            .map_err(|error| ExchangeError::Connection(error.into()))?;
         let headers = http.headers_mut();
         let value =
-            |text: &str| HeaderValue::from_str(text).map_err(|error| Failed::Connection(error.into()));
+            |text: &str| HeaderValue::from_str(text).map_err(|error| ExchangeError::Connection(error.into()));
         headers.insert(HOST, value(host)?);
         headers.insert(CONTENT_LENGTH, length.into());
         wire::add_common(headers, value(&request.content_type)?);
@@ -546,23 +549,24 @@ impl Shared {
         sender.ready().await?;
         let (head, body) = sender.send_request(http).await?.into_parts();
         self.cookies.receive(&self.uri, &head.headers);
-        let body = answered::read(&head.headers, body, limit).await?;
+        let body = response::read_body(&head.headers, body, limit).await?;
         Ok(Answer { status: head.status, headers: head.headers, body, sent: length })
     }
 
     /// Unseals an answer. An unsealed error response only provides the status and the text of an error.
-    fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, Failed> {
+    fn unseal(&self, connection: &mut Connection, answer: Answer) -> Result<Reply, ExchangeError> {
         let Answer { status, headers, body, sent } = answer;
         if !self.seals {
             return Ok(Reply { status, headers, body, sent, is_verified: true, has_verified_head: true });
         }
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if sealed::is_sealed(kind) {
-            let body = sealed::unseal(&mut *connection.context, kind, &body).map_err(Failed::Answer)?;
+            let body =
+                sealed::unseal(&mut *connection.context, kind, &body).map_err(ExchangeError::Answer)?;
             return Ok(Reply { status, headers, body, sent, is_verified: true, has_verified_head: false });
         }
         if status.is_success() {
-            return Err(Failed::Answer(ContextError::Malformed {
+            return Err(ExchangeError::Answer(ContextError::Malformed {
                 what: "answer",
                 reason: "it is not sealed, and over http every answer has to be".to_owned(),
             }));
@@ -593,8 +597,8 @@ impl Prepared {
 }
 
 /// Converts a failure that occurred before an envelope was sent.
-fn not_connected(error: hyper::Error) -> Failed {
-    Failed::Connection(wire::not_connected(error.into()))
+fn not_connected(error: hyper::Error) -> ExchangeError {
+    ExchangeError::Connection(wire::not_connected(error.into()))
 }
 
 /// Returns whether a request was not sent because the connection was already closed.

@@ -11,13 +11,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::affinity;
-use super::connections::{Connections, Failed, Reply, offered};
+use super::connections::{Connections, ExchangeError, Reply, offered};
 use super::credential::Credential;
 use super::endpoint::{Authentication, Cookies, Endpoint};
 use super::envelope::{Response, ResponseEnvelope};
 use super::fault::{Fault, LOST_AFFINITY};
 use super::wire::{self, Wire};
-use crate::net::answered::{self, Unread};
+use crate::net::response::{self, BodyError};
 use crate::net::{
     Cause, Connector, TlsConnector, cut_handshake, display, handshake_problem, host_name, innermost,
     proxy_error, refusals, refused_certificate,
@@ -268,7 +268,7 @@ impl Http {
                 endpoint: self.name.clone(),
                 status: status.as_u16(),
                 reason: status.canonical_reason().unwrap_or("without a reason").to_owned(),
-                said: said(&headers, &body, sent),
+                detail: answer_detail(&headers, &body, sent),
             }),
         }
     }
@@ -307,22 +307,24 @@ impl Http {
     }
 
     /// Converts a failure on an authenticated connection.
-    fn not_answered(&self, failed: Failed, negotiation: &Negotiation, operation: Operation) -> Error {
+    fn not_answered(&self, failed: ExchangeError, negotiation: &Negotiation, operation: Operation) -> Error {
         let (endpoint, user) = (self.name.clone(), self.user.clone());
         match failed {
-            Failed::Connection(failure) => self.failed(&*failure, operation),
-            Failed::Body(unread) => violated(&unread, operation),
-            Failed::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
-            Failed::KnownRefusal => self.known_refusal(),
-            Failed::Refused { mechanism, offered } if !mechanism.is_kerberos() => self.unauthorized(offered),
-            Failed::Refused { .. } => {
+            ExchangeError::Connection(failure) => self.failed(&*failure, operation),
+            ExchangeError::Body(error) => violated(&error, operation),
+            ExchangeError::Late => Error::Timeout { operation: Operation::Authenticate, limit: self.connect },
+            ExchangeError::KnownRefusal => self.known_refusal(),
+            ExchangeError::Refused { mechanism, offered } if !mechanism.is_kerberos() => {
+                self.unauthorized(offered)
+            }
+            ExchangeError::Refused { .. } => {
                 Error::TicketRefused { endpoint, user, service: negotiation.service(host_name(&self.uri)) }
             }
-            Failed::NotOffered { mechanism, offered } => {
+            ExchangeError::NotOffered { mechanism, offered } => {
                 Error::NotOffered { endpoint, wanted: mechanism.name(), offered }
             }
-            Failed::Context(error) => Error::Authentication { endpoint, user, error },
-            Failed::Answer(error) => Error::Unreadable { endpoint, operation, error },
+            ExchangeError::Context(error) => Error::Authentication { endpoint, user, error },
+            ExchangeError::Answer(error) => Error::Unreadable { endpoint, operation, error },
         }
     }
 
@@ -338,9 +340,9 @@ impl Http {
         body: Incoming,
         operation: Operation,
     ) -> Result<Vec<u8>, Error> {
-        answered::read(headers, body, MAX_ANSWER).await.map_err(|unread| match unread {
-            Unread::Connection(failure) => self.failed(&failure, operation),
-            unread => violated(&unread, operation),
+        response::read_body(headers, body, MAX_ANSWER).await.map_err(|error| match error {
+            BodyError::Connection(failure) => self.failed(&failure, operation),
+            error => violated(&error, operation),
         })
     }
 
@@ -377,12 +379,12 @@ pub(super) fn failed(
     }
     let reason = innermost(error);
     if wire::is_handshake(error) {
-        return Error::Cut { endpoint, operation: Operation::Authenticate, reason };
+        return Error::ConnectionLost { endpoint, operation: Operation::Authenticate, reason };
     }
     if wire::is_connect(error) {
         return Error::Unreachable { endpoint, reason };
     }
-    Error::Cut { endpoint, operation, reason }
+    Error::ConnectionLost { endpoint, operation, reason }
 }
 
 /// Returns the method by which a credential is sent.
@@ -411,17 +413,17 @@ fn violated(reason: &dyn std::fmt::Display, operation: Operation) -> Error {
 
 /// Returns the content of an answer without an envelope, and the servers that sent it. `sent`: the size of the request
 /// in bytes.
-pub(super) fn said(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
+pub(super) fn answer_detail(headers: &HeaderMap, body: &[u8], sent: usize) -> Option<String> {
     let content = match kind(headers) {
         _ if body.is_empty() => Some(format!("an empty answer to {sent} bytes")),
         None => Some("an answer without a content type".to_owned()),
         // Exchange Online returns its reason as plain text.
         Some(kind) if kind.trim_start().to_ascii_lowercase().starts_with("text/plain") => {
-            answered::plain(&String::from_utf8_lossy(body))
+            response::single_line(&String::from_utf8_lossy(body))
         }
-        Some(_) => answered::page(body),
+        Some(_) => response::page_title(body),
     };
     let front_end = affinity::front_end(headers).map(|name| format!("front end {name}"));
-    let parts: Vec<String> = [content, answered::sender(headers), front_end].into_iter().flatten().collect();
+    let parts: Vec<String> = [content, response::sender(headers), front_end].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

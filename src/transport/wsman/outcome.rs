@@ -83,7 +83,7 @@ impl Error {
             | Self::TicketRefused { .. }
             | Self::Unsupported(_)
             | Self::NotOffered { .. } => true,
-            Self::Timeout { operation, .. } | Self::Cut { operation, .. } => {
+            Self::Timeout { operation, .. } | Self::ConnectionLost { operation, .. } => {
                 matches!(operation, Operation::Connect | Operation::Authenticate)
             }
             Self::Fault(fault) => fault.is_refusal(),
@@ -93,7 +93,7 @@ impl Error {
             | Self::Protocol(_)
             | Self::Unreadable { .. }
             | Self::Ended(_)
-            | Self::Unsettled(_)
+            | Self::OutcomeUnknown(_)
             | Self::Unconfirmed
             | Self::Closed => false,
         }
@@ -104,15 +104,15 @@ impl Error {
     pub(super) fn of_command(self) -> Self {
         match self {
             refused if refused.is_refusal() => refused,
-            unclear => unclear.unsettled(),
+            unclear => unclear.outcome_unknown(),
         }
     }
 
     /// Returns the error of a command that had been started.
-    pub(crate) fn unsettled(self) -> Self {
+    pub(crate) fn outcome_unknown(self) -> Self {
         match self {
-            said @ Self::Unsettled(_) => said,
-            error => Self::Unsettled(Box::new(error)),
+            unknown @ Self::OutcomeUnknown(_) => unknown,
+            error => Self::OutcomeUnknown(Box::new(error)),
         }
     }
 
@@ -120,7 +120,7 @@ impl Error {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Ended(_)
-            | Self::Cut { .. }
+            | Self::ConnectionLost { .. }
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Protocol(_) => true,
@@ -139,7 +139,7 @@ impl Error {
         match self {
             Self::Proxy(error) => error.may_pass(),
             Self::Unreachable { .. }
-            | Self::Cut { operation: Operation::Authenticate, .. }
+            | Self::ConnectionLost { operation: Operation::Authenticate, .. }
             | Self::Timeout { operation: Operation::Connect, .. } => true,
             _ => false,
         }
@@ -149,7 +149,7 @@ impl Error {
     /// request, which is not an outage.
     pub(super) fn is_given_up(&self) -> bool {
         match self {
-            Self::Cut { operation, .. } => *operation != Operation::Authenticate,
+            Self::ConnectionLost { operation, .. } => *operation != Operation::Authenticate,
             Self::Http { status, .. } => matches!(status, 408 | 502..=504),
             _ => false,
         }
@@ -195,17 +195,21 @@ mod tests {
 
     #[test]
     fn an_unclear_outcome_is_stated_once() {
-        let cut = || Error::Cut { endpoint: "x".into(), operation: Operation::Command, reason: "cut".into() };
+        let cut = || Error::ConnectionLost {
+            endpoint: "x".into(),
+            operation: Operation::Command,
+            reason: "cut".into(),
+        };
         let text = cut().of_command().of_command().to_string();
         assert_eq!(
             text,
             "the connection to x ended while starting the command: cut; the command may have run"
         );
         for status in [400, 408, 500, 502, 503, 504] {
-            let error = Error::Http { endpoint: "x".into(), status, reason: String::new(), said: None };
-            assert!(matches!(error.of_command(), Error::Unsettled(_)), "{status}");
+            let error = Error::Http { endpoint: "x".into(), status, reason: String::new(), detail: None };
+            assert!(matches!(error.of_command(), Error::OutcomeUnknown(_)), "{status}");
         }
-        let error = Error::Http { endpoint: "x".into(), status: 403, reason: String::new(), said: None };
+        let error = Error::Http { endpoint: "x".into(), status: 403, reason: String::new(), detail: None };
         assert!(matches!(error.of_command(), Error::Http { .. }));
     }
 }

@@ -200,11 +200,11 @@ impl PipelineTask {
         let mut received = false;
         loop {
             tokio::select! {
-                result = &mut signaling => break result.map_err(Error::unsettled)?,
+                result = &mut signaling => break result.map_err(Error::outcome_unknown)?,
                 error = &mut sending => return Err(error),
                 error = &mut answering => return Err(error),
                 result = &mut receiving, if !received => {
-                    result.map_err(Error::unsettled)?;
+                    result.map_err(Error::outcome_unknown)?;
                     received = true;
                 }
             }
@@ -243,7 +243,7 @@ pub(super) async fn send_all(
             // Input for a pipeline that has just ended: there is no later data.
             Err(error) if command.is_some() && error.is_gone() => batch.done(),
             Err(error) if command.is_none() => return error,
-            Err(error) if queue.message_delivered => return error.unsettled(),
+            Err(error) if queue.message_delivered => return error.outcome_unknown(),
             Err(error) => return error.of_command(),
         }
     }

@@ -12,9 +12,9 @@ use url::Url;
 
 use super::connections::offered;
 use super::envelope::MEDIA_TYPE;
-use super::http::{failed, is_page, said};
+use super::http::{answer_detail, failed, is_page};
 use super::wire;
-use crate::net::{Cause, Conn, Connector, Handshake, Proxies, TlsConnector, Trust, answered, display};
+use crate::net::{Cause, Conn, Connector, Handshake, Proxies, TlsConnector, Trust, display, response};
 use crate::transport::error::{Error, Operation};
 
 /// Maximum size of the answer's body, which is read only for the title of a page.
@@ -48,7 +48,7 @@ pub struct ProbeResponse {
     /// Whether the answer is an HTML page.
     pub is_page: bool,
     endpoint: String,
-    said: Option<String>,
+    detail: Option<String>,
 }
 
 impl ProbeResponse {
@@ -58,7 +58,7 @@ impl ProbeResponse {
             endpoint: self.endpoint.clone(),
             status: self.status.as_u16(),
             reason: self.status.canonical_reason().unwrap_or("without a reason").to_owned(),
-            said: self.said.clone(),
+            detail: self.detail.clone(),
         }
     }
 }
@@ -106,7 +106,7 @@ impl Probe {
         let response = sender.send_request(request).await.map_err(failed)?;
         let now = at + since.elapsed() / 2;
         let (head, body) = response.into_parts();
-        let body = answered::read(&head.headers, body, MAX_BODY).await.unwrap_or_default();
+        let body = response::read_body(&head.headers, body, MAX_BODY).await.unwrap_or_default();
         let text =
             |name: HeaderName| head.headers.get(&name).and_then(|value: &HeaderValue| value.to_str().ok());
         let date = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -119,7 +119,7 @@ impl Probe {
             target: target.map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()),
             is_page: text(CONTENT_TYPE).is_some_and(is_page),
             endpoint: display(&self.uri),
-            said: said(&head.headers, &body, 0),
+            detail: answer_detail(&head.headers, &body, 0),
         })
     }
 

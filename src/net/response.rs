@@ -13,7 +13,7 @@ const CAPACITY: usize = 1 << 20;
 
 /// The reason why a body is not readable.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum BodyError {
     #[error(transparent)]
     Connection(#[from] hyper::Error),
     #[error("an answer is larger than {0} bytes")]
@@ -26,21 +26,21 @@ pub enum Unread {
 }
 
 /// Reads a body of at most `limit` bytes, compressed or not.
-pub async fn read(headers: &HeaderMap, mut rest: Incoming, limit: usize) -> Result<Vec<u8>, Unread> {
+pub async fn read_body(headers: &HeaderMap, mut rest: Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(frame) = rest.frame().await {
         // Trailers are ignored.
         let Ok(chunk) = frame?.into_data() else { continue };
         if body.len() + chunk.len() > limit {
-            return Err(Unread::TooLarge(limit));
+            return Err(BodyError::TooLarge(limit));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(decompressed(headers, &body, limit)?.unwrap_or(body))
+    Ok(decompress(headers, &body, limit)?.unwrap_or(body))
 }
 
 /// Returns the content of a compressed body, of at most `limit` bytes; `None` if the body is not compressed.
-pub fn decompressed(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Option<Vec<u8>>, Unread> {
+pub fn decompress(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Option<Vec<u8>>, BodyError> {
     let encoding = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let encoding = encoding.as_deref().unwrap_or_default();
     match encoding.trim().to_ascii_lowercase().as_str() {
@@ -51,27 +51,27 @@ pub fn decompressed(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Op
             // A growing buffer would leave a token in the memory that it frees.
             let mut plain = Vec::with_capacity(limit.min(CAPACITY) + 1);
             let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-            MultiGzDecoder::new(body).take(most).read_to_end(&mut plain).map_err(Unread::Gzip)?;
-            if plain.len() > limit { Err(Unread::TooLarge(limit)) } else { Ok(Some(plain)) }
+            MultiGzDecoder::new(body).take(most).read_to_end(&mut plain).map_err(BodyError::Gzip)?;
+            if plain.len() > limit { Err(BodyError::TooLarge(limit)) } else { Ok(Some(plain)) }
         }
-        _ => Err(Unread::Encoding(encoding.chars().take(20).collect())),
+        _ => Err(BodyError::Encoding(encoding.chars().take(20).collect())),
     }
 }
 
 /// Returns the title of an answer's page, and the intermediary or server that sent the answer.
-pub fn content(headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    let parts: Vec<String> = [page(body), sender(headers)].into_iter().flatten().collect();
+pub fn describe(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let parts: Vec<String> = [page_title(body), sender(headers)].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Returns the intermediary or server that sent an answer.
 pub fn sender(headers: &HeaderMap) -> Option<String> {
     let via = headers.get(VIA).or_else(|| headers.get(SERVER))?.to_str().ok()?;
-    Some(format!("sent by {}", plain(via)?))
+    Some(format!("sent by {}", single_line(via)?))
 }
 
 /// Returns the title of a page as a part of an error.
-pub fn page(body: &[u8]) -> Option<String> {
+pub fn page_title(body: &[u8]) -> Option<String> {
     title(body).map(|title| format!("a page, \"{title}\""))
 }
 
@@ -85,11 +85,11 @@ fn title(body: &[u8]) -> Option<String> {
     let start = small.find("<title")?;
     let start = start + small[start..].find('>')? + 1;
     let end = start + small[start..].find("</title")?;
-    plain(&head[start..end])
+    single_line(&head[start..end])
 }
 
 /// Returns a server's text on one line of limited length; `None` if it is empty.
-pub fn plain(text: &str) -> Option<String> {
+pub fn single_line(text: &str) -> Option<String> {
     const LONGEST: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
@@ -113,9 +113,9 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn decoded(body: Vec<u8>, encoding: &'static str, limit: usize) -> Result<Vec<u8>, Unread> {
+    fn decoded(body: Vec<u8>, encoding: &'static str, limit: usize) -> Result<Vec<u8>, BodyError> {
         let headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(encoding))]);
-        Ok(decompressed(&headers, &body, limit)?.unwrap_or(body))
+        Ok(decompress(&headers, &body, limit)?.unwrap_or(body))
     }
 
     #[test]
@@ -126,9 +126,9 @@ mod tests {
         assert_eq!(decoded(Vec::new(), "gzip", 4).unwrap(), b"");
         // One megabyte of zeros in a kilobyte.
         let bomb = gzip(&vec![0; 1 << 20]);
-        assert!(bomb.len() < 2048 && matches!(decoded(bomb, "gzip", 5000), Err(Unread::TooLarge(5000))));
+        assert!(bomb.len() < 2048 && matches!(decoded(bomb, "gzip", 5000), Err(BodyError::TooLarge(5000))));
         let whole = gzip(b"text");
-        assert!(matches!(decoded(whole[..whole.len() - 6].to_vec(), "gzip", 9), Err(Unread::Gzip(_))));
-        assert!(matches!(decoded(b"text".to_vec(), "br", 9), Err(Unread::Encoding(_))));
+        assert!(matches!(decoded(whole[..whole.len() - 6].to_vec(), "gzip", 9), Err(BodyError::Gzip(_))));
+        assert!(matches!(decoded(b"text".to_vec(), "br", 9), Err(BodyError::Encoding(_))));
     }
 }
