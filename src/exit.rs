@@ -15,9 +15,9 @@ pub enum Exit {
     Lost,
     Interrupted,
     /// The reader of the output ended.
-    Unread,
+    BrokenPipe,
     /// `exit N`, or the exit code of a shutdown signal.
-    Given(u8),
+    Code(u8),
 }
 
 /// lyncsh's exit codes and their meanings.
@@ -28,7 +28,7 @@ pub const TABLE: [(Exit, &str); 7] = [
     (Exit::NotConnected, "could not connect, or the session was lost before the first command ran"),
     (Exit::Lost, "the session was lost while a script ran: the last command may have run"),
     (Exit::Interrupted, "interrupted (Ctrl-C)"),
-    (Exit::Unread, "the program that read the output has ended"),
+    (Exit::BrokenPipe, "the program that read the output has ended"),
 ];
 
 impl Exit {
@@ -41,8 +41,8 @@ impl Exit {
             Self::Lost => 4,
             // As in shells: 128 plus the signal's number.
             Self::Interrupted => 130,
-            Self::Unread => 141,
-            Self::Given(code) => code,
+            Self::BrokenPipe => 141,
+            Self::Code(code) => code,
         }
     }
 }

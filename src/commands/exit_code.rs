@@ -19,7 +19,7 @@ pub fn exit_code(report: &miette::Report) -> Exit {
         Some(ConnectError::Launch(LaunchError::Credential(CredentialError::NoTerminal))) => {
             return Exit::Usage;
         }
-        Some(ConnectError::Ended(ending)) => return Exit::Given(ending.exit_code()),
+        Some(ConnectError::Ended(ending)) => return Exit::Code(ending.exit_code()),
         Some(ConnectError::Service { .. }) => return Exit::Usage,
         Some(_) => return Exit::NotConnected,
         None => {}

@@ -17,11 +17,11 @@ const SIGNATURE: &str = "# SIG # Begin signature block";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     #[error("line {0} starts a lyncsh block, but its end is missing")]
-    Cut(usize),
+    MissingEnd(usize),
     #[error("line {0} ends a lyncsh block, but its start is missing")]
-    Headless(usize),
+    MissingStart(usize),
     #[error("found two lyncsh blocks, on lines {0} and {1}")]
-    Twice(usize, usize),
+    SeveralBlocks(usize, usize),
     #[error("the lyncsh block on line {0} was edited")]
     Edited(usize),
     #[error("the script is signed (line {0}), and any change breaks its signature")]
@@ -29,7 +29,7 @@ pub enum BlockError {
     #[error("the script is in UTF-32, which is not supported")]
     Utf32,
     #[error("the script is in UTF-16, but its last character is incomplete")]
-    Torn,
+    IncompleteUtf16,
     #[error("the lines of the hook are not ASCII")]
     NotAscii,
 }
@@ -155,7 +155,7 @@ impl Script {
         };
         let (pairs, half) = rest.as_chunks::<2>();
         if !half.is_empty() {
-            return Err(BlockError::Torn);
+            return Err(BlockError::IncompleteUtf16);
         }
         Ok(Self { mark, units: pairs.iter().copied().map(join).collect() })
     }
@@ -226,19 +226,19 @@ fn find(units: &[u16]) -> Result<Option<Found>, BlockError> {
         let text = line.text.trim();
         if text.starts_with(BEGIN) {
             if let Some((first, _)) = begin {
-                return Err(BlockError::Cut(first));
+                return Err(BlockError::MissingEnd(first));
             }
             if let Some((first, ..)) = whole {
-                return Err(BlockError::Twice(first, number));
+                return Err(BlockError::SeveralBlocks(first, number));
             }
             begin = Some((number, line));
         } else if text.starts_with(END) {
-            let Some((first, opening)) = begin.take() else { return Err(BlockError::Headless(number)) };
+            let Some((first, opening)) = begin.take() else { return Err(BlockError::MissingStart(number)) };
             whole = Some((first, opening.start, line.end));
         }
     }
     if let Some((first, _)) = begin {
-        return Err(BlockError::Cut(first));
+        return Err(BlockError::MissingEnd(first));
     }
     let Some((number, start, end)) = whole else { return Ok(None) };
     let text = ascii(&units[start..end]);

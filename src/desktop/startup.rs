@@ -31,7 +31,7 @@ pub enum StartupError {
 fn help(error: &BlockError) -> &'static str {
     match error {
         BlockError::Signed(_) => "add the output of `lyncsh hook print` manually, and sign the script again",
-        BlockError::Utf32 | BlockError::Torn => "save the script as UTF-8 or UTF-16",
+        BlockError::Utf32 | BlockError::IncompleteUtf16 => "save the script as UTF-8 or UTF-16",
         BlockError::NotAscii => "add the output of `lyncsh hook print` manually",
         _ => "remove the rest of the block manually, and try again",
     }

@@ -324,7 +324,7 @@ async fn run_interactive(
 fn exit_code(terminal: &Terminal, executor: &Executor, ended: Ended) -> miette::Result<u8> {
     match terminal.lost() {
         None => {}
-        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::BrokenPipe.code()),
         Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
     }
     match ended {

@@ -93,17 +93,17 @@ fn an_edited_or_truncated_block_is_an_error() {
         (good.replace("# one\n", "# one\r\n"), BlockError::Edited(2)),
         (good.replace("# >>>", "  # >>>"), BlockError::Edited(2)),
         (without(2), BlockError::Edited(2)),
-        (without(1), BlockError::Headless(4)),
-        (without(lines.len() - 1), BlockError::Cut(2)),
-        (good.clone() + &good, BlockError::Twice(2, 7)),
-        (without(lines.len() - 1) + &good, BlockError::Cut(2)),
+        (without(1), BlockError::MissingStart(4)),
+        (without(lines.len() - 1), BlockError::MissingEnd(2)),
+        (good.clone() + &good, BlockError::SeveralBlocks(2, 7)),
+        (without(lines.len() - 1) + &good, BlockError::MissingEnd(2)),
         (good.clone() + "# SIG # Begin signature block\n", BlockError::Signed(6)),
     ] {
         assert_eq!(block::install(script.as_bytes(), OTHER, Newline::Lf), Err(expected.clone()), "{script}");
         assert_eq!(block::remove(script.as_bytes()), Err(expected), "{script}");
     }
     for (script, expected) in [
-        (&b"\xFF\xFEa"[..], BlockError::Torn),
+        (&b"\xFF\xFEa"[..], BlockError::IncompleteUtf16),
         (b"\xFF\xFE\0\0a\0\0\0", BlockError::Utf32),
         (b"# SIG # Begin signature block\r\n", BlockError::Signed(1)),
     ] {

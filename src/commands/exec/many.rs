@@ -153,7 +153,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     results.finish();
     bar.finish_and_clear();
     match results.lost() {
-        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Unread.code()),
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::BrokenPipe.code()),
         Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
         None => {}
     }

@@ -127,7 +127,7 @@ pub async fn run(
                     if let Err(error) = pass(&line, output) {
                         end(&mut child).await;
                         if error.kind() == std::io::ErrorKind::BrokenPipe {
-                            return Ok(Exit::Unread.code());
+                            return Ok(Exit::BrokenPipe.code());
                         }
                         return Err(miette::miette!("cannot write to standard output: {error}"));
                     }

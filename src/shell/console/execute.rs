@@ -355,7 +355,7 @@ impl Executor {
     pub fn exit(&self, ended: Ended) -> Exit {
         match ended {
             Ended::Exit(0) => Exit::Success,
-            Ended::Exit(code) => Exit::Given(code),
+            Ended::Exit(code) => Exit::Code(code),
             Ended::Interrupted => Exit::Interrupted,
             Ended::Lost(loss) => self.lost_session(loss).exit(),
             _ if self.troubles.any() => Exit::Failed,
