@@ -10,7 +10,7 @@ use crate::psrp::pipeline::Argument;
 
 /// Parameters bound so far.
 #[derive(Clone, Debug, Default)]
-pub struct Bound {
+pub struct BoundParameters {
     values: Vec<(String, Value)>,
     /// Parameter set; empty if the command has none or it is not decided yet.
     pub set: String,
@@ -18,7 +18,7 @@ pub struct Bound {
     pub missing: Vec<ParameterSpec>,
 }
 
-impl Bound {
+impl BoundParameters {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|(bound, _)| bound == name).map(|(_, value)| value)
     }
@@ -62,20 +62,24 @@ fn named(spec: &CommandSpec, fault: Fault) -> Fault {
 }
 
 /// A parsed argument.
-enum Given {
+enum SuppliedArgument {
     Named(String, Option<Value>),
     Positional(Value),
 }
 
 /// Parses the arguments of a command: `-Name:` and `Name` carry their value, `-Name` takes the next
 /// positional argument unless it is a switch (CommandParameter.ToCommandParameterInternal).
-fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> Result<Vec<Given>, Fault> {
+fn given(
+    spec: &CommandSpec,
+    all: &[ParameterSpec],
+    arguments: &[Argument],
+) -> Result<Vec<SuppliedArgument>, Fault> {
     let mut given = Vec::new();
     let mut rest = arguments.iter().peekable();
     while let Some(argument) = rest.next() {
         let value = argument.value.clone();
         let Some(name) = argument.name.as_deref() else {
-            given.push(Given::Positional(value.unwrap_or(Value::Null)));
+            given.push(SuppliedArgument::Positional(value.unwrap_or(Value::Null)));
             continue;
         };
         // Without a dash, an argument with a null value differs from an argument without a value.
@@ -83,21 +87,21 @@ fn given(spec: &CommandSpec, all: &[ParameterSpec], arguments: &[Argument]) -> R
             (Some(bare), _) => bare,
             (None, None) => name,
             (None, Some(_)) => {
-                given.push(Given::Named(name.to_owned(), value));
+                given.push(SuppliedArgument::Named(name.to_owned(), value));
                 continue;
             }
         };
         let bare = bare.trim_end();
         if let Some(bare) = bare.strip_suffix(':') {
-            given.push(Given::Named(bare.to_owned(), Some(value.unwrap_or(Value::Null))));
+            given.push(SuppliedArgument::Named(bare.to_owned(), Some(value.unwrap_or(Value::Null))));
         } else if let Some(value) = value.filter(|value| *value != Value::Null) {
-            given.push(Given::Named(bare.to_owned(), Some(value)));
+            given.push(SuppliedArgument::Named(bare.to_owned(), Some(value)));
         } else if find(spec, all, bare)?.kind == Kind::Switch {
-            given.push(Given::Named(bare.to_owned(), None));
+            given.push(SuppliedArgument::Named(bare.to_owned(), None));
         } else {
             let next = rest.next_if(|next| next.name.is_none());
             let value = next.map(|next| next.value.clone().unwrap_or(Value::Null));
-            given.push(Given::Named(bare.to_owned(), value));
+            given.push(SuppliedArgument::Named(bare.to_owned(), value));
         }
     }
     Ok(given)
@@ -155,19 +159,19 @@ fn ambiguous_set(spec: &CommandSpec) -> Fault {
 }
 
 /// Binds the client's arguments. `piped`: whether pipeline input follows.
-pub fn bind(spec: &CommandSpec, arguments: &[Argument], piped: bool) -> Result<Bound, Fault> {
+pub fn bind(spec: &CommandSpec, arguments: &[Argument], piped: bool) -> Result<BoundParameters, Fault> {
     let all = spec.all_parameters();
-    let mut bound = Bound::default();
+    let mut bound = BoundParameters::default();
     let mut sets = spec.parameter_sets();
     let mut positional = Vec::new();
 
     for argument in given(spec, &all, arguments)? {
         let (name, value) = match argument {
-            Given::Positional(value) => {
+            SuppliedArgument::Positional(value) => {
                 positional.push(value);
                 continue;
             }
-            Given::Named(name, value) => (name, value),
+            SuppliedArgument::Named(name, value) => (name, value),
         };
         let parameter = find(spec, &all, &name)?;
         if bound.get(&parameter.name).is_some() {
@@ -229,7 +233,11 @@ pub fn bind(spec: &CommandSpec, arguments: &[Argument], piped: bool) -> Result<B
 }
 
 /// Returns the unbound parameter with the lowest position, in the default set if that is still possible.
-fn next_position<'a>(spec: &'a CommandSpec, bound: &Bound, sets: &[&str]) -> Option<&'a ParameterSpec> {
+fn next_position<'a>(
+    spec: &'a CommandSpec,
+    bound: &BoundParameters,
+    sets: &[&str],
+) -> Option<&'a ParameterSpec> {
     let in_sets = |sets: &[&str]| {
         spec.parameters
             .iter()
@@ -244,7 +252,12 @@ fn next_position<'a>(spec: &'a CommandSpec, bound: &Bound, sets: &[&str]) -> Opt
 }
 
 /// Chooses the parameter set and finds its missing parameters.
-fn settle(spec: &CommandSpec, bound: &mut Bound, sets: &[&'static str], piped: bool) -> Result<(), Fault> {
+fn settle(
+    spec: &CommandSpec,
+    bound: &mut BoundParameters,
+    sets: &[&'static str],
+    piped: bool,
+) -> Result<(), Fault> {
     let missing_in = |set: &str| -> Vec<ParameterSpec> {
         spec.parameters
             .iter()
@@ -268,7 +281,11 @@ fn settle(spec: &CommandSpec, bound: &mut Bound, sets: &[&'static str], piped: b
 
 /// Binds one pipeline object: by value, then by property name, first without and then with conversion
 /// (CmdletParameterBinderController.BindPipelineParameters).
-pub fn bind_input(spec: &CommandSpec, bound: &Bound, input: &Value) -> Result<Bound, Fault> {
+pub fn bind_input(
+    spec: &CommandSpec,
+    bound: &BoundParameters,
+    input: &Value,
+) -> Result<BoundParameters, Fault> {
     let mut with_input = bound.clone();
     let open: Vec<&ParameterSpec> = spec
         .parameters

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::bind::{self, Bound};
+use super::bind::{self, BoundParameters};
 use super::fault::Fault;
 use super::output::{Outcome, PipelineOutput};
 use super::spec::{CommandKind, CommandSpec, ParameterSpec};
@@ -132,7 +132,7 @@ pub struct Memory {
 /// A command of the running pipeline.
 struct Stage {
     spec: Arc<Executable>,
-    bound: Bound,
+    bound: BoundParameters,
     memory: Memory,
     /// Whether errors go to the output.
     merged: bool,
@@ -154,7 +154,7 @@ pub struct Engine {
 pub struct Call<'b> {
     pub engine: &'b mut Engine,
     pub spec: Arc<Executable>,
-    pub bound: Bound,
+    pub bound: BoundParameters,
     pub memory: &'b mut Memory,
     index: usize,
     merged: bool,
@@ -163,7 +163,7 @@ pub struct Call<'b> {
 /// A bound command of a pipeline.
 pub struct Planned {
     pub spec: Arc<Executable>,
-    pub bound: Bound,
+    pub bound: BoundParameters,
     pub merged: bool,
     pub piped: bool,
 }
@@ -253,7 +253,7 @@ impl Engine {
     async fn ask_for_missing(
         &mut self,
         spec: &CommandSpec,
-        bound: &mut Bound,
+        bound: &mut BoundParameters,
         index: usize,
     ) -> Result<(), StopReason> {
         let missing = std::mem::take(&mut bound.missing);
