@@ -40,15 +40,15 @@ mod words;
 
 pub use builtin::is_builtin;
 pub use check::{is_own, is_script_call, own_names, script, statement as check};
-pub use common::{Action, Common, ERROR_ACTION, Gathered};
+pub use common::{Action, CommonParameters, ERROR_ACTION, VariableAssignments};
 pub use error::LineError;
 pub use evaluate::Variables;
 pub use inspect::member;
 pub use nested::{Loop, fold, nested, repeated};
 pub use parse::parse;
 pub use plan::{
-    Local, Missed, Plan, StreamTarget, Streams, error_target, is_here, is_module_list, plan, reads_files,
-    remote_commands, words,
+    LocalStages, NonTerminatingError, Plan, StreamTarget, Streams, error_target, is_here, is_module_list,
+    plan, reads_files, remote_commands, words,
 };
 pub use printer::Printer;
 pub use stage::host::{HostCommand, HostPart, TranscriptFile, colour_names, split as host_part};

@@ -2,7 +2,7 @@
 //! (about_Arithmetic_Operators).
 
 use super::error::LineError;
-use super::syntax::Bits;
+use super::syntax::BitwiseOperator;
 use crate::psrp::clixml::Value;
 
 /// An integer of a type that these operators support.
@@ -13,17 +13,19 @@ enum Whole {
     U64(u64),
 }
 
-pub fn apply(operator: Bits, a: &Value, b: &Value) -> Result<Value, LineError> {
+pub fn apply(operator: BitwiseOperator, a: &Value, b: &Value) -> Result<Value, LineError> {
     let name = match operator {
-        Bits::And => "op_BitwiseAnd",
-        Bits::Or => "op_BitwiseOr",
-        Bits::Xor => "op_ExclusiveOr",
-        Bits::ShiftLeft => "op_LeftShift",
-        Bits::ShiftRight => "op_RightShift",
+        BitwiseOperator::And => "op_BitwiseAnd",
+        BitwiseOperator::Or => "op_BitwiseOr",
+        BitwiseOperator::Xor => "op_ExclusiveOr",
+        BitwiseOperator::ShiftLeft => "op_LeftShift",
+        BitwiseOperator::ShiftRight => "op_RightShift",
     };
     let (a, b) = (Whole::read(a, name)?, Whole::read(b, name)?);
     Ok(match operator {
-        Bits::ShiftLeft | Bits::ShiftRight => a.shifted(operator == Bits::ShiftLeft, b).value(),
+        BitwiseOperator::ShiftLeft | BitwiseOperator::ShiftRight => {
+            a.shifted(operator == BitwiseOperator::ShiftLeft, b).value()
+        }
         _ => combined(operator, a, b).value(),
     })
 }
@@ -38,10 +40,10 @@ pub fn not(value: &Value) -> Result<Value, LineError> {
 }
 
 /// Combines two integers; the result has the wider type.
-fn combined(operator: Bits, a: Whole, b: Whole) -> Whole {
+fn combined(operator: BitwiseOperator, a: Whole, b: Whole) -> Whole {
     let bits = |a: i64, b: i64| match operator {
-        Bits::And => a & b,
-        Bits::Or => a | b,
+        BitwiseOperator::And => a & b,
+        BitwiseOperator::Or => a | b,
         _ => a ^ b,
     };
     match (a, b) {

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::common::{self, Action, ERROR_ACTION, Given, Kind};
+use super::common::{self, Action, CommonArgument, ERROR_ACTION, Kind};
 use super::error::LineError;
 use super::evaluate::Variables;
 use super::help;
@@ -211,12 +211,12 @@ impl Check {
     }
 
     fn remote(&mut self, command: &CommandLine) {
-        let (rest, given) = common::taken(command, &[]);
+        let (rest, given) = common::split_off(command, &[]);
         self.common(&given, false);
         self.arguments(&rest);
     }
 
-    fn common(&mut self, given: &[Given], is_local: bool) {
+    fn common(&mut self, given: &[CommonArgument], is_local: bool) {
         for one in given {
             if let Some(value) = &one.value {
                 self.expression(value);
@@ -241,7 +241,7 @@ impl Check {
     fn local(&mut self, name: &'static str, command: &CommandLine, index: usize, context: Context) {
         let parameters = stage::parameters(name);
         let own: Vec<&str> = parameters.iter().flatten().map(|(name, _)| *name).collect();
-        let (command, given) = common::taken(command, &own);
+        let (command, given) = common::split_off(command, &own);
         self.common(&given, true);
         let role = stage::role(name);
         if index > 0 && role == Role::Source {
@@ -250,7 +250,7 @@ impl Check {
         let before = self.errors.len();
         let repeats = self.blocks(&command, context);
         if repeats || self.errors.len() > before {
-            if repeats && given.iter().any(Given::is_a_variable) {
+            if repeats && given.iter().any(CommonArgument::names_variable) {
                 self.script(command.at, "A variable for the output of a loop");
             }
             return;

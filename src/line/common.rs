@@ -55,7 +55,7 @@ const MIN_ABBREVIATION: usize = 6;
 
 /// A common parameter with its unevaluated value.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct CommonArgument {
     pub kind: Kind,
     pub name: &'static str,
     pub value: Option<Expr>,
@@ -72,7 +72,7 @@ pub struct Variable {
 
 /// Common parameters of one command.
 #[derive(Clone, Debug, Default)]
-pub struct Common {
+pub struct CommonParameters {
     pub error_action: Option<Action>,
     pub warning_action: Option<Action>,
     pub output: Option<Variable>,
@@ -83,7 +83,7 @@ pub struct Common {
 
 /// Values to assign to variables at the end of a pipeline.
 #[derive(Debug, Default)]
-pub struct Gathered(Vec<(Variable, Vec<Value>)>);
+pub struct VariableAssignments(Vec<(Variable, Vec<Value>)>);
 
 impl Action {
     /// Parses a name or number; `None` if the action is not supported.
@@ -134,7 +134,7 @@ fn kind(written: &str, own: &[&str]) -> Option<(&'static str, Kind)> {
 }
 
 /// Splits off the common parameters of a command. `own`: known parameters of the command itself.
-pub fn taken(command: &CommandLine, own: &[&str]) -> (CommandLine, Vec<Given>) {
+pub fn split_off(command: &CommandLine, own: &[&str]) -> (CommandLine, Vec<CommonArgument>) {
     let mut rest = CommandLine { arguments: Vec::new(), places: Vec::new(), ..command.clone() };
     let mut given = Vec::new();
     let mut arguments = command.arguments.iter().enumerate().peekable();
@@ -157,14 +157,14 @@ pub fn taken(command: &CommandLine, own: &[&str]) -> (CommandLine, Vec<Given>) {
             None if kind != Kind::Switch => next(),
             value => value.clone(),
         };
-        given.push(Given { kind, name, value, at });
+        given.push(CommonArgument { kind, name, value, at });
     }
     (rest, given)
 }
 
-impl Given {
+impl CommonArgument {
     /// Returns whether the parameter names a variable, which is not sent to the endpoint.
-    pub fn is_a_variable(&self) -> bool {
+    pub fn names_variable(&self) -> bool {
         matches!(
             self.kind,
             Kind::ErrorVariable
@@ -191,9 +191,9 @@ impl Given {
     }
 }
 
-impl Common {
+impl CommonParameters {
     /// Evaluates the values.
-    pub fn read(given: &[Given], variables: &Variables) -> Result<Self, LineError> {
+    pub fn read(given: &[CommonArgument], variables: &Variables) -> Result<Self, LineError> {
         let mut common = Self::default();
         for one in given {
             let action = || one.value(variables).map(|value| Action::read(&value));
@@ -226,7 +226,7 @@ impl Variable {
     }
 }
 
-impl Gathered {
+impl VariableAssignments {
     /// Registers a variable, which is set even without values.
     pub fn begin(&mut self, variable: &Variable) {
         if !self.0.iter().any(|(known, _)| known == variable) {

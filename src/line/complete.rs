@@ -6,20 +6,20 @@ mod values;
 use std::ops::Range;
 
 pub use properties::{members_of, members_of_value, properties};
-pub use values::{Wanted, parameters, quoted, wanted};
+pub use values::{ArgumentKind, argument_kind, parameters, quoted};
 
-use super::stage::{self, Takes};
+use super::stage::{self, ParameterKind};
 
 /// A span of a line and the kind of its candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
     /// Byte range that a candidate replaces.
     pub span: Range<usize>,
-    pub what: What,
+    pub kind: CompletionKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum CompletionKind {
     /// A command with this prefix.
     Command(String),
     /// A parameter of a command; the prefix is without the dash.
@@ -33,11 +33,11 @@ pub enum What {
     Variable(String),
     /// A property.
     Member {
-        of: Of,
+        source: MemberSource,
         prefix: String,
     },
     /// A file, such as the target of a redirection.
-    File(Word),
+    File(TypedWord),
     Nothing,
 }
 
@@ -49,21 +49,21 @@ pub struct Argument {
     pub parameter: Option<String>,
     /// Number of positional values before the argument.
     pub position: usize,
-    pub word: Word,
+    pub word: TypedWord,
     /// The commands before this command in the pipeline.
     pub pipeline: Vec<String>,
 }
 
 /// A typed word, without its opening quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct TypedWord {
     pub text: String,
     pub quote: Option<char>,
 }
 
 /// The object of a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum MemberSource {
     /// An expression of variables, such as `$x.Inner`.
     Expression(String),
     /// The output of a pipeline: the objects of `$_`, or of a pipeline in parentheses.
@@ -211,16 +211,16 @@ pub fn complete(text: &str, cursor: usize) -> Completion {
     let scan = Scan::new(before);
     let word = before.get(scan.word..).unwrap_or_default();
     let end = before.len();
-    let done = |length: usize, what: What| Completion { span: end - length..end, what };
+    let done = |length: usize, kind: CompletionKind| Completion { span: end - length..end, kind };
     if scan.in_comment {
-        return done(0, What::Nothing);
+        return done(0, CompletionKind::Nothing);
     }
     // A variable, also within a string in double quotes.
     let expands = scan.quote.is_none_or(|quote| quote == '"');
     if let Some(at) = word.rfind('$').filter(|_| expands) {
         let name = &word[at + 1..];
         if name.chars().all(is_name) {
-            return done(name.len(), What::Variable(name.to_owned()));
+            return done(name.len(), CompletionKind::Variable(name.to_owned()));
         }
         let is_path = |letter: char| is_name(letter) || matches!(letter, '.' | '[' | ']' | '-');
         // In a string, `.Name` is text.
@@ -228,11 +228,11 @@ pub fn complete(text: &str, cursor: usize) -> Completion {
             && name.chars().all(is_path)
             && let Some((of, prefix)) = name.rsplit_once('.')
         {
-            let of = match of {
-                "_" | "PSItem" => Of::Pipeline(scan.of_this()),
-                of => Of::Expression(format!("${of}")),
+            let source = match of {
+                "_" | "PSItem" => MemberSource::Pipeline(scan.of_this()),
+                of => MemberSource::Expression(format!("${of}")),
             };
-            return done(prefix.len(), What::Member { of, prefix: prefix.to_owned() });
+            return done(prefix.len(), CompletionKind::Member { source, prefix: prefix.to_owned() });
         }
     }
     if let Some(prefix) = word.strip_prefix('.')
@@ -240,46 +240,49 @@ pub fn complete(text: &str, cursor: usize) -> Completion {
         && to + 1 == scan.word
         && prefix.chars().all(is_name)
     {
-        let of = Of::Pipeline(stages(before.get(from..to).unwrap_or_default()));
-        return done(prefix.len(), What::Member { of, prefix: prefix.to_owned() });
+        let source = MemberSource::Pipeline(stages(before.get(from..to).unwrap_or_default()));
+        return done(prefix.len(), CompletionKind::Member { source, prefix: prefix.to_owned() });
     }
     let typed = match (word.chars().next(), scan.quote) {
-        (Some(quote @ ('\'' | '"')), Some(_)) => Word { text: word[1..].to_owned(), quote: Some(quote) },
-        (_, None) => Word { text: word.to_owned(), quote: None },
-        (_, Some(_)) => return done(0, What::Nothing),
+        (Some(quote @ ('\'' | '"')), Some(_)) => TypedWord { text: word[1..].to_owned(), quote: Some(quote) },
+        (_, None) => TypedWord { text: word.to_owned(), quote: None },
+        (_, Some(_)) => return done(0, CompletionKind::Nothing),
     };
     let stage_at = scan.stages().last().copied().unwrap_or(0);
     let stage = before.get(stage_at..scan.word).unwrap_or_default();
     if before[..scan.word].ends_with('>') || stage.trim_end().ends_with('>') {
-        return done(word.len(), What::File(typed));
+        return done(word.len(), CompletionKind::File(typed));
     }
     let words = words(stage);
     let words: Vec<&str> =
         words.iter().map(String::as_str).filter(|word| !matches!(*word, "&" | ".")).collect();
     let Some((command, rest)) = words.split_first() else {
         if typed.text.contains(['/', '\\']) {
-            return done(word.len(), What::File(typed));
+            return done(word.len(), CompletionKind::File(typed));
         }
         let is_command = typed.quote.is_none() && !word.starts_with(['$', '-']);
-        return done(word.len(), if is_command { What::Command(word.to_owned()) } else { What::Nothing });
+        return done(
+            word.len(),
+            if is_command { CompletionKind::Command(word.to_owned()) } else { CompletionKind::Nothing },
+        );
     };
     // The stage is an expression.
     if command.starts_with(['$', '\'', '"', '(', '@', '[', '{'])
         || command.starts_with(|one: char| one.is_ascii_digit())
     {
-        return done(word.len(), What::Nothing);
+        return done(word.len(), CompletionKind::Nothing);
     }
     if typed.quote.is_none()
         && let Some(prefix) = word.strip_prefix('-')
     {
-        let what = What::Parameter { command: (*command).to_owned(), prefix: prefix.to_owned() };
-        return done(word.len(), what);
+        let kind = CompletionKind::Parameter { command: (*command).to_owned(), prefix: prefix.to_owned() };
+        return done(word.len(), kind);
     }
     let frame = scan.frames.last();
     let (parameter, position) = placed(command, rest);
     done(
         word.len(),
-        What::Argument(Argument {
+        CompletionKind::Argument(Argument {
             command: (*command).to_owned(),
             parameter,
             position,
@@ -329,7 +332,7 @@ fn placed(command: &str, words: &[&str]) -> (Option<String>, usize) {
     let is_switch = |name: &str| {
         known.as_ref().is_some_and(|known| {
             let named = known.iter().find(|(one, _)| one.eq_ignore_ascii_case(name));
-            named.is_some_and(|(_, takes)| *takes == Takes::Switch)
+            named.is_some_and(|(_, takes)| *takes == ParameterKind::Switch)
         })
     };
     let (mut parameter, mut position) = (None, 0);
@@ -358,8 +361,8 @@ mod tests {
     }
 
     fn argument(text: &str) -> Argument {
-        match at_end(text).what {
-            What::Argument(argument) => argument,
+        match at_end(text).kind {
+            CompletionKind::Argument(argument) => argument,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -375,12 +378,12 @@ mod tests {
             ("(Get-", "Get-"),
             ("", ""),
         ] {
-            assert_eq!(at_end(text).what, What::Command(prefix.into()), "{text}");
+            assert_eq!(at_end(text).kind, CompletionKind::Command(prefix.into()), "{text}");
         }
-        let parameter = What::Parameter { command: "Set-CsUser".into(), prefix: "Ent".into() };
-        assert_eq!(at_end("Set-CsUser kenmyer -Ent"), Completion { span: 19..23, what: parameter });
-        assert_eq!(at_end("$x -eq").what, What::Nothing);
-        assert_eq!(at_end("Get-CsTenant # -Na").what, What::Nothing);
+        let parameter = CompletionKind::Parameter { command: "Set-CsUser".into(), prefix: "Ent".into() };
+        assert_eq!(at_end("Set-CsUser kenmyer -Ent"), Completion { span: 19..23, kind: parameter });
+        assert_eq!(at_end("$x -eq").kind, CompletionKind::Nothing);
+        assert_eq!(at_end("Get-CsTenant # -Na").kind, CompletionKind::Nothing);
     }
 
     #[test]
@@ -397,30 +400,39 @@ mod tests {
         let one = argument("Get-CsOnlineUser | select -Property Name, Ci");
         assert_eq!((one.parameter.as_deref(), one.word.text.as_str()), (Some("Property"), "Ci"));
         let one = argument("Get-Content 'my fi");
-        assert_eq!(one.word, Word { text: "my fi".into(), quote: Some('\'') });
-        assert_eq!(at_end("Get-CsTenant > out").what, What::File(Word { text: "out".into(), quote: None }));
-        assert_eq!(at_end("./scr").what, What::File(Word { text: "./scr".into(), quote: None }));
+        assert_eq!(one.word, TypedWord { text: "my fi".into(), quote: Some('\'') });
+        assert_eq!(
+            at_end("Get-CsTenant > out").kind,
+            CompletionKind::File(TypedWord { text: "out".into(), quote: None })
+        );
+        assert_eq!(
+            at_end("./scr").kind,
+            CompletionKind::File(TypedWord { text: "./scr".into(), quote: None })
+        );
     }
 
     #[test]
     fn variables_and_their_properties_are_found() {
-        assert_eq!(at_end("Set-CsUser $us"), Completion { span: 12..14, what: What::Variable("us".into()) });
-        assert_eq!(at_end("\"Hello $na").what, What::Variable("na".into()));
-        assert_eq!(at_end("'Hello $na").what, What::Nothing);
-        let member = |text: &str| match at_end(text).what {
-            What::Member { of, prefix } => (of, prefix),
+        assert_eq!(
+            at_end("Set-CsUser $us"),
+            Completion { span: 12..14, kind: CompletionKind::Variable("us".into()) }
+        );
+        assert_eq!(at_end("\"Hello $na").kind, CompletionKind::Variable("na".into()));
+        assert_eq!(at_end("'Hello $na").kind, CompletionKind::Nothing);
+        let member = |text: &str| match at_end(text).kind {
+            CompletionKind::Member { source, prefix } => (source, prefix),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(member("$x.Di"), (Of::Expression("$x".into()), "Di".into()));
-        assert_eq!(member("$x.Inner."), (Of::Expression("$x.Inner".into()), String::new()));
-        let users = Of::Pipeline(vec!["Get-CsOnlineUser".into()]);
+        assert_eq!(member("$x.Di"), (MemberSource::Expression("$x".into()), "Di".into()));
+        assert_eq!(member("$x.Inner."), (MemberSource::Expression("$x.Inner".into()), String::new()));
+        let users = MemberSource::Pipeline(vec!["Get-CsOnlineUser".into()]);
         assert_eq!(member("Get-CsOnlineUser | ? { $_.Dis"), (users.clone(), "Dis".into()));
         assert_eq!(
             member("$u = Get-CsOnlineUser | ? { $_.a -eq 1 -and $_.Dis"),
             (users.clone(), "Dis".into())
         );
         assert_eq!(member("(Get-CsOnlineUser).Dis"), (users, "Dis".into()));
-        let two = Of::Pipeline(vec!["Get-CsOnlineUser".into(), "sort Name".into()]);
+        let two = MemberSource::Pipeline(vec!["Get-CsOnlineUser".into(), "sort Name".into()]);
         assert_eq!(member("(Get-CsOnlineUser | sort Name).Dis"), (two.clone(), "Dis".into()));
         assert_eq!(member("Get-CsOnlineUser | sort Name | % { $_."), (two, String::new()));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::LineError;
 use super::operate::{binary, unary};
-use super::syntax::{Binary, Expr};
+use super::syntax::{BinaryOperator, Expr};
 use super::value::{access, item, truth};
 use crate::psrp::clixml::Value;
 
@@ -90,10 +90,10 @@ pub fn evaluate(expr: &Expr, scope: Scope<'_>) -> Result<Value, LineError> {
         Expr::Member(of, name) => access(&evaluate(of, scope)?, &evaluate(name, scope)?.display_text()),
         Expr::Index(of, index) => indexed(&evaluate(of, scope)?, &evaluate(index, scope)?)?,
         Expr::Unary(operator, of) => unary(*operator, &evaluate(of, scope)?)?,
-        Expr::Binary(Binary::And, a, b) => {
+        Expr::Binary(BinaryOperator::And, a, b) => {
             Value::Bool(truth(&evaluate(a, scope)?) && truth(&evaluate(b, scope)?))
         }
-        Expr::Binary(Binary::Or, a, b) => {
+        Expr::Binary(BinaryOperator::Or, a, b) => {
             Value::Bool(truth(&evaluate(a, scope)?) || truth(&evaluate(b, scope)?))
         }
         Expr::Binary(operator, a, b) => binary(*operator, &evaluate(a, scope)?, &evaluate(b, scope)?)?,

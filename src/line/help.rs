@@ -1,6 +1,6 @@
 //! The console's own help: an overview, topics, and its cmdlets.
 
-use super::stage::{self, Takes};
+use super::stage::{self, ParameterKind};
 use super::syntax::{Arg, CommandLine, Expr};
 use crate::screen::{width, wrap};
 
@@ -128,10 +128,10 @@ fn cmdlet(name: &'static str) -> Vec<String> {
     let mut syntax = name.to_owned();
     for (parameter, takes) in stage::parameters(name).unwrap_or_default() {
         syntax.push_str(&match takes {
-            Takes::Position => format!(" [[-{parameter}] <value>]"),
-            Takes::Rest => format!(" [[-{parameter}] <value> …]"),
-            Takes::Named => format!(" [-{parameter} <value>]"),
-            Takes::Switch => format!(" [-{parameter}]"),
+            ParameterKind::Positional => format!(" [[-{parameter}] <value>]"),
+            ParameterKind::Remaining => format!(" [[-{parameter}] <value> …]"),
+            ParameterKind::Named => format!(" [-{parameter} <value>]"),
+            ParameterKind::Switch => format!(" [-{parameter}]"),
         });
     }
     let aliases: Vec<&str> = stage::aliases(name).collect();

@@ -43,7 +43,7 @@ pub fn for_each(command: &CommandLine) -> Option<Repeat> {
         return None;
     }
     // Its own error parameters do not apply to the commands of its block.
-    let (command, _) = common::taken(command, &["MemberName", "Process"]);
+    let (command, _) = common::split_off(command, &["MemberName", "Process"]);
     let block = match command.arguments.as_slice() {
         [Arg::Value(Expr::Block(block))] => block,
         [Arg::Parameter { name, value: None }, Arg::Value(Expr::Block(block))]
@@ -78,7 +78,9 @@ fn seam(pipeline: &[Element]) -> Option<usize> {
         Element::Expression(_) | Element::Repeat(_) => false,
     };
     let sets_variable = |element: &Element| match element {
-        Element::Command(command) => common::taken(command, &[]).1.iter().any(common::Given::is_a_variable),
+        Element::Command(command) => {
+            common::split_off(command, &[]).1.iter().any(common::CommonArgument::names_variable)
+        }
         Element::Expression(_) | Element::Repeat(_) => false,
     };
     pipeline

@@ -10,7 +10,7 @@ use rust_decimal::prelude::{FromPrimitive as _, ToPrimitive as _};
 
 pub use read::read;
 
-use super::syntax::Binary;
+use super::syntax::BinaryOperator;
 use crate::psrp::clixml::Value;
 
 /// A number in a type that arithmetic can return. Smaller integers become `Int32`, and floats `Double`.
@@ -133,37 +133,37 @@ impl Number {
     }
 
     /// Computes `+`, `-`, `*`, `/` or `%`. Integers that overflow become doubles, as in PowerShell.
-    pub fn compute(self, operator: Binary, other: Self) -> Result<Self, Impossible> {
+    pub fn compute(self, operator: BinaryOperator, other: Self) -> Result<Self, Impossible> {
         if matches!((self, other), (Self::Decimal(_), _) | (_, Self::Decimal(_))) {
             return self.compute_decimal(operator, other);
         }
         let (Some(a), Some(b)) = (self.whole(), other.whole()) else {
             return Ok(Self::Double(double(operator, self.as_f64(), other.as_f64())));
         };
-        if b == 0 && matches!(operator, Binary::Divide | Binary::Remainder) {
+        if b == 0 && matches!(operator, BinaryOperator::Divide | BinaryOperator::Remainder) {
             return Err(Impossible::DivisionByZero);
         }
         let exact = match operator {
-            Binary::Add => a.checked_add(b),
-            Binary::Subtract => a.checked_sub(b),
-            Binary::Multiply => a.checked_mul(b),
-            Binary::Divide => (a % b == 0).then(|| a / b),
+            BinaryOperator::Add => a.checked_add(b),
+            BinaryOperator::Subtract => a.checked_sub(b),
+            BinaryOperator::Multiply => a.checked_mul(b),
+            BinaryOperator::Divide => (a % b == 0).then(|| a / b),
             _ => Some(a % b),
         };
         let fits = exact.and_then(|exact| self.result_type(other).holding(exact));
         Ok(fits.unwrap_or_else(|| Self::Double(double(operator, a as f64, b as f64))))
     }
 
-    fn compute_decimal(self, operator: Binary, other: Self) -> Result<Self, Impossible> {
+    fn compute_decimal(self, operator: BinaryOperator, other: Self) -> Result<Self, Impossible> {
         let (a, b) = self.as_decimal().zip(other.as_decimal()).ok_or(Impossible::Overflow)?;
-        if b.is_zero() && matches!(operator, Binary::Divide | Binary::Remainder) {
+        if b.is_zero() && matches!(operator, BinaryOperator::Divide | BinaryOperator::Remainder) {
             return Err(Impossible::DivisionByZero);
         }
         let result = match operator {
-            Binary::Add => a.checked_add(b),
-            Binary::Subtract => a.checked_sub(b),
-            Binary::Multiply => a.checked_mul(b),
-            Binary::Divide => a.checked_div(b),
+            BinaryOperator::Add => a.checked_add(b),
+            BinaryOperator::Subtract => a.checked_sub(b),
+            BinaryOperator::Multiply => a.checked_mul(b),
+            BinaryOperator::Divide => a.checked_div(b),
             _ => a.checked_rem(b),
         };
         result.map(Self::Decimal).ok_or(Impossible::Overflow)
@@ -207,12 +207,12 @@ impl Number {
     }
 }
 
-fn double(operator: Binary, a: f64, b: f64) -> f64 {
+fn double(operator: BinaryOperator, a: f64, b: f64) -> f64 {
     match operator {
-        Binary::Add => a + b,
-        Binary::Subtract => a - b,
-        Binary::Multiply => a * b,
-        Binary::Divide => a / b,
+        BinaryOperator::Add => a + b,
+        BinaryOperator::Subtract => a - b,
+        BinaryOperator::Multiply => a * b,
+        BinaryOperator::Divide => a / b,
         _ => a % b,
     }
 }
@@ -256,22 +256,22 @@ mod tests {
     #[test]
     fn integers_and_decimals_are_exact() {
         for (a, operator, b, result) in [
-            ("9007199254740993", Binary::Add, "1", Value::I64(9_007_199_254_740_994)),
-            ("2147483647", Binary::Add, "1", Value::Double(2_147_483_648.0)),
-            ("2147483648", Binary::Subtract, "1", Value::I64(2_147_483_647)),
-            ("10l", Binary::Divide, "4", Value::Double(2.5)),
-            ("10l", Binary::Divide, "5", Value::I64(2)),
-            ("5u", Binary::Add, "1", Value::U32(6)),
-            ("5ul", Binary::Add, "1", Value::U64(6)),
-            ("0.1d", Binary::Add, "0.2d", Value::Decimal("0.3".into())),
-            ("10d", Binary::Multiply, "1.10d", Value::Decimal("11.00".into())),
-            ("1.5", Binary::Add, "1d", Value::Decimal("2.5".into())),
-            ("-7", Binary::Remainder, "3", Value::I32(-1)),
+            ("9007199254740993", BinaryOperator::Add, "1", Value::I64(9_007_199_254_740_994)),
+            ("2147483647", BinaryOperator::Add, "1", Value::Double(2_147_483_648.0)),
+            ("2147483648", BinaryOperator::Subtract, "1", Value::I64(2_147_483_647)),
+            ("10l", BinaryOperator::Divide, "4", Value::Double(2.5)),
+            ("10l", BinaryOperator::Divide, "5", Value::I64(2)),
+            ("5u", BinaryOperator::Add, "1", Value::U32(6)),
+            ("5ul", BinaryOperator::Add, "1", Value::U64(6)),
+            ("0.1d", BinaryOperator::Add, "0.2d", Value::Decimal("0.3".into())),
+            ("10d", BinaryOperator::Multiply, "1.10d", Value::Decimal("11.00".into())),
+            ("1.5", BinaryOperator::Add, "1d", Value::Decimal("2.5".into())),
+            ("-7", BinaryOperator::Remainder, "3", Value::I32(-1)),
         ] {
             let computed = number(a).compute(operator, number(b)).map(Number::into_value);
             assert_eq!(computed, Ok(result), "{a} {operator:?} {b}");
         }
-        assert_eq!(number("1").compute(Binary::Divide, number("0")), Err(Impossible::DivisionByZero));
+        assert_eq!(number("1").compute(BinaryOperator::Divide, number("0")), Err(Impossible::DivisionByZero));
         assert!(number("9007199254740993").compare(number("9007199254740992")).is_gt());
         assert!(number("9007199254740993").compare(number("9007199254740992d")).is_gt());
         assert!(number("1.1").compare(number("1.1d")).is_eq());

@@ -6,7 +6,7 @@ use super::error::LineError;
 use super::number::{Impossible, Number};
 use super::pattern::{Pattern, Translated};
 use super::repeat::repeated;
-use super::syntax::{Binary, Operator, Unary, Word};
+use super::syntax::{BinaryOperator, NamedOperator, Operator, UnaryOperator};
 use super::value::truth;
 use super::{bits, composite, moment};
 use crate::psrp::clixml::Value;
@@ -15,14 +15,14 @@ use crate::wildcard::{self, Case};
 /// Maximum length of a `..` range.
 const LONGEST_RANGE: i64 = 100_000;
 
-pub fn unary(operator: Unary, value: &Value) -> Result<Value, LineError> {
+pub fn unary(operator: UnaryOperator, value: &Value) -> Result<Value, LineError> {
     Ok(match operator {
-        Unary::BitNot => bits::not(value)?,
-        Unary::Not => Value::Bool(!truth(value)),
-        Unary::Plus => arithmetic(Binary::Add, &Value::I32(0), value)?,
-        Unary::Minus => arithmetic(Binary::Subtract, &Value::I32(0), value)?,
-        Unary::Join => Value::String(texts(value).concat()),
-        Unary::Split => {
+        UnaryOperator::BitNot => bits::not(value)?,
+        UnaryOperator::Not => Value::Bool(!truth(value)),
+        UnaryOperator::Plus => arithmetic(BinaryOperator::Add, &Value::I32(0), value)?,
+        UnaryOperator::Minus => arithmetic(BinaryOperator::Subtract, &Value::I32(0), value)?,
+        UnaryOperator::Join => Value::String(texts(value).concat()),
+        UnaryOperator::Split => {
             let all = texts(value);
             let words = |text: &str| -> Vec<Value> {
                 let words: Vec<Value> = text.split_whitespace().map(Value::from).collect();
@@ -33,16 +33,16 @@ pub fn unary(operator: Unary, value: &Value) -> Result<Value, LineError> {
     })
 }
 
-pub fn binary(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError> {
+pub fn binary(operator: BinaryOperator, a: &Value, b: &Value) -> Result<Value, LineError> {
     match operator {
-        Binary::And => Ok(Value::Bool(truth(a) && truth(b))),
-        Binary::Or => Ok(Value::Bool(truth(a) || truth(b))),
-        Binary::Xor => Ok(Value::Bool(truth(a) != truth(b))),
-        Binary::Range => range(a, b),
-        Binary::Format => composite::format(a, b),
-        Binary::Bits(operator) => bits::apply(operator, a, b),
-        Binary::Word(word) => compared(word, a, b),
-        Binary::Multiply => repeated(a, b).unwrap_or_else(|| arithmetic(operator, a, b)),
+        BinaryOperator::And => Ok(Value::Bool(truth(a) && truth(b))),
+        BinaryOperator::Or => Ok(Value::Bool(truth(a) || truth(b))),
+        BinaryOperator::Xor => Ok(Value::Bool(truth(a) != truth(b))),
+        BinaryOperator::Range => range(a, b),
+        BinaryOperator::Format => composite::format(a, b),
+        BinaryOperator::Bitwise(operator) => bits::apply(operator, a, b),
+        BinaryOperator::Named(word) => compared(word, a, b),
+        BinaryOperator::Multiply => repeated(a, b).unwrap_or_else(|| arithmetic(operator, a, b)),
         other => arithmetic(other, a, b),
     }
 }
@@ -55,7 +55,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 /// Evaluates a comparison or text operator. A comparison with a list on the left returns the matching items.
-pub fn compared(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
+pub fn compared(word: NamedOperator, a: &Value, b: &Value) -> Result<Value, LineError> {
     let filters = !matches!(
         word.operator,
         Operator::Contains
@@ -88,7 +88,7 @@ pub fn compared(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
 }
 
 /// Returns whether a comparison of two values is true.
-fn holds(word: Word, a: &Value, b: &Value) -> Result<bool, LineError> {
+fn holds(word: NamedOperator, a: &Value, b: &Value) -> Result<bool, LineError> {
     let sensitive = word.sensitive;
     let has = |list: &Value, one: &Value| match list.items() {
         Some(items) => items.iter().any(|item| equal(item, one, sensitive)),
@@ -163,7 +163,7 @@ fn each(value: &Value, of: impl Fn(&str) -> Result<String, LineError>) -> Result
     }
 }
 
-fn replaced(word: Word, text: &str, with: &Value) -> Result<String, LineError> {
+fn replaced(word: NamedOperator, text: &str, with: &Value) -> Result<String, LineError> {
     let (wanted, instead) = match with.items() {
         Some([_, Value::ScriptBlock(_), ..]) => return Err(LineError::script("A script block in -replace")),
         Some([wanted, instead, ..]) => (wanted.display_text(), instead.display_text()),
@@ -185,7 +185,7 @@ fn check_end(pattern: &Pattern, text: &str) -> Result<(), LineError> {
 }
 
 /// Splits texts: `-split PATTERN, MAXIMUM, OPTIONS`. A negative maximum counts from the end.
-fn split(word: Word, a: &Value, b: &Value) -> Result<Value, LineError> {
+fn split(word: NamedOperator, a: &Value, b: &Value) -> Result<Value, LineError> {
     let one = [b.clone()];
     let arguments = b.items().unwrap_or(&one);
     if matches!(arguments.first(), Some(Value::ScriptBlock(_))) {
@@ -231,11 +231,13 @@ fn integer(number: i64) -> Value {
     i32::try_from(number).map_or(Value::I64(number), Value::I32)
 }
 
-fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError> {
+fn arithmetic(operator: BinaryOperator, a: &Value, b: &Value) -> Result<Value, LineError> {
     match (operator, a) {
-        (Binary::Add, Value::Null) => return Ok(b.clone()),
-        (Binary::Add, Value::String(text)) => return Ok(Value::String(text.clone() + &b.display_text())),
-        (Binary::Add, list) if list.items().is_some() => {
+        (BinaryOperator::Add, Value::Null) => return Ok(b.clone()),
+        (BinaryOperator::Add, Value::String(text)) => {
+            return Ok(Value::String(text.clone() + &b.display_text()));
+        }
+        (BinaryOperator::Add, list) if list.items().is_some() => {
             let mut items = list.items().unwrap_or_default().to_vec();
             match b.items() {
                 Some(more) => items.extend_from_slice(more),
@@ -243,18 +245,18 @@ fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, LineError
             }
             return Ok(Value::array(items));
         }
-        (Binary::Add | Binary::Subtract, _) => {
-            if let Some(sum) = moment::sum(a, b, operator == Binary::Subtract) {
+        (BinaryOperator::Add | BinaryOperator::Subtract, _) => {
+            if let Some(sum) = moment::sum(a, b, operator == BinaryOperator::Subtract) {
                 return sum;
             }
         }
         _ => {}
     }
     let sign = match operator {
-        Binary::Add => "+",
-        Binary::Subtract => "-",
-        Binary::Multiply => "*",
-        Binary::Divide => "/",
+        BinaryOperator::Add => "+",
+        BinaryOperator::Subtract => "-",
+        BinaryOperator::Multiply => "*",
+        BinaryOperator::Divide => "/",
         _ => "%",
     };
     let number = |value: &Value| match value {

@@ -1,10 +1,10 @@
 //! Division of a pipeline between the endpoint and the console.
 
-use super::common::{self, Action, Common, Gathered, Given};
+use super::common::{self, Action, CommonArgument, CommonParameters, VariableAssignments};
 use super::error::LineError;
 use super::evaluate::{Scope, Variables, evaluate};
 use super::help;
-use super::stage::{self, File, PlanContext, Sourced, Stage};
+use super::stage::{self, File, PlanContext, SourceOutput, Stage};
 use super::syntax::{Arg, CommandLine, Element, Expr, Redirection, Statement, Stream, Target};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
@@ -18,15 +18,15 @@ pub struct Plan {
     /// Leading commands, run on the endpoint.
     pub remote: Option<Pipeline>,
     /// Local stages after them.
-    pub local: Local,
+    pub local: LocalStages,
     /// Targets of the streams other than output.
     pub streams: Streams,
     /// Common parameters of each leading command, by its name on the endpoint.
-    pub common: Vec<(String, Common)>,
+    pub common: Vec<(String, CommonParameters)>,
     /// Error action of commands without -ErrorAction.
     pub preferred: Action,
     /// Values to assign to variables at the end.
-    pub gathered: Gathered,
+    pub assignments: VariableAssignments,
     /// Set if an error has ended the pipeline.
     pub was_ended: bool,
 }
@@ -39,7 +39,7 @@ impl Plan {
     }
 
     /// Returns the common parameters of the leading command that a record names, or of the only leading command.
-    pub fn common_of(&self, command: Option<&str>) -> Option<&Common> {
+    pub fn common_of(&self, command: Option<&str>) -> Option<&CommonParameters> {
         match self.common.as_slice() {
             [(_, common)] => Some(common),
             all => {
@@ -65,7 +65,7 @@ impl Plan {
 
     /// Keeps a warning or information record for a variable.
     pub fn keep(&mut self, event: &PipelineEvent) {
-        let (value, pick): (Value, fn(&Common) -> Option<&common::Variable>) = match event {
+        let (value, pick): (Value, fn(&CommonParameters) -> Option<&common::Variable>) = match event {
             PipelineEvent::Warning(record) => {
                 (record.message.as_str().into(), |common| common.warnings.as_ref())
             }
@@ -77,7 +77,7 @@ impl Plan {
         // Earlier commands with variables run separately (`fold`).
         let last = self.common.last().and_then(|(_, common)| pick(common)).cloned();
         if let Some(variable) = last {
-            self.gathered.add(&variable, value);
+            self.assignments.add(&variable, value);
         }
     }
 
@@ -112,38 +112,38 @@ pub struct Streams {
 
 /// Local stages.
 #[derive(Default)]
-pub struct Local {
-    stages: Vec<Placed>,
+pub struct LocalStages {
+    stages: Vec<PipelineStage>,
     /// Set once an object has arrived.
     fed: bool,
     /// Common parameters of the stage that failed.
-    failed: Option<Common>,
+    failed: Option<CommonParameters>,
     /// Errors of single objects, which did not end the pipeline.
-    missed: Vec<Missed>,
+    non_terminating: Vec<NonTerminatingError>,
     preferred: Action,
     /// Set if a stage passes its text on line by line, to a file or the screen.
     is_split: bool,
 }
 
 /// Error of a stage that did not end the pipeline.
-pub struct Missed {
+pub struct NonTerminatingError {
     pub error: LineError,
     /// Common parameters of the stage.
-    pub common: Common,
+    pub common: CommonParameters,
     /// Index of the stage.
     at: usize,
 }
 
 /// A stage with its common parameters.
-struct Placed {
+struct PipelineStage {
     stage: Box<dyn Stage>,
-    common: Common,
+    common: CommonParameters,
     /// Output kept for a variable.
     output: Vec<Value>,
 }
 
-impl Placed {
-    fn new(stage: Box<dyn Stage>, common: Common) -> Self {
+impl PipelineStage {
+    fn new(stage: Box<dyn Stage>, common: CommonParameters) -> Self {
         Self { stage, common, output: Vec::new() }
     }
 
@@ -154,7 +154,7 @@ impl Placed {
     }
 }
 
-impl Local {
+impl LocalStages {
     /// Makes the last stage that outputs a text pass its lines on one by one, if a file or the screen gets the text.
     /// `is_drawn`: whether the output of the last stage goes to the screen.
     fn split_lines(&mut self, is_drawn: bool) {
@@ -209,7 +209,7 @@ impl Local {
     }
 
     /// Returns the warnings of the stages with their common parameters.
-    pub fn warnings(&mut self) -> Vec<(String, Common)> {
+    pub fn warnings(&mut self) -> Vec<(String, CommonParameters)> {
         let all = self.stages.iter_mut();
         all.filter_map(|placed| Some((placed.stage.warning()?, placed.common.clone()))).collect()
     }
@@ -227,7 +227,7 @@ impl Local {
     /// Passes the record of an error through the stages after its own.
     pub fn push_after(
         &mut self,
-        missed: &Missed,
+        missed: &NonTerminatingError,
         record: Value,
         out: &mut Vec<Value>,
     ) -> Result<(), LineError> {
@@ -235,21 +235,21 @@ impl Local {
     }
 
     /// Takes the errors of single objects since the last call.
-    pub fn missed(&mut self) -> Vec<Missed> {
-        std::mem::take(&mut self.missed)
+    pub fn take_non_terminating(&mut self) -> Vec<NonTerminatingError> {
+        std::mem::take(&mut self.non_terminating)
     }
 
     /// Takes the common parameters of the stage that failed.
-    pub fn failure(&mut self) -> Option<Common> {
+    pub fn failure(&mut self) -> Option<CommonParameters> {
         self.failed.take()
     }
 
-    /// Moves the stages' output into `gathered` for variables.
-    pub fn gather(&mut self, gathered: &mut Gathered) {
+    /// Moves the stages' output into `assignments` for variables.
+    pub fn collect_outputs(&mut self, assignments: &mut VariableAssignments) {
         for placed in &mut self.stages {
             if let Some(variable) = &placed.common.output {
-                gathered.begin(variable);
-                placed.output.drain(..).for_each(|value| gathered.add(variable, value));
+                assignments.begin(variable);
+                placed.output.drain(..).for_each(|value| assignments.add(variable, value));
             }
         }
     }
@@ -262,7 +262,11 @@ impl Local {
                 if let Err(error) = placed.stage.push(value, &mut next) {
                     let action = placed.common.error_action.unwrap_or(self.preferred);
                     if placed.stage.continues_after_error() && action != Action::Stop {
-                        self.missed.push(Missed { error, common: placed.common.clone(), at });
+                        self.non_terminating.push(NonTerminatingError {
+                            error,
+                            common: placed.common.clone(),
+                            at,
+                        });
                         continue;
                     }
                     self.failed = Some(placed.common.clone());
@@ -282,7 +286,7 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
     let mut input = Vec::new();
     let mut remote = Vec::new();
     let mut given = Vec::new();
-    let mut local = Local::default();
+    let mut local = LocalStages::default();
     for (at, element) in statement.pipeline.iter().enumerate() {
         match element {
             Element::Expression(expression) => {
@@ -303,20 +307,20 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
                             return Err(LineError(format!("Cannot pipe into '{name}': put it first.")));
                         }
                         Some(sourced) => {
-                            let Sourced { values, mut errors } = sourced?;
+                            let SourceOutput { values, mut errors } = sourced?;
                             let action = common.error_action.unwrap_or(Action::preferred(context.variables));
                             if action == Action::Stop {
                                 errors.truncate(1);
                             }
                             input = values;
                             let at = local.stages.len();
-                            let missed = |error| Missed { error, common: common.clone(), at };
-                            local.missed.extend(errors.into_iter().map(missed));
-                            local.stages.push(Placed::new(stage::everything(), common));
+                            let missed = |error| NonTerminatingError { error, common: common.clone(), at };
+                            local.non_terminating.extend(errors.into_iter().map(missed));
+                            local.stages.push(PipelineStage::new(stage::everything(), common));
                         }
                         None => {
                             let stage = stage::build(name, &command, context)?;
-                            local.stages.push(Placed::new(stage, common));
+                            local.stages.push(PipelineStage::new(stage, common));
                         }
                     }
                 }
@@ -338,12 +342,12 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
     if let Some((_, common)) = given.last_mut()
         && common.output.is_some()
     {
-        let common = Common { output: common.output.take(), ..Common::default() };
-        local.stages.insert(0, Placed::new(stage::everything(), common));
+        let common = CommonParameters { output: common.output.take(), ..CommonParameters::default() };
+        local.stages.insert(0, PipelineStage::new(stage::everything(), common));
     }
-    let mut gathered = Gathered::default();
+    let mut assignments = VariableAssignments::default();
     let all = given.iter().map(|(_, common)| common).chain(local.stages.iter().map(|one| &one.common));
-    all.flat_map(Common::variables).for_each(|variable| gathered.begin(variable));
+    all.flat_map(CommonParameters::variables).for_each(|variable| assignments.begin(variable));
     let mut streams = Streams::default();
     let mut output: Option<File> = None;
     for redirection in &statement.redirections {
@@ -352,10 +356,12 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
             match (&file, discards) {
                 (Some(file), _) => {
                     let stage = stage::drawn(file.clone(), context.width, context.views.clone());
-                    local.stages.push(Placed::new(stage, Common::default()));
+                    local.stages.push(PipelineStage::new(stage, CommonParameters::default()));
                     output = Some(file.clone());
                 }
-                (None, true) => local.stages.push(Placed::new(stage::nothing(), Common::default())),
+                (None, true) => {
+                    local.stages.push(PipelineStage::new(stage::nothing(), CommonParameters::default()))
+                }
                 (None, false) => {}
             }
         }
@@ -393,7 +399,7 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
     streams.files().iter().try_for_each(File::ready)?;
     let preferred = Action::preferred(context.variables);
     local.preferred = preferred;
-    Ok(Plan { input, remote, local, streams, common: given, preferred, gathered, was_ended: false })
+    Ok(Plan { input, remote, local, streams, common: given, preferred, assignments, was_ended: false })
 }
 
 /// Returns the file of a redirection, and whether the redirection discards the stream.
@@ -474,11 +480,11 @@ fn own(
     name: &'static str,
     command: &CommandLine,
     context: PlanContext<'_>,
-) -> Result<(CommandLine, Common), LineError> {
+) -> Result<(CommandLine, CommonParameters), LineError> {
     let parameters = stage::parameters(name).unwrap_or_default();
     let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
-    let (command, given) = common::taken(command, &names);
-    let mut common = Common::read(&given, context.variables)?;
+    let (command, given) = common::split_off(command, &names);
+    let mut common = CommonParameters::read(&given, context.variables)?;
     if name == "Tee-Object"
         && let Some(variable) = stage::bound(name, &command, context.variables)?.text("Variable")
     {
@@ -492,12 +498,14 @@ fn own(
 fn remote_command(
     command: &CommandLine,
     variables: &Variables,
-) -> Result<(PipelineCommand, Common), LineError> {
+) -> Result<(PipelineCommand, CommonParameters), LineError> {
     let scope = Scope::outer(variables);
-    let (_, given) = common::taken(command, &[]);
-    let common = Common::read(&given, variables)?;
+    let (_, given) = common::split_off(command, &[]);
+    let common = CommonParameters::read(&given, variables)?;
     let keeps_errors = common.errors.is_some() && common.error_action == Some(Action::SilentlyContinue);
-    let stays = |one: &Given| one.is_a_variable() || (keeps_errors && one.kind == common::Kind::ErrorAction);
+    let stays = |one: &CommonArgument| {
+        one.names_variable() || (keeps_errors && one.kind == common::Kind::ErrorAction)
+    };
     let here: Vec<usize> = given.iter().filter(|one| stays(one)).map(|one| one.at).collect();
     let mut arguments = Vec::new();
     let mut rest = command.arguments.iter().zip(&command.places).peekable();

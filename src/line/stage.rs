@@ -24,14 +24,14 @@ mod select;
 mod source;
 mod tee;
 
-pub use bind::{Parameter, Takes};
+pub use bind::{Parameter, ParameterKind};
 pub use cmdlets::{
     Role, aliases, all_aliases, bound, is_local, local_cmdlets, local_name, parameters, remote_name, role,
 };
 pub use date::now;
 pub use each::{Stage, everything, nothing};
 pub use file::{ENCODING_NAMES, File, drawn};
-pub use input::Sourced;
+pub use input::SourceOutput;
 pub use kinds::{ITEM_TYPES, MATCH, is_local_file};
 pub use source::read as source;
 

@@ -78,8 +78,8 @@ pub enum Expr {
     Index(Box<Expr>, Box<Expr>),
     /// `[string]`, for `-is`.
     Type(String),
-    Unary(Unary, Box<Expr>),
-    Binary(Binary, Box<Expr>, Box<Expr>),
+    Unary(UnaryOperator, Box<Expr>),
+    Binary(BinaryOperator, Box<Expr>, Box<Expr>),
     /// Pipelines with commands in `( )`, `$( )` or `@( )`, run before the statement.
     Nested(Vec<Statement>),
 }
@@ -94,7 +94,7 @@ pub struct Block {
 
 /// Unary operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unary {
+pub enum UnaryOperator {
     Not,
     Minus,
     Plus,
@@ -106,7 +106,7 @@ pub enum Unary {
 
 /// Binary operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Binary {
+pub enum BinaryOperator {
     And,
     Or,
     Xor,
@@ -117,14 +117,14 @@ pub enum Binary {
     Remainder,
     Range,
     Format,
-    Bits(Bits),
+    Bitwise(BitwiseOperator),
     /// A word after a dash, such as `-eq`.
-    Word(Word),
+    Named(NamedOperator),
 }
 
 /// Bitwise operators on integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bits {
+pub enum BitwiseOperator {
     And,
     Or,
     Xor,
@@ -134,7 +134,7 @@ pub enum Bits {
 
 /// A comparison or text operator, case-sensitive or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct NamedOperator {
     pub operator: Operator,
     /// Set for the case-sensitive form, such as `-ceq`.
     pub sensitive: bool,
@@ -223,7 +223,7 @@ impl SyntaxError {
     }
 }
 
-impl Word {
+impl NamedOperator {
     /// Parses an operator name without its dash: `eq`, `ieq`, `ceq`.
     pub fn read(name: &str) -> Option<Self> {
         let name = name.to_lowercase();

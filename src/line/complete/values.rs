@@ -2,12 +2,12 @@
 
 use super::Argument;
 use crate::line::parse::is_double_quote;
-use crate::line::stage::{self, Takes};
+use crate::line::stage::{self, ParameterKind};
 use crate::quote;
 
 /// Kind of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ArgumentKind {
     Property,
     File,
     Folder,
@@ -23,7 +23,7 @@ pub enum Wanted {
 const ACTIONS: &[&str] = &["Continue", "Ignore", "SilentlyContinue", "Stop"];
 
 /// Returns the kind of an argument by its command and parameter; `None` if only the endpoint knows the values.
-pub fn wanted(argument: &Argument) -> Option<Wanted> {
+pub fn argument_kind(argument: &Argument) -> Option<ArgumentKind> {
     let begins = |name: &str, typed: &str| {
         name.get(..typed.len()).is_some_and(|start| !typed.is_empty() && start.eq_ignore_ascii_case(typed))
     };
@@ -31,53 +31,54 @@ pub fn wanted(argument: &Argument) -> Option<Wanted> {
     if let Some(typed) = typed {
         let is = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(typed));
         if is(&["ErrorAction", "ea", "WarningAction", "wa", "InformationAction", "infa"]) {
-            return Some(Wanted::Words(ACTIONS));
+            return Some(ArgumentKind::Words(ACTIONS));
         }
         if is(&["OutVariable", "ov", "ErrorVariable", "ev", "WarningVariable", "wv"]) {
-            return Some(Wanted::Variable);
+            return Some(ArgumentKind::Variable);
         }
     }
     if ["help", "man", "Get-Help"].iter().any(|name| name.eq_ignore_ascii_case(&argument.command)) {
-        return Some(Wanted::Help);
+        return Some(ArgumentKind::Help);
     }
     if ["Get-Command", "gcm"].iter().any(|name| name.eq_ignore_ascii_case(&argument.command)) {
-        return Some(Wanted::Command);
+        return Some(ArgumentKind::Command);
     }
     let name = stage::local_name(&argument.command)?;
     let Some(parameters) = stage::parameters(name) else {
         // Where-Object: the property comes first.
         return Some(if argument.position == 0 && typed.is_none() {
-            Wanted::Property
+            ArgumentKind::Property
         } else {
-            Wanted::Nothing
+            ArgumentKind::Nothing
         });
     };
     let parameter = if let Some(typed) = typed {
         parameters.iter().find(|(name, _)| begins(name, typed))
     } else {
-        let is_positional = |takes: Takes| matches!(takes, Takes::Position | Takes::Rest);
+        let is_positional =
+            |takes: ParameterKind| matches!(takes, ParameterKind::Positional | ParameterKind::Remaining);
         let mut positional = parameters.iter().filter(|(_, takes)| is_positional(*takes));
-        let rest = || parameters.iter().find(|(_, takes)| *takes == Takes::Rest);
+        let rest = || parameters.iter().find(|(_, takes)| *takes == ParameterKind::Remaining);
         positional.nth(argument.position).or_else(rest)
     };
     Some(match parameter.map(|(name, _)| *name) {
         Some(
             "Property" | "ExpandProperty" | "ExcludeProperty" | "GroupBy" | "MemberName" | "QuoteFields",
-        ) => Wanted::Property,
-        Some("Path" | "LiteralPath") if name == "Set-Location" => Wanted::Folder,
-        Some("OutputDirectory") => Wanted::Folder,
-        Some("Path" | "LiteralPath" | "FilePath") => Wanted::File,
-        Some("Encoding") => Wanted::Words(stage::ENCODING_NAMES),
-        Some("ForegroundColor" | "BackgroundColor") => Wanted::Colour,
-        Some("UseQuotes") => Wanted::Words(&["Always", "AsNeeded", "Never"]),
-        Some("DisplayHint") => Wanted::Words(&["Date", "DateTime", "Time"]),
-        Some("MemberType") => Wanted::Words(&["NoteProperty", "Property"]),
+        ) => ArgumentKind::Property,
+        Some("Path" | "LiteralPath") if name == "Set-Location" => ArgumentKind::Folder,
+        Some("OutputDirectory") => ArgumentKind::Folder,
+        Some("Path" | "LiteralPath" | "FilePath") => ArgumentKind::File,
+        Some("Encoding") => ArgumentKind::Words(stage::ENCODING_NAMES),
+        Some("ForegroundColor" | "BackgroundColor") => ArgumentKind::Colour,
+        Some("UseQuotes") => ArgumentKind::Words(&["Always", "AsNeeded", "Never"]),
+        Some("DisplayHint") => ArgumentKind::Words(&["Date", "DateTime", "Time"]),
+        Some("MemberType") => ArgumentKind::Words(&["NoteProperty", "Property"]),
         Some("Format") if name == "Get-Date" => {
-            Wanted::Words(&["FileDate", "FileDateTime", "FileDateTimeUniversal", "FileDateUniversal"])
+            ArgumentKind::Words(&["FileDate", "FileDateTime", "FileDateTimeUniversal", "FileDateUniversal"])
         }
-        Some("Variable") => Wanted::Variable,
-        Some("Object" | "InputObject" | "Value" | "Pattern") => Wanted::File,
-        _ => Wanted::Nothing,
+        Some("Variable") => ArgumentKind::Variable,
+        Some("Object" | "InputObject" | "Value" | "Pattern") => ArgumentKind::File,
+        _ => ArgumentKind::Nothing,
     })
 }
 
@@ -107,12 +108,12 @@ pub fn quoted(text: &str, quote: Option<char>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::complete::{What, complete};
+    use crate::line::complete::{CompletionKind, complete};
     use crate::line::syntax::{Arg, Element, Expr};
 
     fn argument(text: &str) -> Argument {
-        match complete(text, text.len()).what {
-            What::Argument(argument) => argument,
+        match complete(text, text.len()).kind {
+            CompletionKind::Argument(argument) => argument,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -120,19 +121,19 @@ mod tests {
     #[test]
     fn values_of_local_cmdlets_have_a_kind() {
         for (text, kind) in [
-            ("Get-CsOnlineUser | where Ci", Some(Wanted::Property)),
-            ("Get-CsOnlineUser | where City -eq x", Some(Wanted::Nothing)),
-            ("1 | sort ", Some(Wanted::Property)),
-            ("1 | select -Exp ", Some(Wanted::Property)),
-            ("cd ", Some(Wanted::Folder)),
-            ("cat ", Some(Wanted::File)),
-            ("cat x -Encoding u", Some(Wanted::Words(stage::ENCODING_NAMES))),
-            ("Write-Host x -ForegroundColor R", Some(Wanted::Colour)),
-            ("Set-CsUser x -ErrorAction ", Some(Wanted::Words(ACTIONS))),
-            ("help sy", Some(Wanted::Help)),
+            ("Get-CsOnlineUser | where Ci", Some(ArgumentKind::Property)),
+            ("Get-CsOnlineUser | where City -eq x", Some(ArgumentKind::Nothing)),
+            ("1 | sort ", Some(ArgumentKind::Property)),
+            ("1 | select -Exp ", Some(ArgumentKind::Property)),
+            ("cd ", Some(ArgumentKind::Folder)),
+            ("cat ", Some(ArgumentKind::File)),
+            ("cat x -Encoding u", Some(ArgumentKind::Words(stage::ENCODING_NAMES))),
+            ("Write-Host x -ForegroundColor R", Some(ArgumentKind::Colour)),
+            ("Set-CsUser x -ErrorAction ", Some(ArgumentKind::Words(ACTIONS))),
+            ("help sy", Some(ArgumentKind::Help)),
             ("Set-CsUser x", None),
         ] {
-            assert_eq!(wanted(&argument(text)), kind, "{text}");
+            assert_eq!(argument_kind(&argument(text)), kind, "{text}");
         }
         assert_eq!(quoted("a b", None), "'a b'");
         assert_eq!(quoted("a'b", Some('\'')), "'a''b'");

@@ -2,7 +2,9 @@
 
 use super::number::number;
 use super::{MAX_DEPTH, Parsed, Parser, is_dash, is_double_quote, is_name, is_single_quote};
-use crate::line::syntax::{Binary, Bits, Element, Expr, Operator, Statement, Unary, Word};
+use crate::line::syntax::{
+    BinaryOperator, BitwiseOperator, Element, Expr, NamedOperator, Operator, Statement, UnaryOperator,
+};
 use crate::psrp::clixml::Value;
 
 /// Precedence of binary operators, lowest first. `-and` and `-or` have the same precedence.
@@ -16,7 +18,7 @@ const RANGE: u8 = 6;
 
 /// A binary operator in the text.
 struct Infix {
-    operator: Binary,
+    operator: BinaryOperator,
     /// Number of its characters in the text.
     length: usize,
     precedence: u8,
@@ -78,8 +80,10 @@ impl Parser {
                     word.unwrap_or_default()
                 ));
             }
-            let takes_type =
-                matches!(operator, Binary::Word(Word { operator: Operator::Is | Operator::IsNot, .. }));
+            let takes_type = matches!(
+                operator,
+                BinaryOperator::Named(NamedOperator { operator: Operator::Is | Operator::IsNot, .. })
+            );
             let before = std::mem::replace(&mut self.takes_type, takes_type);
             let right = self.binary(loosest + 1)?;
             self.takes_type = before;
@@ -96,11 +100,11 @@ impl Parser {
             '+' | '-' | '*' | '/' | '%' if self.peek_at(1) == Some('=') => {
                 return self.script(&format!("'{letter}='"));
             }
-            '+' => (Binary::Add, 1, ADDING),
-            '*' if self.peek_at(1) != Some('>') => (Binary::Multiply, 1, MULTIPLYING),
-            '/' => (Binary::Divide, 1, MULTIPLYING),
-            '%' => (Binary::Remainder, 1, MULTIPLYING),
-            '.' if doubled => (Binary::Range, 2, RANGE),
+            '+' => (BinaryOperator::Add, 1, ADDING),
+            '*' if self.peek_at(1) != Some('>') => (BinaryOperator::Multiply, 1, MULTIPLYING),
+            '/' => (BinaryOperator::Divide, 1, MULTIPLYING),
+            '%' => (BinaryOperator::Remainder, 1, MULTIPLYING),
+            '.' if doubled => (BinaryOperator::Range, 2, RANGE),
             '?' if doubled => return self.script("'??'"),
             '?' => return self.script("'?'"),
             dash if is_dash(dash) => {
@@ -108,18 +112,18 @@ impl Parser {
                 let length = 1 + name.chars().count();
                 match name.to_lowercase().as_str() {
                     "" if self.peek_at(1).is_some_and(is_dash) => return self.script("'--'"),
-                    "" => (Binary::Subtract, 1, ADDING),
-                    "and" => (Binary::And, length, LOGICAL),
-                    "or" => (Binary::Or, length, LOGICAL),
-                    "xor" => (Binary::Xor, length, LOGICAL),
-                    "f" => (Binary::Format, length, FORMATTING),
-                    "band" => (Binary::Bits(Bits::And), length, BITWISE),
-                    "bor" => (Binary::Bits(Bits::Or), length, BITWISE),
-                    "bxor" => (Binary::Bits(Bits::Xor), length, BITWISE),
-                    "shl" => (Binary::Bits(Bits::ShiftLeft), length, COMPARING),
-                    "shr" => (Binary::Bits(Bits::ShiftRight), length, COMPARING),
-                    _ => match Word::read(&name) {
-                        Some(word) => (Binary::Word(word), length, COMPARING),
+                    "" => (BinaryOperator::Subtract, 1, ADDING),
+                    "and" => (BinaryOperator::And, length, LOGICAL),
+                    "or" => (BinaryOperator::Or, length, LOGICAL),
+                    "xor" => (BinaryOperator::Xor, length, LOGICAL),
+                    "f" => (BinaryOperator::Format, length, FORMATTING),
+                    "band" => (BinaryOperator::Bitwise(BitwiseOperator::And), length, BITWISE),
+                    "bor" => (BinaryOperator::Bitwise(BitwiseOperator::Or), length, BITWISE),
+                    "bxor" => (BinaryOperator::Bitwise(BitwiseOperator::Xor), length, BITWISE),
+                    "shl" => (BinaryOperator::Bitwise(BitwiseOperator::ShiftLeft), length, COMPARING),
+                    "shr" => (BinaryOperator::Bitwise(BitwiseOperator::ShiftRight), length, COMPARING),
+                    _ => match NamedOperator::read(&name) {
+                        Some(word) => (BinaryOperator::Named(word), length, COMPARING),
                         None => return self.script(&format!("The operator '-{name}'")),
                     },
                 }
@@ -137,16 +141,16 @@ impl Parser {
             .collect()
     }
 
-    fn unary_word(&self) -> Option<(Unary, usize)> {
+    fn unary_word(&self) -> Option<(UnaryOperator, usize)> {
         if !self.peek().is_some_and(is_dash) {
             return None;
         }
         let name = self.word_after_dash();
         let unary = match name.to_lowercase().as_str() {
-            "not" => Unary::Not,
-            "join" => Unary::Join,
-            "split" => Unary::Split,
-            "bnot" => Unary::BitNot,
+            "not" => UnaryOperator::Not,
+            "join" => UnaryOperator::Join,
+            "split" => UnaryOperator::Split,
+            "bnot" => UnaryOperator::BitNot,
             _ => return None,
         };
         Some((unary, 1 + name.chars().count()))
@@ -177,13 +181,13 @@ impl Parser {
 
     fn unary(&mut self) -> Parsed<Expr> {
         let (unary, length) = match (self.peek(), self.peek_at(1)) {
-            (Some('!'), _) => (Unary::Not, 1),
+            (Some('!'), _) => (UnaryOperator::Not, 1),
             (Some('+'), Some('+')) => return self.script("'++'"),
             (Some(dash), Some(next)) if is_dash(dash) && is_dash(next) => return self.script("'--'"),
-            (Some('+'), Some(next)) if !next.is_ascii_digit() => (Unary::Plus, 1),
+            (Some('+'), Some(next)) if !next.is_ascii_digit() => (UnaryOperator::Plus, 1),
             (Some(dash), Some(next)) if is_dash(dash) && !next.is_ascii_digit() => match self.unary_word() {
                 Some(word) => word,
-                None => (Unary::Minus, 1),
+                None => (UnaryOperator::Minus, 1),
             },
             _ => return self.primary(),
         };

@@ -10,22 +10,22 @@ use crate::psrp::clixml::Value;
 
 /// Kind of a parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Takes {
+pub enum ParameterKind {
     /// A value, also positional in the order of the parameters.
-    Position,
+    Positional,
     /// All values that no other parameter takes, as a list (`ValueFromRemainingArguments`).
-    Rest,
+    Remaining,
     /// A value, only with the parameter's name.
     Named,
     Switch,
 }
 
 /// One parameter of a local cmdlet.
-pub type Parameter = (&'static str, Takes);
+pub type Parameter = (&'static str, ParameterKind);
 
 /// Bound arguments of a local cmdlet.
 #[derive(Clone)]
-pub struct Bound {
+pub struct BoundParameters {
     pub name: &'static str,
     pub variables: Variables,
     /// Set for a source; cancelled when its output is no longer needed. A stage cannot be interrupted while it reads.
@@ -57,7 +57,7 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
         let parameter = find(name, written, parameters).map_err(|error| (at, error))?;
         let of = match (value, parameter.1) {
             (Some(_), _) => Some(at),
-            (None, Takes::Switch) => None,
+            (None, ParameterKind::Switch) => None,
             (None, _) => {
                 let next = arguments.next_if(|(_, next)| matches!(next, Arg::Value(_)));
                 let Some((next, _)) = next else {
@@ -70,7 +70,7 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
                 Some(next)
             }
         };
-        if parameter.1 != Takes::Rest && has(&given, &parameter) {
+        if parameter.1 != ParameterKind::Remaining && has(&given, &parameter) {
             let error = LineError(format!(
                 "{name}: Cannot bind parameter because parameter '{}' is specified more than once.",
                 parameter.0
@@ -80,8 +80,8 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
         given.push((parameter, of));
     }
     for (at, value) in unnamed {
-        let free = |one: &&Parameter| one.1 == Takes::Position && !has(&given, one);
-        let rest = || parameters.iter().find(|one| one.1 == Takes::Rest);
+        let free = |one: &&Parameter| one.1 == ParameterKind::Positional && !has(&given, one);
+        let rest = || parameters.iter().find(|one| one.1 == ParameterKind::Remaining);
         let Some(parameter) = parameters.iter().find(free).or_else(rest) else {
             let text = match value {
                 Expr::Literal(value) => value.display_text(),
@@ -97,7 +97,7 @@ pub fn bindings(name: &str, command: &CommandLine, parameters: &[Parameter]) -> 
     Ok(given)
 }
 
-impl Bound {
+impl BoundParameters {
     pub fn new(
         name: &'static str,
         command: &CommandLine,
@@ -114,7 +114,7 @@ impl Bound {
                 }
                 _ => Value::Bool(true),
             };
-            if takes == Takes::Rest {
+            if takes == ParameterKind::Remaining {
                 rest.push(value.clone());
                 given.retain(|(name, _)| *name != parameter);
                 let all = if rest.len() > 1 { Value::array(rest.clone()) } else { value };

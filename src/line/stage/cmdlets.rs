@@ -1,6 +1,6 @@
 //! Names, parameters and roles of the local cmdlets.
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::{content, csv, date, file, folder, search};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
@@ -124,10 +124,10 @@ pub fn all_aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// Returns the parameters of a cmdlet in positional order; `None` if it parses its arguments itself.
 pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
-    use Takes::{Named, Position, Switch};
+    use ParameterKind::{Named, Positional, Switch};
     let own: &[Parameter] = match name {
         "Select-Object" => &[
-            ("Property", Position),
+            ("Property", Positional),
             ("First", Named),
             ("Last", Named),
             ("Skip", Named),
@@ -136,16 +136,16 @@ pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
             ("Unique", Switch),
         ],
         "Sort-Object" => &[
-            ("Property", Position),
+            ("Property", Positional),
             ("Descending", Switch),
             ("Unique", Switch),
             ("CaseSensitive", Switch),
             ("Top", Named),
             ("Bottom", Named),
         ],
-        "ForEach-Object" => &[("MemberName", Position), ("Process", Named)],
+        "ForEach-Object" => &[("MemberName", Positional), ("Process", Named)],
         "Measure-Object" => &[
-            ("Property", Position),
+            ("Property", Positional),
             ("Sum", Switch),
             ("Average", Switch),
             ("Maximum", Switch),
@@ -153,36 +153,36 @@ pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
             ("StandardDeviation", Switch),
             ("AllStats", Switch),
         ],
-        "Group-Object" => &[("Property", Position), ("NoElement", Switch), ("CaseSensitive", Switch)],
+        "Group-Object" => &[("Property", Positional), ("NoElement", Switch), ("CaseSensitive", Switch)],
         "Format-Table" => &[
-            ("Property", Position),
+            ("Property", Positional),
             ("AutoSize", Switch),
             ("Wrap", Switch),
             ("HideTableHeaders", Switch),
             ("GroupBy", Named),
         ],
-        "Format-List" => &[("Property", Position), ("GroupBy", Named)],
+        "Format-List" => &[("Property", Positional), ("GroupBy", Named)],
         "ConvertTo-Json" => {
             &[("Depth", Named), ("Compress", Switch), ("AsArray", Switch), ("EnumsAsStrings", Switch)]
         }
         "ConvertTo-Csv" => &csv::COMMON,
         "Export-Csv" => {
-            let own = [("Path", Position), ("LiteralPath", Named)];
+            let own = [("Path", Positional), ("LiteralPath", Named)];
             return Some([own.as_slice(), &csv::COMMON, &file::COMMON].concat());
         }
         "Out-File" => {
             let own =
-                [("FilePath", Position), ("LiteralPath", Named), ("Width", Named), ("NoNewline", Switch)];
+                [("FilePath", Positional), ("LiteralPath", Named), ("Width", Named), ("NoNewline", Switch)];
             return Some([own.as_slice(), &file::COMMON].concat());
         }
         "Out-String" => &[("Width", Named), ("Stream", Switch)],
         "Out-Null" => &[],
         "Out-Host" => &[("Paging", Switch)],
-        "more" => &[("Path", Position)],
-        "Get-Member" => &[("Name", Position), ("MemberType", Named)],
+        "more" => &[("Path", Positional)],
+        "Get-Member" => &[("Name", Positional), ("MemberType", Named)],
         "Import-Csv" => &[
-            ("Path", Position),
-            ("Delimiter", Position),
+            ("Path", Positional),
+            ("Delimiter", Positional),
             ("LiteralPath", Named),
             ("Header", Named),
             ("Encoding", Named),
@@ -192,30 +192,32 @@ pub fn parameters(name: &str) -> Option<Vec<Parameter>> {
         "Get-Date" => &date::PARAMETERS,
         "Get-ChildItem" => &folder::CHILDREN,
         "Get-Location" => &[],
-        "Set-Location" => &[("Path", Position), ("LiteralPath", Named), ("PassThru", Switch)],
-        "Write-Output" => &[("InputObject", Takes::Rest), ("NoEnumerate", Switch)],
+        "Set-Location" => &[("Path", Positional), ("LiteralPath", Named), ("PassThru", Switch)],
+        "Write-Output" => &[("InputObject", ParameterKind::Remaining), ("NoEnumerate", Switch)],
         "Write-Host" => &[
-            ("Object", Takes::Rest),
+            ("Object", ParameterKind::Remaining),
             ("NoNewline", Switch),
             ("Separator", Named),
             ("ForegroundColor", Named),
             ("BackgroundColor", Named),
         ],
-        "Read-Host" => &[("Prompt", Position), ("AsSecureString", Switch), ("MaskInput", Switch)],
-        "Start-Sleep" => &[("Seconds", Position), ("Milliseconds", Named), ("Duration", Named)],
+        "Read-Host" => &[("Prompt", Positional), ("AsSecureString", Switch), ("MaskInput", Switch)],
+        "Start-Sleep" => &[("Seconds", Positional), ("Milliseconds", Named), ("Duration", Named)],
         "Tee-Object" => &[
-            ("FilePath", Position),
+            ("FilePath", Positional),
             ("LiteralPath", Named),
             ("Variable", Named),
             ("Append", Switch),
             ("Encoding", Named),
         ],
-        "ConvertFrom-Json" => &[("InputObject", Position), ("AsHashtable", Switch), ("NoEnumerate", Switch)],
-        "ConvertFrom-Csv" => &[("InputObject", Position), ("Delimiter", Position), ("Header", Named)],
+        "ConvertFrom-Json" => {
+            &[("InputObject", Positional), ("AsHashtable", Switch), ("NoEnumerate", Switch)]
+        }
+        "ConvertFrom-Csv" => &[("InputObject", Positional), ("Delimiter", Positional), ("Header", Named)],
         "Select-String" => &search::PARAMETERS,
-        "Get-History" => &[("Id", Position), ("Count", Position)],
+        "Get-History" => &[("Id", Positional), ("Count", Positional)],
         "Start-Transcript" => &[
-            ("Path", Position),
+            ("Path", Positional),
             ("LiteralPath", Named),
             ("OutputDirectory", Named),
             ("Append", Switch),
@@ -255,6 +257,10 @@ pub fn role(name: &str) -> Role {
 }
 
 /// Binds the arguments of a cmdlet.
-pub fn bound(name: &'static str, command: &CommandLine, variables: &Variables) -> Result<Bound, LineError> {
-    Bound::new(name, command, &parameters(name).unwrap_or_default(), variables)
+pub fn bound(
+    name: &'static str,
+    command: &CommandLine,
+    variables: &Variables,
+) -> Result<BoundParameters, LineError> {
+    BoundParameters::new(name, command, &parameters(name).unwrap_or_default(), variables)
 }

@@ -2,36 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::each::{Each, Stage};
 use super::file::{File, Lines, written};
-use super::input::{Sourced, text_of};
+use super::input::{SourceOutput, text_of};
 use super::path::{self, check_drive, is_pattern, located, missing};
 use crate::line::error::LineError;
 use crate::psrp::clixml::Value;
 
 pub const GET: [Parameter; 7] = [
-    ("Path", Takes::Position),
-    ("LiteralPath", Takes::Named),
-    ("Encoding", Takes::Named),
-    ("Raw", Takes::Switch),
-    ("TotalCount", Takes::Named),
-    ("Tail", Takes::Named),
-    ("Force", Takes::Switch),
+    ("Path", ParameterKind::Positional),
+    ("LiteralPath", ParameterKind::Named),
+    ("Encoding", ParameterKind::Named),
+    ("Raw", ParameterKind::Switch),
+    ("TotalCount", ParameterKind::Named),
+    ("Tail", ParameterKind::Named),
+    ("Force", ParameterKind::Switch),
 ];
 
 pub const SET: [Parameter; 7] = [
-    ("Path", Takes::Position),
-    ("Value", Takes::Position),
-    ("LiteralPath", Takes::Named),
-    ("Encoding", Takes::Named),
-    ("NoNewline", Takes::Switch),
-    ("Force", Takes::Switch),
-    ("PassThru", Takes::Switch),
+    ("Path", ParameterKind::Positional),
+    ("Value", ParameterKind::Positional),
+    ("LiteralPath", ParameterKind::Named),
+    ("Encoding", ParameterKind::Named),
+    ("NoNewline", ParameterKind::Switch),
+    ("Force", ParameterKind::Switch),
+    ("PassThru", ParameterKind::Switch),
 ];
 
 /// Returns the files that -Path or -LiteralPath names, with wildcards resolved.
-pub fn files(bound: &Bound) -> Result<(Vec<PathBuf>, Vec<LineError>), LineError> {
+pub fn files(bound: &BoundParameters) -> Result<(Vec<PathBuf>, Vec<LineError>), LineError> {
     let is_literal = bound.has("LiteralPath");
     let texts = if is_literal {
         bound.names("LiteralPath")
@@ -60,7 +60,7 @@ pub fn files(bound: &Bound) -> Result<(Vec<PathBuf>, Vec<LineError>), LineError>
 }
 
 /// Reads a file's text. A missing file and a folder are errors in PowerShell's wording.
-pub fn text(bound: &Bound, file: &Path) -> Result<String, LineError> {
+pub fn text(bound: &BoundParameters, file: &Path) -> Result<String, LineError> {
     match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(bound.name, file)),
         Ok(metadata) if metadata.is_dir() => Err(bound.wrong(&format!(
@@ -72,10 +72,10 @@ pub fn text(bound: &Bound, file: &Path) -> Result<String, LineError> {
 }
 
 /// Returns the content of all files.
-pub fn get(bound: &Bound) -> Result<Sourced, LineError> {
+pub fn get(bound: &BoundParameters) -> Result<SourceOutput, LineError> {
     check_counts(bound)?;
     let (files, errors) = files(bound)?;
-    let mut found = Sourced { values: Vec::new(), errors };
+    let mut found = SourceOutput { values: Vec::new(), errors };
     for file in files {
         if bound.is_stopped() {
             break;
@@ -88,7 +88,7 @@ pub fn get(bound: &Bound) -> Result<Sourced, LineError> {
     Ok(found)
 }
 
-fn check_counts(bound: &Bound) -> Result<(), LineError> {
+fn check_counts(bound: &BoundParameters) -> Result<(), LineError> {
     for (one, other) in [("TotalCount", "Tail"), ("Raw", "Tail"), ("Raw", "TotalCount")] {
         if bound.has(one) && bound.has(other) {
             return Err(bound.wrong(&format!(
@@ -100,7 +100,7 @@ fn check_counts(bound: &Bound) -> Result<(), LineError> {
 }
 
 /// Returns lines, or the whole text with -Raw.
-fn content(bound: &Bound, file: &Path) -> Result<Vec<Value>, LineError> {
+fn content(bound: &BoundParameters, file: &Path) -> Result<Vec<Value>, LineError> {
     let (head, tail) = (bound.count("TotalCount")?, bound.count("Tail")?);
     let text = text(bound, file)?;
     if bound.switch("Raw") {
@@ -111,7 +111,7 @@ fn content(bound: &Bound, file: &Path) -> Result<Vec<Value>, LineError> {
 }
 
 /// Returns the stage that reads the files of the pipeline's items.
-pub fn of_items(bound: Bound) -> Box<dyn Stage> {
+pub fn of_items(bound: BoundParameters) -> Box<dyn Stage> {
     Box::new(Each(move |value: Value, out: &mut Vec<Value>| {
         check_counts(&bound)?;
         // As in PowerShell, a text from the pipeline is not a path.
@@ -128,7 +128,7 @@ pub fn of_items(bound: Bound) -> Box<dyn Stage> {
 }
 
 /// Returns the stage that writes values as text.
-pub fn set(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn set(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let mut file = File::read(bound, "Path")?;
     file.append = bound.name == "Add-Content";
     let given = bound.get("Value").map(|_| bound.values("Value"));

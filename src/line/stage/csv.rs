@@ -1,6 +1,6 @@
 //! ConvertTo-Csv and Export-Csv, as PowerShell 7 writes them (CsvCommands.cs).
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::each::{Each, Stage};
 use super::file::{File, Lines, written};
 use crate::line::error::LineError;
@@ -10,13 +10,13 @@ use crate::psrp::clixml::Value;
 
 /// Parameters of both cmdlets.
 pub const COMMON: [Parameter; 7] = [
-    ("Delimiter", Takes::Named),
-    ("UseQuotes", Takes::Named),
-    ("QuoteFields", Takes::Named),
-    ("NoTypeInformation", Takes::Switch),
-    ("IncludeTypeInformation", Takes::Switch),
-    ("NoHeader", Takes::Switch),
-    ("UseCulture", Takes::Switch),
+    ("Delimiter", ParameterKind::Named),
+    ("UseQuotes", ParameterKind::Named),
+    ("QuoteFields", ParameterKind::Named),
+    ("NoTypeInformation", ParameterKind::Switch),
+    ("IncludeTypeInformation", ParameterKind::Switch),
+    ("NoHeader", ParameterKind::Switch),
+    ("UseCulture", ParameterKind::Switch),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ struct Form {
 }
 
 impl Form {
-    fn read(bound: &Bound) -> Result<Self, LineError> {
+    fn read(bound: &BoundParameters) -> Result<Self, LineError> {
         let quotes = [("Always", Quotes::Always), ("AsNeeded", Quotes::AsNeeded), ("Never", Quotes::Never)];
         let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
         if delimiter.chars().count() != 1 {
@@ -172,7 +172,7 @@ fn columns(first: &Value) -> Vec<String> {
     }
 }
 
-pub fn convert(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn convert(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let (form, mut columns) = (Form::read(bound)?, Columns::default());
     Ok(Box::new(Each(move |value: Value, out: &mut Vec<Value>| {
         out.extend(columns.lines(&form, &value).into_iter().map(Value::String));
@@ -211,7 +211,7 @@ impl Lines for Exported {
     }
 }
 
-pub fn export(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn export(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let form = Form::read(bound)?;
     let file = File::read(bound, "Path")?;
     let force = bound.switch("Force");

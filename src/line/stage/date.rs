@@ -4,7 +4,7 @@ use chrono::{
     DateTime, Datelike as _, Local, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _,
 };
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::each::{Each, Stage};
 use crate::line::composite::date_text;
 use crate::line::error::LineError;
@@ -13,18 +13,18 @@ use crate::line::time;
 use crate::psrp::clixml::{Content, Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
-    ("Date", Takes::Position),
-    ("UnixTimeSeconds", Takes::Named),
-    ("Year", Takes::Named),
-    ("Month", Takes::Named),
-    ("Day", Takes::Named),
-    ("Hour", Takes::Named),
-    ("Minute", Takes::Named),
-    ("Second", Takes::Named),
-    ("Millisecond", Takes::Named),
-    ("DisplayHint", Takes::Named),
-    ("Format", Takes::Named),
-    ("AsUTC", Takes::Switch),
+    ("Date", ParameterKind::Positional),
+    ("UnixTimeSeconds", ParameterKind::Named),
+    ("Year", ParameterKind::Named),
+    ("Month", ParameterKind::Named),
+    ("Day", ParameterKind::Named),
+    ("Hour", ParameterKind::Named),
+    ("Minute", ParameterKind::Named),
+    ("Second", ParameterKind::Named),
+    ("Millisecond", ParameterKind::Named),
+    ("DisplayHint", ParameterKind::Named),
+    ("Format", ParameterKind::Named),
+    ("AsUTC", ParameterKind::Switch),
 ];
 
 /// Formats of a date with a time, in addition to those of [`time::date`].
@@ -75,7 +75,7 @@ pub fn now() -> Value {
 }
 
 /// Returns the date that the arguments describe; `input` takes the place of -Date.
-pub fn date(bound: &Bound, input: Option<&Value>) -> Result<Value, LineError> {
+pub fn date(bound: &BoundParameters, input: Option<&Value>) -> Result<Value, LineError> {
     let mut moment = match (bound.get("UnixTimeSeconds"), input.or_else(|| bound.get("Date"))) {
         (Some(seconds), _) => {
             let seconds = number(bound, "UnixTimeSeconds", seconds)?;
@@ -145,7 +145,7 @@ fn months(at: NaiveDateTime, count: i64) -> Option<NaiveDateTime> {
     if count < 0 { at.checked_sub_months(months) } else { at.checked_add_months(months) }
 }
 
-fn number(bound: &Bound, parameter: &str, value: &Value) -> Result<i64, LineError> {
+fn number(bound: &BoundParameters, parameter: &str, value: &Value) -> Result<i64, LineError> {
     let number = crate::line::number::Number::convert(value).and_then(crate::line::number::Number::rounded);
     number.ok_or_else(|| {
         bound.wrong(&format!(
@@ -155,7 +155,7 @@ fn number(bound: &Bound, parameter: &str, value: &Value) -> Result<i64, LineErro
     })
 }
 
-fn formatted(bound: &Bound, moment: &Moment, form: &str) -> Result<Value, LineError> {
+fn formatted(bound: &BoundParameters, moment: &Moment, form: &str) -> Result<Value, LineError> {
     let utc;
     let (moment, form) = match form.to_lowercase().as_str() {
         "filedate" => (moment, "yyyyMMdd"),
@@ -175,7 +175,7 @@ fn formatted(bound: &Bound, moment: &Moment, form: &str) -> Result<Value, LineEr
 }
 
 /// Returns a DateTime with the note property DisplayHint.
-fn hinted(bound: &Bound, moment: &Moment) -> Result<Value, LineError> {
+fn hinted(bound: &BoundParameters, moment: &Moment) -> Result<Value, LineError> {
     const HINTS: [(&str, i32); 3] = [("Date", 0), ("Time", 1), ("DateTime", 2)];
     let number = bound.one_of("DisplayHint", &HINTS, 2)?;
     let name = HINTS.iter().find(|(_, known)| *known == number).map_or("DateTime", |(name, _)| name);
@@ -190,7 +190,7 @@ fn hinted(bound: &Bound, moment: &Moment) -> Result<Value, LineError> {
 }
 
 /// Returns the stage that converts dates of the pipeline.
-pub fn of_input(bound: Bound) -> Box<dyn Stage> {
+pub fn of_input(bound: BoundParameters) -> Box<dyn Stage> {
     Box::new(Each(move |value: Value, out: &mut Vec<Value>| {
         out.push(date(&bound, Some(&value))?);
         Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::each::Stage;
 use super::path::located;
 use crate::files::replace::{self, Content, New};
@@ -17,10 +17,10 @@ use crate::psrp::clixml::Value;
 
 /// Parameters that Export-Csv and Out-File share.
 pub const COMMON: [Parameter; 4] = [
-    ("Append", Takes::Switch),
-    ("Force", Takes::Switch),
-    ("NoClobber", Takes::Switch),
-    ("Encoding", Takes::Named),
+    ("Append", ParameterKind::Switch),
+    ("Force", ParameterKind::Switch),
+    ("NoClobber", ParameterKind::Switch),
+    ("Encoding", ParameterKind::Named),
 ];
 
 /// Maximum length of a CSV header line.
@@ -91,7 +91,7 @@ impl File {
     }
 
     /// Returns the file that a cmdlet's arguments name.
-    pub fn read(bound: &Bound, parameter: &str) -> Result<Self, LineError> {
+    pub fn read(bound: &BoundParameters, parameter: &str) -> Result<Self, LineError> {
         let path =
             bound.text(parameter).or_else(|| bound.text("LiteralPath")).filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| bound.wrong(&format!("-{parameter} is missing: name the file.")))?;
@@ -256,7 +256,7 @@ impl Drop for Opened<'_> {
     }
 }
 
-pub fn out_file(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
+pub fn out_file(bound: &BoundParameters, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
     let file = File::read(bound, "FilePath")?;
     let width = bound.count("Width")?.unwrap_or(width);
     Ok(drawn(file, width, views.clone()))

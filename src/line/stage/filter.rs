@@ -5,7 +5,7 @@ use crate::line::block::{block, computed};
 use crate::line::error::LineError;
 use crate::line::evaluate::{Scope, Variables, evaluate};
 use crate::line::operate::compared;
-use crate::line::syntax::{Arg, CommandLine, Expr, Operator, Word};
+use crate::line::syntax::{Arg, CommandLine, Expr, NamedOperator, Operator};
 use crate::line::value::{access, bare, truth};
 use crate::psrp::clixml::Value;
 
@@ -43,7 +43,7 @@ pub fn filter(command: &CommandLine, variables: &Variables) -> Result<Box<dyn St
 /// The simple form: a property and its comparison.
 struct Test {
     property: String,
-    with: Option<(Word, Value)>,
+    with: Option<(NamedOperator, Value)>,
     negated: bool,
 }
 
@@ -81,7 +81,7 @@ impl Test {
                         property = Some(next.display_text());
                         continue;
                     }
-                    let word = Word::read(name).filter(|word| {
+                    let word = NamedOperator::read(name).filter(|word| {
                         !matches!(word.operator, Operator::Replace | Operator::Join | Operator::Split)
                     });
                     test.with = Some((word.ok_or_else(usage)?, next));

@@ -3,9 +3,9 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::date::file_time;
-use super::input::Sourced;
+use super::input::SourceOutput;
 use super::kinds::{FILE, FOLDER};
 use super::path::{self, PROVIDER, absolute, check_drive, is_pattern, located, missing};
 use crate::line::error::LineError;
@@ -13,28 +13,30 @@ use crate::psrp::clixml::{Name, Object, Value, type_names};
 use crate::wildcard::like;
 
 pub const CHILDREN: [Parameter; 12] = [
-    ("Path", Takes::Position),
-    ("Filter", Takes::Position),
-    ("LiteralPath", Takes::Named),
-    ("Include", Takes::Named),
-    ("Exclude", Takes::Named),
-    ("Recurse", Takes::Switch),
-    ("Depth", Takes::Named),
-    ("Force", Takes::Switch),
-    ("Name", Takes::Switch),
-    ("File", Takes::Switch),
-    ("Directory", Takes::Switch),
-    ("Hidden", Takes::Switch),
+    ("Path", ParameterKind::Positional),
+    ("Filter", ParameterKind::Positional),
+    ("LiteralPath", ParameterKind::Named),
+    ("Include", ParameterKind::Named),
+    ("Exclude", ParameterKind::Named),
+    ("Recurse", ParameterKind::Switch),
+    ("Depth", ParameterKind::Named),
+    ("Force", ParameterKind::Switch),
+    ("Name", ParameterKind::Switch),
+    ("File", ParameterKind::Switch),
+    ("Directory", ParameterKind::Switch),
+    ("Hidden", ParameterKind::Switch),
 ];
 
 /// Maximum depth of a recursion.
 const MAX_DEPTH: usize = 256;
 
 /// Returns the current folder.
-pub fn location() -> Sourced {
+pub fn location() -> SourceOutput {
     match path::current() {
-        Value::Null => Sourced::failed(LineError("Get-Location: The current folder does not exist.".into())),
-        folder => Sourced::of(vec![folder]),
+        Value::Null => {
+            SourceOutput::failed(LineError("Get-Location: The current folder does not exist.".into()))
+        }
+        folder => SourceOutput::of(vec![folder]),
     }
 }
 
@@ -92,7 +94,7 @@ impl Item {
 }
 
 /// Lists files and folders.
-pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
+pub fn children(bound: &BoundParameters) -> Result<SourceOutput, LineError> {
     let depth = bound.count("Depth")?;
     let recurses = bound.switch("Recurse") || depth.is_some();
     let choice = Choice {
@@ -112,7 +114,7 @@ pub fn children(bound: &Bound) -> Result<Sourced, LineError> {
         paths.push(".".to_owned());
     }
     let names_only = bound.switch("Name");
-    let mut found = Sourced::default();
+    let mut found = SourceOutput::default();
     for text in paths {
         if let Err(error) = check_drive(bound.name, &text) {
             found.errors.push(error);
@@ -202,7 +204,7 @@ fn roots(text: &str, base: &Path, force: bool) -> (Vec<PathBuf>, Option<String>)
 
 /// Adds the items of a folder, then the items of its subfolders.
 fn walk(
-    bound: &Bound,
+    bound: &BoundParameters,
     folder: &Path,
     depth: usize,
     choice: &Choice,

@@ -1,6 +1,6 @@
 //! Format-Table, Format-List and Out-String: objects as lines of text.
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::{Stage, all};
 use super::kinds::is_local_file;
 use super::property::Property;
@@ -25,7 +25,7 @@ fn in_runs(values: &[Value]) -> Vec<&[Value]> {
 
 /// Draws objects, and the entries of dictionaries, by the requested properties, else by their type's view, else with all properties.
 fn drawn(
-    bound: &Bound,
+    bound: &BoundParameters,
     values: &[Value],
     is_list: bool,
     views: &Views,
@@ -77,12 +77,12 @@ fn everything(first: &Value, is_list: bool) -> Vec<Property> {
 }
 
 /// Returns the stage of Format-Table or Format-List.
-pub fn formatted(bound: Bound, is_list: bool, width: usize, views: Views) -> Box<dyn Stage> {
+pub fn formatted(bound: BoundParameters, is_list: bool, width: usize, views: Views) -> Box<dyn Stage> {
     all(move |values: Vec<Value>| drawn(&bound, &values, is_list, &views, width).map(texts))
 }
 
 /// Returns the stage of Out-String: the screen output as one text, or one text per line.
-pub fn out_string(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
+pub fn out_string(bound: &BoundParameters, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
     let width = bound.count("Width")?.unwrap_or(width);
     let (stream, views) = (bound.switch("Stream"), views.clone());
     Ok(all(move |values: Vec<Value>| {

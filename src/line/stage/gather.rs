@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::{Stage, all};
 use super::property::Property;
 use crate::line::compare::order;
@@ -38,7 +38,7 @@ fn in_order(a: &[Key], b: &[Key], sensitive: bool, descending: impl Fn(usize) ->
     orders.fold(Ordering::Equal, Ordering::then)
 }
 
-pub fn sort(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn sort(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let properties = Property::all(bound, "Property")?;
     let variables = bound.variables.clone();
     let (down, unique) = (bound.switch("Descending"), bound.switch("Unique"));
@@ -67,7 +67,7 @@ struct Group {
     members: Vec<Value>,
 }
 
-pub fn group(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn group(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let properties = Property::all(bound, "Property")?;
     let variables = bound.variables.clone();
     let (bare, sensitive) = (bound.switch("NoElement"), bound.switch("CaseSensitive"));
@@ -130,7 +130,7 @@ fn is_mixed(keyed: &[(usize, Vec<Key>, Value)]) -> bool {
 
 /// Measure-Object: a running measure of the objects, or of each property.
 struct Measures {
-    bound: Bound,
+    bound: BoundParameters,
     wanted: Statistics,
     all: Vec<(Option<String>, Measure)>,
 }
@@ -157,7 +157,7 @@ struct Measure {
     smallest: Option<Value>,
 }
 
-pub fn measure(bound: Bound) -> Box<dyn Stage> {
+pub fn measure(bound: BoundParameters) -> Box<dyn Stage> {
     let wanted = |switch: &str| bound.switch("AllStats") || bound.switch(switch);
     let wanted = Statistics {
         sum: wanted("Sum"),

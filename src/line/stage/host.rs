@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::cmdlets::{Role, local_name, parameters, role};
 use super::path::located;
-use crate::line::common::{self, Common};
+use crate::line::common::{self, CommonParameters};
 use crate::line::error::LineError;
 use crate::line::evaluate::Variables;
 use crate::line::number::Number;
@@ -192,13 +192,13 @@ pub fn split(statement: &Statement) -> Option<HostPart> {
 
 impl HostCommand {
     /// Binds and evaluates the arguments of a command whose nested pipelines have run.
-    pub fn read(command: &CommandLine, variables: &Variables) -> Result<(Self, Common), LineError> {
+    pub fn read(command: &CommandLine, variables: &Variables) -> Result<(Self, CommonParameters), LineError> {
         let name = local_name(&command.name).unwrap_or("Out-Host");
         let known = parameters(name).unwrap_or_default();
         let own: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        let (command, given) = common::taken(command, &own);
-        let common = Common::read(&given, variables)?;
-        let bound = Bound::new(name, &command, &known, variables)?;
+        let (command, given) = common::split_off(command, &own);
+        let common = CommonParameters::read(&given, variables)?;
+        let bound = BoundParameters::new(name, &command, &known, variables)?;
         let read = match name {
             "Write-Host" => Self::Write(Write::read(&bound)?),
             "Start-Sleep" => Self::Sleep(pause(&bound)?),
@@ -240,7 +240,7 @@ impl HostCommand {
 }
 
 impl Write {
-    fn read(bound: &Bound) -> Result<Self, LineError> {
+    fn read(bound: &BoundParameters) -> Result<Self, LineError> {
         let separator = bound.text("Separator").unwrap_or_else(|| " ".to_owned());
         let mut colours = Vec::new();
         for (parameter, offset) in [("ForegroundColor", 0), ("BackgroundColor", 10)] {
@@ -284,7 +284,7 @@ fn shown(value: &Value, separator: &str) -> String {
 }
 
 /// Returns the duration of a Start-Sleep.
-fn pause(bound: &Bound) -> Result<Duration, LineError> {
+fn pause(bound: &BoundParameters) -> Result<Duration, LineError> {
     let given = [("Seconds", 1.0), ("Milliseconds", 0.001), ("Duration", 1.0)]
         .into_iter()
         .filter_map(|(name, unit)| Some((name, unit, bound.get(name)?)))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use encoding_rs::{UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::file::{ENCODINGS, Encoding};
 use super::path::absolute;
 use crate::files::text;
@@ -17,12 +17,12 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Output of a source cmdlet, with the errors that did not end it.
 #[derive(Debug, Default)]
-pub struct Sourced {
+pub struct SourceOutput {
     pub values: Vec<Value>,
     pub errors: Vec<LineError>,
 }
 
-impl Sourced {
+impl SourceOutput {
     pub fn of(values: Vec<Value>) -> Self {
         Self { values, errors: Vec::new() }
     }
@@ -33,7 +33,7 @@ impl Sourced {
 }
 
 /// Reads and decodes a file. Its encoding is that of its byte order mark, else -Encoding, else UTF-8.
-pub fn text_of(bound: &Bound, path: &Path) -> Result<String, LineError> {
+pub fn text_of(bound: &BoundParameters, path: &Path) -> Result<String, LineError> {
     let encoding = bound.one_of("Encoding", &ENCODINGS, Encoding::Utf8)?;
     let wrong = |error: std::io::Error| {
         bound.wrong(&match error.kind() {

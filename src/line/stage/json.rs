@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::Stage;
 use crate::line::error::LineError;
 use crate::line::inspect::{is_enum, is_number, named};
@@ -23,7 +23,7 @@ struct Json {
     by_line: bool,
 }
 
-pub fn json(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn json(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let depth = bound.count("Depth")?.unwrap_or(2);
     if depth > MAX_DEPTH {
         return Err(bound.wrong(&format!(

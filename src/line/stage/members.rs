@@ -1,6 +1,6 @@
 //! Get-Member.
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::{Stage, all};
 use crate::line::accelerators::short_name;
 use crate::line::error::LineError;
@@ -30,7 +30,7 @@ struct Member {
     definition: String,
 }
 
-pub fn members(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn members(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let names = bound.names("Name");
     let kinds: Vec<String> = bound.names("MemberType").iter().flat_map(|kind| of_kind(kind)).collect();
     Ok(all(move |values: Vec<Value>| {

@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use chrono::{Local, NaiveDateTime, TimeDelta};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::{Stage, all};
-use super::input::Sourced;
+use super::input::SourceOutput;
 use crate::line::error::LineError;
 use crate::line::time::is_date;
 use crate::psrp::clixml::Value;
@@ -46,12 +46,12 @@ fn date(text: &str) -> Option<Value> {
     is_date(at.naive_local()).then(|| wire(at.naive_local(), &at.format("%:z").to_string()))
 }
 
-pub fn source(bound: &Bound) -> Result<Sourced, LineError> {
+pub fn source(bound: &BoundParameters) -> Result<SourceOutput, LineError> {
     bound.required("InputObject")?;
-    converted(bound, &bound.names("InputObject")).map(Sourced::of)
+    converted(bound, &bound.names("InputObject")).map(SourceOutput::of)
 }
 
-pub fn convert(bound: Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn convert(bound: BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     if bound.has("InputObject") {
         return Err(
             bound.wrong("The input object cannot be bound: the pipeline and -InputObject both give one.")
@@ -64,7 +64,7 @@ pub fn convert(bound: Bound) -> Result<Box<dyn Stage>, LineError> {
 }
 
 /// Converts lines: each line by itself if the first line is a whole document, else all lines as one document.
-fn converted(bound: &Bound, lines: &[String]) -> Result<Vec<Value>, LineError> {
+fn converted(bound: &BoundParameters, lines: &[String]) -> Result<Vec<Value>, LineError> {
     let read = |text: &str| parse(text, bound.switch("AsHashtable"));
     let wrong = |error: serde_json::Error| {
         let text = error.to_string();

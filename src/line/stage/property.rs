@@ -1,7 +1,7 @@
 //! Entries of -Property: properties, wildcards, script blocks, and calculated properties
 //! (about_Calculated_Properties).
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use crate::line::block::{block, computed};
 use crate::line::column::Script;
 use crate::line::draw::Alignment;
@@ -40,7 +40,7 @@ pub struct Property {
 
 impl Property {
     /// Reads every entry of a parameter.
-    pub fn all(bound: &Bound, parameter: &str) -> Result<Vec<Self>, LineError> {
+    pub fn all(bound: &BoundParameters, parameter: &str) -> Result<Vec<Self>, LineError> {
         bound.values(parameter).iter().map(|value| Self::read(bound.name, value)).collect()
     }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::bind::{Bound, Parameter, Takes};
+use super::bind::{BoundParameters, Parameter, ParameterKind};
 use super::content;
 use super::each::Stage;
-use super::input::Sourced;
+use super::input::SourceOutput;
 use super::kinds::{MATCH, is_local_file};
 use super::path;
 use crate::line::error::LineError;
@@ -14,18 +14,18 @@ use crate::line::pattern::{Pattern, captures, order};
 use crate::psrp::clixml::{Name, Object, Value, type_names};
 
 pub const PARAMETERS: [Parameter; 12] = [
-    ("Pattern", Takes::Position),
-    ("Path", Takes::Position),
-    ("LiteralPath", Takes::Named),
-    ("SimpleMatch", Takes::Switch),
-    ("CaseSensitive", Takes::Switch),
-    ("NotMatch", Takes::Switch),
-    ("Quiet", Takes::Switch),
-    ("List", Takes::Switch),
-    ("AllMatches", Takes::Switch),
-    ("Raw", Takes::Switch),
-    ("NoEmphasis", Takes::Switch),
-    ("Encoding", Takes::Named),
+    ("Pattern", ParameterKind::Positional),
+    ("Path", ParameterKind::Positional),
+    ("LiteralPath", ParameterKind::Named),
+    ("SimpleMatch", ParameterKind::Switch),
+    ("CaseSensitive", ParameterKind::Switch),
+    ("NotMatch", ParameterKind::Switch),
+    ("Quiet", ParameterKind::Switch),
+    ("List", ParameterKind::Switch),
+    ("AllMatches", ParameterKind::Switch),
+    ("Raw", ParameterKind::Switch),
+    ("NoEmphasis", ParameterKind::Switch),
+    ("Encoding", ParameterKind::Named),
 ];
 
 struct Search {
@@ -37,7 +37,7 @@ struct Search {
 }
 
 impl Search {
-    fn new(bound: &Bound) -> Result<Self, LineError> {
+    fn new(bound: &BoundParameters) -> Result<Self, LineError> {
         bound.required("Pattern")?;
         let (is_simple, case_sensitive) = (bound.switch("SimpleMatch"), bound.switch("CaseSensitive"));
         let read = |text: String| {
@@ -105,7 +105,7 @@ impl Search {
         )
     }
 
-    fn file(&self, bound: &Bound, file: &Path, first_only: bool) -> Result<Vec<Value>, LineError> {
+    fn file(&self, bound: &BoundParameters, file: &Path, first_only: bool) -> Result<Vec<Value>, LineError> {
         let text = content::text(bound, file)?;
         let lines = text.lines().enumerate();
         let found = lines.filter_map(|(at, line)| self.line(line, at + 1, Some(file)));
@@ -157,10 +157,10 @@ fn relative(file: &Path) -> String {
 }
 
 /// Searches the files of -Path.
-pub fn files(bound: &Bound) -> Result<Sourced, LineError> {
+pub fn files(bound: &BoundParameters) -> Result<SourceOutput, LineError> {
     let search = Search::new(bound)?;
     let (files, errors) = content::files(bound)?;
-    let mut found = Sourced { values: Vec::new(), errors };
+    let mut found = SourceOutput { values: Vec::new(), errors };
     let (quiet, list) = (bound.switch("Quiet"), bound.switch("List"));
     // A wildcard also matches folders, which have no lines.
     for file in files.iter().filter(|file| !file.is_dir()) {
@@ -183,14 +183,14 @@ pub fn files(bound: &Bound) -> Result<Sourced, LineError> {
 
 struct OfInput {
     search: Search,
-    bound: Bound,
+    bound: BoundParameters,
     /// Number of lines so far.
     lines: usize,
     done: bool,
 }
 
 /// Returns the stage that searches texts, and the files of Get-ChildItem.
-pub fn of_input(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn of_input(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     if bound.has("Path") || bound.has("LiteralPath") {
         return Err(bound.wrong("The input object cannot be bound: the pipeline and -Path both give lines."));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::{Each, Stage};
 use super::property::Property;
 use crate::line::block::{block, computed};
@@ -27,7 +27,7 @@ struct Select {
     variables: Variables,
 }
 
-pub fn select(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn select(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     Ok(Box::new(Select {
         properties: Property::all(bound, "Property")?,
         excluded: bound.names("ExcludeProperty"),
@@ -123,7 +123,7 @@ impl Stage for Select {
 }
 
 /// Builds ForEach-Object with a member's name or a block of expressions.
-pub fn for_each(bound: &Bound) -> Result<Box<dyn Stage>, LineError> {
+pub fn for_each(bound: &BoundParameters) -> Result<Box<dyn Stage>, LineError> {
     let variables = bound.variables.clone();
     let give = |value: Value, out: &mut Vec<Value>| match value.items() {
         Some(items) => out.extend(items.iter().cloned()),

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use tokio_util::sync::CancellationToken;
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::cmdlets::{self, Role};
 use super::each::{Stage, all};
-use super::input::{Sourced, text_of};
+use super::input::{SourceOutput, text_of};
 use super::path::located;
 use super::{content, date, folder, parse_json, search};
 use crate::line::error::LineError;
@@ -24,7 +24,7 @@ pub fn read(
     variables: &Variables,
     is_first: bool,
     stop: &CancellationToken,
-) -> Option<Result<Sourced, LineError>> {
+) -> Option<Result<SourceOutput, LineError>> {
     match cmdlets::role(name) {
         Role::Source => {}
         Role::Either if is_first => {}
@@ -35,9 +35,9 @@ pub fn read(
         Err(error) => return Some(Err(error)),
     };
     bound.stop = Some(stop.clone());
-    let one = |value: Result<Value, LineError>| value.map(|value| Sourced::of(vec![value]));
+    let one = |value: Result<Value, LineError>| value.map(|value| SourceOutput::of(vec![value]));
     Some(match name {
-        "Import-Csv" => import(&bound).map(Sourced::of),
+        "Import-Csv" => import(&bound).map(SourceOutput::of),
         "Get-Content" => content::get(&bound),
         "Get-ChildItem" => folder::children(&bound),
         "Get-Location" => Ok(folder::location()),
@@ -46,36 +46,36 @@ pub fn read(
         "ConvertFrom-Json" => parse_json::source(&bound),
         "ConvertFrom-Csv" => bound
             .required("InputObject")
-            .and_then(|_| table(&bound, &bound.names("InputObject").join("\n")).map(Sourced::of)),
+            .and_then(|_| table(&bound, &bound.names("InputObject").join("\n")).map(SourceOutput::of)),
         _ => search::files(&bound),
     })
 }
 
 /// Returns the output of Write-Output: its argument, or the items of a list.
-fn written(bound: &Bound) -> Result<Sourced, LineError> {
+fn written(bound: &BoundParameters) -> Result<SourceOutput, LineError> {
     let value = bound.required("InputObject")?.clone();
-    Ok(Sourced::of(match value.items() {
+    Ok(SourceOutput::of(match value.items() {
         Some(items) if !bound.switch("NoEnumerate") => items.to_vec(),
         _ => vec![value],
     }))
 }
 
 /// Returns the stage of ConvertFrom-Csv.
-pub fn convert_csv(bound: Bound) -> Box<dyn Stage> {
+pub fn convert_csv(bound: BoundParameters) -> Box<dyn Stage> {
     all(move |values: Vec<Value>| {
         let text: Vec<String> = values.iter().map(Value::display_text).collect();
         table(&bound, &text.join("\n"))
     })
 }
 
-fn import(bound: &Bound) -> Result<Vec<Value>, LineError> {
+fn import(bound: &BoundParameters) -> Result<Vec<Value>, LineError> {
     let path = bound.text("Path").or_else(|| bound.text("LiteralPath")).filter(|path| !path.is_empty());
     let path = located(&path.ok_or_else(|| bound.wrong("-Path is missing: name the file."))?);
     table(bound, &text_of(bound, &path)?)
 }
 
 /// Returns an object for each row. Its properties are text, named by the first row or -Header.
-fn table(bound: &Bound, text: &str) -> Result<Vec<Value>, LineError> {
+fn table(bound: &BoundParameters, text: &str) -> Result<Vec<Value>, LineError> {
     let delimiter = bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
     let [delimiter] = *delimiter.as_bytes() else {
         return Err(bound.wrong(&format!(

@@ -1,6 +1,6 @@
 //! Tee-Object: objects to a file and to the next command. A variable is set as by -OutVariable.
 
-use super::bind::Bound;
+use super::bind::BoundParameters;
 use super::each::{Stage, everything};
 use super::file::{File, drawn};
 use crate::line::error::LineError;
@@ -28,7 +28,7 @@ impl Stage for Tee {
     }
 }
 
-pub fn tee(bound: &Bound, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
+pub fn tee(bound: &BoundParameters, width: usize, views: &Views) -> Result<Box<dyn Stage>, LineError> {
     let has_file = bound.has("FilePath") || bound.has("LiteralPath");
     match (has_file, bound.has("Variable")) {
         (true, true) => Err(bound.wrong(

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 
 use super::links::{Link, Links, RemoteCommand};
-use crate::line::complete::{self, Argument, Of, Wanted, What, Word};
+use crate::line::complete::{self, Argument, ArgumentKind, CompletionKind, MemberSource, TypedWord};
 use crate::line::{self, Variables, help};
 use crate::psrp::clixml::Value;
 use crate::screen;
@@ -77,7 +77,7 @@ pub fn completer(
     let completer = Completer { links, seen, runtime };
     move |text, cursor| {
         let found = complete::complete(text, cursor);
-        let mut candidates = completer.candidates(&found.what);
+        let mut candidates = completer.candidates(&found.kind);
         // The editor draws candidates unescaped, so names with control characters are dropped.
         candidates.retain(|one| screen::is_plain(&one.text));
         (found.span, candidates)
@@ -107,18 +107,18 @@ fn open(words: Vec<String>) -> Vec<Candidate> {
 }
 
 impl Completer {
-    fn candidates(&self, what: &What) -> Vec<Candidate> {
-        match what {
-            What::Command(prefix) => whole(self.commands(prefix)),
-            What::Parameter { command, prefix } => {
+    fn candidates(&self, kind: &CompletionKind) -> Vec<Candidate> {
+        match kind {
+            CompletionKind::Command(prefix) => whole(self.commands(prefix)),
+            CompletionKind::Parameter { command, prefix } => {
                 let names = matching(prefix, self.parameters(command));
                 whole(names.into_iter().map(|name| format!("-{name}")).collect())
             }
-            What::Argument(argument) => self.argument(argument),
-            What::Variable(prefix) => open(variables(prefix, &self.seen.variables())),
-            What::Member { of, prefix } => open(matching(prefix, self.members(of))),
-            What::File(word) => files(word, false),
-            What::Nothing => Vec::new(),
+            CompletionKind::Argument(argument) => self.argument(argument),
+            CompletionKind::Variable(prefix) => open(variables(prefix, &self.seen.variables())),
+            CompletionKind::Member { source, prefix } => open(matching(prefix, self.members(source))),
+            CompletionKind::File(word) => files(word, false),
+            CompletionKind::Nothing => Vec::new(),
         }
     }
 
@@ -147,10 +147,10 @@ impl Completer {
         self.runtime.block_on(link.catalogue.parameters(session.as_ref(), &name)).unwrap_or_default()
     }
 
-    fn members(&self, of: &Of) -> Vec<String> {
-        match of {
-            Of::Expression(text) => complete::members_of(text, &self.seen.variables()),
-            Of::Pipeline(stages) => self.properties(stages),
+    fn members(&self, source: &MemberSource) -> Vec<String> {
+        match source {
+            MemberSource::Expression(text) => complete::members_of(text, &self.seen.variables()),
+            MemberSource::Pipeline(stages) => self.properties(stages),
         }
     }
 
@@ -178,23 +178,23 @@ impl Completer {
         let Argument { word, .. } = argument;
         let quoted =
             |names: Vec<String>| whole(names.iter().map(|name| complete::quoted(name, word.quote)).collect());
-        match complete::wanted(argument) {
-            Some(Wanted::Property) => quoted(matching(&word.text, self.properties(&argument.pipeline))),
-            Some(Wanted::File) => files(word, false),
-            Some(Wanted::Folder) => files(word, true),
-            Some(Wanted::Command) => quoted(self.commands(&word.text)),
-            Some(Wanted::Help) => {
+        match complete::argument_kind(argument) {
+            Some(ArgumentKind::Property) => quoted(matching(&word.text, self.properties(&argument.pipeline))),
+            Some(ArgumentKind::File) => files(word, false),
+            Some(ArgumentKind::Folder) => files(word, true),
+            Some(ArgumentKind::Command) => quoted(self.commands(&word.text)),
+            Some(ArgumentKind::Help) => {
                 let mut names = self.commands(&word.text);
                 names.extend(help::topics().map(str::to_owned));
                 quoted(matching(&word.text, names))
             }
-            Some(Wanted::Words(words)) => quoted(matching(&word.text, words.iter().copied())),
-            Some(Wanted::Colour) => quoted(matching(&word.text, line::colour_names())),
-            Some(Wanted::Variable) => {
+            Some(ArgumentKind::Words(words)) => quoted(matching(&word.text, words.iter().copied())),
+            Some(ArgumentKind::Colour) => quoted(matching(&word.text, line::colour_names())),
+            Some(ArgumentKind::Variable) => {
                 let known = self.seen.variables();
                 quoted(matching(&word.text, known.names().map(str::to_owned).collect::<Vec<_>>()))
             }
-            Some(Wanted::Nothing) => Vec::new(),
+            Some(ArgumentKind::Nothing) => Vec::new(),
             None => self.remote_argument(argument),
         }
     }
@@ -229,7 +229,7 @@ fn variables(prefix: &str, known: &Variables) -> Vec<String> {
 }
 
 /// Returns the files that begin with a word, quoted where needed.
-fn files(word: &Word, folders_only: bool) -> Vec<Candidate> {
+fn files(word: &TypedWord, folders_only: bool) -> Vec<Candidate> {
     let is_separator = |letter: char| letter == '/' || cfg!(windows) && letter == '\\';
     let (folder, name) = match word.text.rfind(is_separator) {
         Some(at) => word.text.split_at(at + 1),
@@ -273,7 +273,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("plain folder")).unwrap();
         let root = folder.path().display().to_string();
         let of = |typed: &str, quote: Option<char>, folders: bool| -> Vec<String> {
-            let word = Word { text: format!("{root}/{typed}"), quote };
+            let word = TypedWord { text: format!("{root}/{typed}"), quote };
             files(&word, folders).into_iter().map(|one| one.text.replace(&root, "ROOT")).collect()
         };
         let sep = std::path::MAIN_SEPARATOR;

@@ -10,7 +10,7 @@ use super::host::{self, Handled};
 use super::pager::PagerExit;
 use super::terminal::Tone;
 use super::trouble;
-use crate::line::{self, Action, Common, LineError, Missed, Plan, StreamTarget};
+use crate::line::{self, Action, CommonParameters, LineError, NonTerminatingError, Plan, StreamTarget};
 use crate::psrp::client::PipelineEvent;
 use crate::psrp::clixml::Value;
 use crate::psrp::host::HostMethod;
@@ -35,7 +35,7 @@ impl Executor {
         let mut diverted: Diverted =
             plan.streams.files().into_iter().map(|file| (file, Vec::new())).collect();
         // Reports the errors of local sources, which were read when the pipeline was planned.
-        let mut ended = self.missed(&mut plan, sink, &mut diverted);
+        let mut ended = self.report_non_terminating(&mut plan, sink, &mut diverted);
         let mut input = std::mem::take(&mut plan.input);
         if ended == Ended::Stopped {
             input.clear();
@@ -50,7 +50,7 @@ impl Executor {
                     Ok(Ended::Silenced) if ended == Ended::Failed => {}
                     Ok(missed) => ended = missed,
                     Err(error) => {
-                        ended = self.failed_here(&mut plan, &error);
+                        ended = self.report_stage_failure(&mut plan, &error);
                         plan.was_ended = true;
                         break;
                     }
@@ -94,12 +94,12 @@ impl Executor {
         } else {
             plan.local.finish(&mut rest)
         };
-        match self.missed(&mut plan, sink, &mut diverted) {
+        match self.report_non_terminating(&mut plan, sink, &mut diverted) {
             Ended::Failed if ended == Ended::Succeeded => ended = Ended::Failed,
             _ => {}
         }
         if let Err(error) = finished {
-            ended = self.failed_here(&mut plan, &error);
+            ended = self.report_stage_failure(&mut plan, &error);
         }
         rest.into_iter().for_each(|value| self.take(sink, value));
         if self.turn_pages(sink).await == Some(PagerExit::Interrupted) {
@@ -107,14 +107,14 @@ impl Executor {
         }
         for (warning, common) in plan.local.warnings() {
             if let Some(variable) = &common.warnings {
-                plan.gathered.add(variable, warning.clone().into());
+                plan.assignments.add(variable, warning.clone().into());
             }
             if common.warning_action.is_none_or(Action::shows) {
                 self.terminal.toned(Tone::Warning, &format!("WARNING: {warning}"));
             }
         }
-        plan.local.gather(&mut plan.gathered);
-        plan.gathered.store(&mut self.variables);
+        plan.local.collect_outputs(&mut plan.assignments);
+        plan.assignments.store(&mut self.variables);
         for (file, lines) in diverted {
             if failed && lines.is_empty() {
                 continue;
@@ -127,23 +127,23 @@ impl Executor {
     }
 
     /// Reports an error that has ended a stage. As in PowerShell, it is shown even if errors are redirected.
-    fn failed_here(&self, plan: &mut Plan, error: &LineError) -> Ended {
+    fn report_stage_failure(&self, plan: &mut Plan, error: &LineError) -> Ended {
         let common = plan.local.failure().unwrap_or_default();
-        let action = gathered_error(plan, error, &common);
+        let action = assign_error_variable(plan, error, &common);
         self.failed_with(error, action)
     }
 
     /// Reports the objects that stages rejected, or sends their errors to the target of the error stream.
-    fn missed(&self, plan: &mut Plan, sink: &mut Sink, diverted: &mut Diverted) -> Ended {
+    fn report_non_terminating(&self, plan: &mut Plan, sink: &mut Sink, diverted: &mut Diverted) -> Ended {
         let mut ended = Ended::Succeeded;
-        for missed in plan.local.missed() {
-            let action = gathered_error(plan, &missed.error, &missed.common);
+        for missed in plan.local.take_non_terminating() {
+            let action = assign_error_variable(plan, &missed.error, &missed.common);
             let target = plan.streams.error.clone();
             let one = if matches!(target, StreamTarget::Shown) || action != Action::Continue {
                 self.failed_with(&missed.error, action)
             } else {
                 let noted = self.noted(&missed.error, action);
-                self.missed_to(&target, &missed, plan, sink, diverted);
+                self.send_error_to(&target, &missed, plan, sink, diverted);
                 noted
             };
             match one {
@@ -154,10 +154,10 @@ impl Executor {
         ended
     }
 
-    fn missed_to(
+    fn send_error_to(
         &self,
         target: &StreamTarget,
-        missed: &Missed,
+        missed: &NonTerminatingError,
         plan: &mut Plan,
         sink: &mut Sink,
         diverted: &mut Diverted,
@@ -169,9 +169,9 @@ impl Executor {
                 let mut out = Vec::new();
                 let pushed = plan.local.push_after(missed, trouble::record(&missed.error.0), &mut out);
                 // The errors of later stages; each is passed to fewer stages.
-                self.missed(plan, sink, diverted);
+                self.report_non_terminating(plan, sink, diverted);
                 if let Err(error) = pushed {
-                    self.failed_here(plan, &error);
+                    self.report_stage_failure(plan, &error);
                     plan.was_ended = true;
                 }
                 out.into_iter().for_each(|value| self.take(sink, value));
@@ -189,7 +189,7 @@ impl Executor {
     ) -> Result<Ended, LineError> {
         let mut out = Vec::new();
         let pushed = plan.local.push(value, &mut out);
-        let missed = self.missed(plan, sink, diverted);
+        let missed = self.report_non_terminating(plan, sink, diverted);
         pushed?;
         out.into_iter().for_each(|value| self.take(sink, value));
         Ok(missed)
@@ -340,7 +340,7 @@ impl Executor {
                         Ok(other) => ended = other,
                         // A failed stage ends its input.
                         Err(error) => {
-                            ended = self.failed_here(plan, &error);
+                            ended = self.report_stage_failure(plan, &error);
                             wrong = true;
                             plan.was_ended = true;
                         }
@@ -442,7 +442,7 @@ impl Executor {
         }
         let variable = plan.common_of(command).and_then(|common| common.errors.clone());
         if let Some(variable) = variable {
-            plan.gathered.add(&variable, record.to_value());
+            plan.assignments.add(&variable, record.to_value());
         }
         self.troubles.add(record.to_value(), action.shows());
         if !action.shows() {
@@ -483,9 +483,9 @@ fn add_line(diverted: &mut Diverted, file: &line::File, text: &str) {
 }
 
 /// Adds an error of a stage to the stage's `-ErrorVariable`, and returns the stage's error action.
-fn gathered_error(plan: &mut Plan, error: &LineError, common: &Common) -> Action {
+fn assign_error_variable(plan: &mut Plan, error: &LineError, common: &CommonParameters) -> Action {
     if let Some(variable) = &common.errors {
-        plan.gathered.add(variable, trouble::record(&error.0));
+        plan.assignments.add(variable, trouble::record(&error.0));
     }
     common.error_action.unwrap_or(plan.preferred)
 }

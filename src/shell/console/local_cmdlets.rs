@@ -13,8 +13,8 @@ use crate::folders::home;
 use crate::keys::Answer;
 use crate::line::help::{self, Topic};
 use crate::line::{
-    self, Action, Arg, CommandLine, Element, Expr, Gathered, HostCommand, HostPart, LineError, Statement,
-    StreamTarget,
+    self, Action, Arg, CommandLine, Element, Expr, HostCommand, HostPart, LineError, Statement, StreamTarget,
+    VariableAssignments,
 };
 use crate::psrp::clixml::{Object, Value, type_names};
 use crate::wildcard::like;
@@ -262,10 +262,10 @@ impl Executor {
             Ok(read) => read,
             Err(error) => return (Vec::new(), self.failed(&error)),
         };
-        let mut gathered = Gathered::default();
-        common.variables().for_each(|variable| gathered.begin(variable));
+        let mut assignments = VariableAssignments::default();
+        common.variables().for_each(|variable| assignments.begin(variable));
         if let (HostCommand::Write(write), Some(variable)) = (&read, &common.information) {
-            write.texts(input.as_deref()).into_iter().for_each(|text| gathered.add(variable, text.into()));
+            write.texts(input.as_deref()).into_iter().for_each(|text| assignments.add(variable, text.into()));
         }
         // As in PowerShell, an error that ends its pipeline is shown even if errors are redirected.
         let is_redirected = !matches!(errors, StreamTarget::Shown)
@@ -275,14 +275,14 @@ impl Executor {
         let mut outcome = match done {
             Ok(values) => {
                 if let Some(variable) = &common.output {
-                    values.iter().for_each(|value| gathered.add(variable, value.clone()));
+                    values.iter().for_each(|value| assignments.add(variable, value.clone()));
                 }
                 (values, Ended::Succeeded)
             }
             Err(Failure::Interrupted) => (Vec::new(), Ended::Interrupted),
             Err(Failure::Error(error)) => {
                 if let Some(variable) = &common.errors {
-                    gathered.add(variable, super::trouble::record(&error.0));
+                    assignments.add(variable, super::trouble::record(&error.0));
                 }
                 let action = common.error_action.unwrap_or(Action::preferred(&self.variables));
                 if is_redirected && action == Action::Continue {
@@ -295,7 +295,7 @@ impl Executor {
                 }
             }
         };
-        gathered.store(&mut self.variables);
+        assignments.store(&mut self.variables);
         if let StreamTarget::File(file) = errors
             && let Err(error) = file.write(&lines)
         {
