@@ -85,10 +85,10 @@ enum Missing {
 
 /// The connection URI of a profile.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ConnectionUri {
     pub uri: Url,
     /// Whether an earlier connection discovered the URI; the endpoint may have moved since.
-    pub is_earlier: bool,
+    pub is_cached: bool,
 }
 
 /// Returns the connection URI of a profile: its `uri`, or the discovered URI.
@@ -98,14 +98,14 @@ pub async fn endpoint(
     trust: &Trust,
     proxies: &Proxies,
     report: &Report,
-) -> Result<Found, DiscoveryError> {
+) -> Result<ConnectionUri, DiscoveryError> {
     let _ = report.send(Step::DeterminingDomain);
     if let Some(domain) = &profile.domain {
         let _ = report.send(Step::AdminDomain { domain: domain.clone() });
     }
     let _ = report.send(Step::DiscoveringEndpoint);
     let found = match &profile.uri {
-        Some(uri) => Found { uri: uri.clone(), is_earlier: false },
+        Some(uri) => ConnectionUri { uri: uri.clone(), is_cached: false },
         None => discover(folders, profile, trust, proxies).await?,
     };
     let _ = report.send(Step::TargetUri { uri: found.uri.to_string() });
@@ -124,33 +124,37 @@ async fn discover(
     profile: &Profile,
     trust: &Trust,
     proxies: &Proxies,
-) -> Result<Found, DiscoveryError> {
+) -> Result<ConnectionUri, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let last = LastDiscovery::of(folders, &profile.name);
     let starts = starts(profile.discovery.as_ref(), domain);
     if let Some((uri, age)) = last.read(profile, domain, &starts, SystemTime::now()) {
         let age = Duration::from_secs(age.as_secs());
         tracing::debug!("{uri} was discovered {} ago", humantime::format_duration(age));
-        return Ok(Found { uri: for_authentication(uri, profile), is_earlier: true });
+        return Ok(ConnectionUri { uri: for_authentication(uri, profile), is_cached: true });
     }
-    let (start, uri) = walked(profile, domain, starts, trust, proxies).await?;
+    let (start, uri) = follow_documents(profile, domain, starts, trust, proxies).await?;
     last.write(domain, &start, &uri, SystemTime::now());
-    Ok(Found { uri: for_authentication(uri, profile), is_earlier: false })
+    Ok(ConnectionUri { uri: for_authentication(uri, profile), is_cached: false })
 }
 
 /// Discovers the endpoint of a profile without `uri`; the result is not kept for later connections.
 ///
 /// # Errors
 /// The endpoint was not found.
-pub async fn asked(profile: &Profile, trust: &Trust, proxies: &Proxies) -> Result<Url, DiscoveryError> {
+pub async fn discover_uncached(
+    profile: &Profile,
+    trust: &Trust,
+    proxies: &Proxies,
+) -> Result<Url, DiscoveryError> {
     let domain = profile.domain.as_deref().ok_or(DiscoveryError::NoDomain)?;
     let starts = starts(profile.discovery.as_ref(), domain);
-    let (_, uri) = walked(profile, domain, starts, trust, proxies).await?;
+    let (_, uri) = follow_documents(profile, domain, starts, trust, proxies).await?;
     Ok(for_authentication(uri, profile))
 }
 
 /// Follows the documents of discovery. Returns the first URI that was found, and the endpoint.
-async fn walked(
+async fn follow_documents(
     profile: &Profile,
     domain: &str,
     starts: Vec<Url>,

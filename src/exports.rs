@@ -110,7 +110,7 @@ impl Exports {
     }
 
     /// Writes the endpoint's current commands in the module's format. `names` must be sorted and unique.
-    pub fn saw(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
+    pub fn record_commands(&self, stem: &Path, names: &[String]) -> Result<(), ExportError> {
         let path = PathBuf::from(format!("{}.commands", stem.display()));
         let text = format!("{}\n", names.join("\n"));
         replace(&path, text.as_bytes(), New::Private).map_err(|error| ExportError { path, error })

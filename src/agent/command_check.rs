@@ -40,7 +40,7 @@ pub async fn watch(mut opened: watch::Receiver<Option<Opened>>, profile: Arc<Pro
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
             match command_names(&current.mux, &profile).await {
-                Ok(names) => exports.saw(&stem, &names).map_err(|error| error.to_string()),
+                Ok(names) => exports.record_commands(&stem, &names).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         };

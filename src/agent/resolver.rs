@@ -53,7 +53,7 @@ pub struct EndpointResolver {
     /// The stored refresh token is replaced, not used.
     replaces_sign_in: bool,
     /// The last endpoint was discovered by an earlier connection.
-    is_earlier: bool,
+    is_cached: bool,
 }
 
 /// Error of opening a session.
@@ -179,7 +179,7 @@ impl EndpointResolver {
             sign_in: None,
             is_interactive: false,
             replaces_sign_in: false,
-            is_earlier: false,
+            is_cached: false,
         }
     }
 
@@ -352,7 +352,7 @@ impl EndpointResolver {
         let trust = trust(&self.profile).await?;
         loop {
             let found = discovery::endpoint(&self.folders, &self.profile, &trust, &proxies, report).await?;
-            self.is_earlier = found.is_earlier;
+            self.is_cached = found.is_cached;
             let configuration = self.profile.configuration.clone();
             match self.at(found.uri, configuration, report).await {
                 Err(error) if self.discovers_again(&error) => {}
@@ -382,7 +382,7 @@ impl EndpointResolver {
     /// connection had discovered it.
     pub fn forget_discovery(&mut self) -> bool {
         LastDiscovery::of(&self.folders, &self.profile.name).forget();
-        std::mem::take(&mut self.is_earlier)
+        std::mem::take(&mut self.is_cached)
     }
 
     /// Resolves the endpoint at a known address.

@@ -77,7 +77,7 @@ fn profile(more: &str) -> Profile {
 /// Discovers the endpoint of a profile that starts at a server.
 async fn from(port: u16, more: &str) -> Result<String, String> {
     let profile = profile(&format!("discovery = 'http://127.0.0.1:{port}/'\n{more}"));
-    let found = asked(&profile, &Trust::default(), &Proxies::new(ProxySetting::None, None)).await;
+    let found = discover_uncached(&profile, &Trust::default(), &Proxies::new(ProxySetting::None, None)).await;
     found.map(|uri| uri.to_string()).map_err(|error| error.to_string())
 }
 
@@ -152,7 +152,7 @@ async fn by_proxy(
 ) -> (Result<Url, DiscoveryError>, Log) {
     let (port, log) = serve(None, answer).await;
     let proxies = Proxies::new(format!("http://127.0.0.1:{port}").parse().unwrap(), None);
-    (asked(&profile("[timeouts]\ndiscovery = '6s'"), &Trust::default(), &proxies).await, log)
+    (discover_uncached(&profile("[timeouts]\ndiscovery = '6s'"), &Trust::default(), &proxies).await, log)
 }
 
 #[tokio::test]

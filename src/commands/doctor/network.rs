@@ -173,7 +173,7 @@ async fn discover(
 ) -> (Finding, Option<Url>) {
     let mut profile = profile.clone();
     profile.limits.discovery = profile.limits.discovery.min(budget.share(DISCOVERY_TIMEOUT));
-    match discovery::asked(&profile, trust, proxies).await {
+    match discovery::discover_uncached(&profile, trust, proxies).await {
         Ok(uri) => (Finding::ok(DISCOVERY, uri.to_string()), Some(uri)),
         Err(error) => (Finding::error(DISCOVERY, &error), None),
     }
