@@ -33,7 +33,7 @@ pub struct Client {
     pub pool: Uuid,
     /// The host data of its INIT_RUNSPACEPOOL.
     pub host: Value,
-    pub key: Key,
+    pub key: KeyState,
     /// Messages withheld until the client has the session key.
     withheld: VecDeque<Message>,
     withheld_bytes: usize,
@@ -62,11 +62,11 @@ pub enum Phase {
 
 /// State of the client's session key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum KeyState {
     None,
     /// PUBLIC_KEY_REQUEST was sent, or the client's PUBLIC_KEY is being answered.
-    Asked,
-    Given,
+    Requested,
+    Established,
 }
 
 impl Client {
@@ -95,7 +95,7 @@ impl Client {
             server: ServerPool::new(private_data),
             pool: Uuid::nil(),
             host: Value::Null,
-            key: Key::None,
+            key: KeyState::None,
             withheld: VecDeque::new(),
             withheld_bytes: 0,
             sender,
@@ -109,11 +109,13 @@ impl Client {
     pub fn deliver(&mut self, mut message: Message) {
         message.pool = self.pool;
         message.destination = Destination::Client;
-        if self.withheld.is_empty() && (self.key == Key::Given || !rewrite::has_secret(&message.body)) {
+        if self.withheld.is_empty()
+            && (self.key == KeyState::Established || !rewrite::has_secret(&message.body))
+        {
             return self.sender.push(message);
         }
-        if self.key == Key::None {
-            self.key = Key::Asked;
+        if self.key == KeyState::None {
+            self.key = KeyState::Requested;
             // PowerShell's client fails on an empty body.
             let body = "<S></S>".to_owned();
             self.sender.push(self.pool_message(MessageType::PublicKeyRequest, body));
@@ -126,7 +128,7 @@ impl Client {
     pub fn give_key(&mut self, sealed: String) {
         let body = rewrite::body_of(vec![("EncryptedSessionKey", Value::String(sealed))]);
         self.sender.push(self.pool_message(MessageType::EncryptedSessionKey, body));
-        self.key = Key::Given;
+        self.key = KeyState::Established;
         self.withheld_bytes = 0;
         for message in self.withheld.drain(..) {
             self.sender.push(message);

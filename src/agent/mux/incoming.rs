@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::client::{Client, Key, Kind, Phase};
+use super::client::{Client, KeyState, Kind, Phase};
 use super::control::Control;
 use super::core::Core;
 use super::rewrite::{self, Start};
@@ -248,9 +248,9 @@ impl Core {
         let public_key =
             rewrite::text_property(&message.body, "PublicKey").ok_or(ClientError::NoPublicKey)?;
         if let Some(client) = self.clients.get_mut(&id)
-            && client.key == Key::None
+            && client.key == KeyState::None
         {
-            client.key = Key::Asked;
+            client.key = KeyState::Requested;
         }
         let actions = self.key.ask(id, public_key, ack)?;
         self.exchange(actions);

@@ -95,7 +95,7 @@ pub struct ScheduledPipeline<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     None,
-    Asked,
+    Requested,
     Acknowledged,
 }
 
@@ -297,7 +297,7 @@ impl<A> Scheduler<A> {
                     self.send_stopped(client, id);
                 }
                 Phase::Running { .. } => {
-                    pipeline.stop = Stop::Asked;
+                    pipeline.stop = Stop::Requested;
                     self.actions.push(SchedulerAction::Flow { pipeline: id, wanted: true });
                     self.actions.push(SchedulerAction::Stop(id));
                     return self.take();
@@ -312,7 +312,7 @@ impl<A> Scheduler<A> {
     /// Handles the endpoint's acknowledgement of a stop.
     pub fn stop_acknowledged(&mut self, id: Uuid) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
-            if pipeline.stop == Stop::Asked {
+            if pipeline.stop == Stop::Requested {
                 pipeline.stop = Stop::Acknowledged;
             }
             // Does not wait for the remaining output of a background pipeline: an endpoint that answers
@@ -354,7 +354,7 @@ impl<A> Scheduler<A> {
     pub fn lost(&mut self, id: Uuid, failure: ErrorRecord, now: Instant) -> Vec<SchedulerAction<A>> {
         if let Some(pipeline) = self.pipelines.get_mut(&id) {
             // The endpoint will not acknowledge the stop.
-            if pipeline.stop == Stop::Asked {
+            if pipeline.stop == Stop::Requested {
                 pipeline.stop = Stop::Acknowledged;
             }
             match (pipeline.client, pipeline.is_running()) {
