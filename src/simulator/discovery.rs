@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::endpoint::{Account, AskedDomain, Endpoint};
+use super::endpoint::{Account, DomainQuery, Endpoint};
 use super::wsman;
 
 /// Path of the endpoint with token authentication.
@@ -23,7 +23,7 @@ const CLIENT_ID: &str = "00000004-0000-0ff1-ce00-000000000000";
 const MEDIA_TYPE: &str = "application/vnd.microsoft.rtc.autodiscover+xml; v=1";
 const NAMESPACE: &str = "http://schemas.microsoft.com/rtc/2012/03/ucwa";
 
-fn known(asked: &AskedDomain) -> Option<&str> {
+fn known(asked: &DomainQuery) -> Option<&str> {
     let domains = ["litwareinc.com", "contoso.com"];
     let domain = asked.domain.as_deref()?;
     domains.into_iter().find(|one| one.eq_ignore_ascii_case(domain))
@@ -32,7 +32,7 @@ fn known(asked: &AskedDomain) -> Option<&str> {
 /// Returns a document with one link, or the status 404 for an unknown domain.
 async fn link(
     endpoint: &Endpoint,
-    asked: &AskedDomain,
+    asked: &DomainQuery,
     element: &str,
     token: &str,
     target: impl FnOnce(&str) -> String,
@@ -47,17 +47,17 @@ async fn link(
 }
 
 /// Returns the first document: a redirect to the domain's pool.
-pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+pub async fn start(State(endpoint): State<Arc<Endpoint>>, asked: DomainQuery) -> Response {
     link(&endpoint, &asked, "Root", "Redirect", |domain| format!("{POOL_DOCUMENT}?Domain={domain}")).await
 }
 
 /// Returns the pool's document, which links to the domain's document.
-pub async fn pool(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+pub async fn pool(State(endpoint): State<Arc<Endpoint>>, asked: DomainQuery) -> Response {
     link(&endpoint, &asked, "Root", "Domain", |domain| format!("{DOMAIN_DOCUMENT}?Domain={domain}")).await
 }
 
 /// Returns the domain's document, which links to the endpoint.
-pub async fn domain(State(endpoint): State<Arc<Endpoint>>, asked: AskedDomain) -> Response {
+pub async fn domain(State(endpoint): State<Arc<Endpoint>>, asked: DomainQuery) -> Response {
     link(&endpoint, &asked, "Domain", "External/RemotePowerShell", |_| wsman::LIVE_ID.to_owned()).await
 }
 

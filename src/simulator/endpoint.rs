@@ -108,9 +108,9 @@ impl Endpoint {
 
 /// Query of a discovery request.
 #[derive(serde::Deserialize)]
-pub struct Asked {
+pub struct DiscoveryQuery {
     #[serde(rename = "Domain", alias = "domain")]
     pub domain: Option<String>,
 }
 
-pub type AskedDomain = Query<Asked>;
+pub type DomainQuery = Query<DiscoveryQuery>;
