@@ -28,7 +28,7 @@ pub fn answer(question: &str) -> miette::Result<String> {
 }
 
 /// Asks until there is an answer. Enter accepts `before`.
-pub fn asked(question: &str, before: Option<&str>) -> miette::Result<String> {
+pub fn ask_line(question: &str, before: Option<&str>) -> miette::Result<String> {
     let shown = before.map(|before| format!(" [{before}]")).unwrap_or_default();
     loop {
         let answer = answer(&format!("{question}{shown}: "))?;
@@ -49,7 +49,7 @@ pub fn confirm_default_yes(question: &str) -> miette::Result<bool> {
 pub fn password_file(before: Option<&Path>) -> miette::Result<PathBuf> {
     let mut before = before.map(|file| file.display().to_string());
     loop {
-        let file = asked("The file", before.as_deref())?;
+        let file = ask_line("The file", before.as_deref())?;
         let path = absolute(&expanded(Path::new(&file)))?;
         let Err(error) = credential::check_file(&path) else { return Ok(path) };
         screen::print_report(&wrong_file(error));

@@ -227,11 +227,11 @@ impl LocalStages {
     /// Passes the record of an error through the stages after its own.
     pub fn push_after(
         &mut self,
-        missed: &NonTerminatingError,
+        failure: &NonTerminatingError,
         record: Value,
         out: &mut Vec<Value>,
     ) -> Result<(), LineError> {
-        self.through(missed.at + 1, vec![record], out)
+        self.through(failure.at + 1, vec![record], out)
     }
 
     /// Takes the errors of single objects since the last call.
@@ -314,8 +314,8 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
                             }
                             input = values;
                             let at = local.stages.len();
-                            let missed = |error| NonTerminatingError { error, common: common.clone(), at };
-                            local.non_terminating.extend(errors.into_iter().map(missed));
+                            let failure = |error| NonTerminatingError { error, common: common.clone(), at };
+                            local.non_terminating.extend(errors.into_iter().map(failure));
                             local.stages.push(PipelineStage::new(stage::everything(), common));
                         }
                         None => {

@@ -5,7 +5,7 @@ use miette::IntoDiagnostic as _;
 use super::options::{self, written};
 use crate::cli::Add;
 use crate::commands::connect::{Context, connect, is_ending, release};
-use crate::commands::question::{answer, asked, confirm_default_yes, password_file};
+use crate::commands::question::{answer, ask_line, confirm_default_yes, password_file};
 use crate::commands::session::REMOVAL_TIMEOUT;
 use crate::commands::usage::usage;
 use crate::commands::{names, remove};
@@ -31,7 +31,7 @@ pub fn ask(folders: &Folders, add: &mut Add) -> miette::Result<()> {
     let name = loop {
         let name = match add.name.take() {
             Some(name) => name,
-            None => asked("Name of the profile", None)?,
+            None => ask_line("Name of the profile", None)?,
         };
         match names::check_new(folders, &name) {
             Ok(()) => break name,
@@ -105,7 +105,7 @@ fn chosen<T: Copy>(
 ) -> miette::Result<T> {
     let names = || all.iter().copied().map(name);
     loop {
-        let word = asked(question, before.or(names().next()))?;
+        let word = ask_line(question, before.or(names().next()))?;
         if let Some(found) = all.iter().copied().find(|one| name(*one) == word) {
             return Ok(found);
         }
@@ -131,7 +131,7 @@ fn endpoint(profile: &New<'_>, add: &mut Add, kind: Kind) -> miette::Result<()> 
 fn user(profile: &New<'_>, add: &mut Add) -> miette::Result<()> {
     let before = add.user.take();
     profile.accepted(add, "user", |add| {
-        add.user = Some(asked("User, as name@domain", before.as_deref())?);
+        add.user = Some(ask_line("User, as name@domain", before.as_deref())?);
         Ok(())
     })
 }
@@ -163,13 +163,13 @@ fn sign_in(profile: &New<'_>, add: &mut Add, kind: Kind, module: &'static str) -
 fn uri(kind: Kind, before: Option<&str>) -> miette::Result<Option<String>> {
     let traits = kind.traits();
     if !traits.discovers {
-        return asked(&format!("URI of the endpoint, such as {}", traits.uri_example), before).map(Some);
+        return ask_line(&format!("URI of the endpoint, such as {}", traits.uri_example), before).map(Some);
     }
     let Some(before) = before else {
         let uri = answer("URI of the endpoint, or Enter to discover it: ")?;
         return Ok((!uri.is_empty()).then_some(uri));
     };
-    let uri = asked("URI of the endpoint, or - to discover it", Some(before))?;
+    let uri = ask_line("URI of the endpoint, or - to discover it", Some(before))?;
     Ok((uri != "-").then_some(uri))
 }
 
@@ -197,13 +197,13 @@ fn source(profile: &New<'_>, add: &mut Add, has_ticket: bool) -> miette::Result<
     profile.accepted(add, "credential", |add| {
         forget_source(add);
         loop {
-            match asked("Source", Some(before))?.to_lowercase().as_str() {
+            match ask_line("Source", Some(before))?.to_lowercase().as_str() {
                 "k" => {}
-                "s" => add.keyring = Some(asked("Name of the entry", entry.as_deref())?),
+                "s" => add.keyring = Some(ask_line("Name of the entry", entry.as_deref())?),
                 "p" => add.prompt = true,
                 "c" => {
                     let question = "The command, for example pass show work";
-                    add.credential_command = Some(asked(question, command.as_deref())?);
+                    add.credential_command = Some(ask_line(question, command.as_deref())?);
                 }
                 "f" => add.credential_file = Some(password_file(file.as_deref())?),
                 "t" if has_ticket => add.system = true,

@@ -48,7 +48,7 @@ impl Executor {
                 match self.push(&mut plan, sink, &mut diverted, value) {
                     Ok(Ended::Succeeded) => {}
                     Ok(Ended::Silenced) if ended == Ended::Failed => {}
-                    Ok(missed) => ended = missed,
+                    Ok(outcome) => ended = outcome,
                     Err(error) => {
                         ended = self.report_stage_failure(&mut plan, &error);
                         plan.was_ended = true;
@@ -136,14 +136,14 @@ impl Executor {
     /// Reports the objects that stages rejected, or sends their errors to the target of the error stream.
     fn report_non_terminating(&self, plan: &mut Plan, sink: &mut Sink, diverted: &mut Diverted) -> Ended {
         let mut ended = Ended::Succeeded;
-        for missed in plan.local.take_non_terminating() {
-            let action = assign_error_variable(plan, &missed.error, &missed.common);
+        for failure in plan.local.take_non_terminating() {
+            let action = assign_error_variable(plan, &failure.error, &failure.common);
             let target = plan.streams.error.clone();
             let one = if matches!(target, StreamTarget::Shown) || action != Action::Continue {
-                self.failed_with(&missed.error, action)
+                self.failed_with(&failure.error, action)
             } else {
-                let noted = self.noted(&missed.error, action);
-                self.send_error_to(&target, &missed, plan, sink, diverted);
+                let noted = self.noted(&failure.error, action);
+                self.send_error_to(&target, &failure, plan, sink, diverted);
                 noted
             };
             match one {
@@ -157,17 +157,17 @@ impl Executor {
     fn send_error_to(
         &self,
         target: &StreamTarget,
-        missed: &NonTerminatingError,
+        failure: &NonTerminatingError,
         plan: &mut Plan,
         sink: &mut Sink,
         diverted: &mut Diverted,
     ) {
         match target {
             StreamTarget::Shown | StreamTarget::Dropped => {}
-            StreamTarget::File(file) => add_line(diverted, file, &missed.error.0),
+            StreamTarget::File(file) => add_line(diverted, file, &failure.error.0),
             StreamTarget::Output => {
                 let mut out = Vec::new();
-                let pushed = plan.local.push_after(missed, trouble::record(&missed.error.0), &mut out);
+                let pushed = plan.local.push_after(failure, trouble::record(&failure.error.0), &mut out);
                 // The errors of later stages; each is passed to fewer stages.
                 self.report_non_terminating(plan, sink, diverted);
                 if let Err(error) = pushed {
@@ -189,10 +189,10 @@ impl Executor {
     ) -> Result<Ended, LineError> {
         let mut out = Vec::new();
         let pushed = plan.local.push(value, &mut out);
-        let missed = self.report_non_terminating(plan, sink, diverted);
+        let outcome = self.report_non_terminating(plan, sink, diverted);
         pushed?;
         out.into_iter().for_each(|value| self.take(sink, value));
-        Ok(missed)
+        Ok(outcome)
     }
 
     pub(super) fn take(&self, sink: &mut Sink, value: Value) {

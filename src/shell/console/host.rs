@@ -23,7 +23,7 @@ pub enum Handled {
 }
 
 /// Reason why a prompt has no answer.
-enum Unanswered {
+enum PromptError {
     Interrupted,
     End,
 }
@@ -50,7 +50,7 @@ struct FormatError {
     kind: String,
 }
 
-type Asked<T> = Result<T, Unanswered>;
+type PromptResult<T> = Result<T, PromptError>;
 
 /// Handles one host call.
 pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
@@ -87,8 +87,8 @@ pub async fn handle(terminal: &Terminal, call: &HostCall) -> Handled {
     };
     match answer {
         Ok(value) => respond(call, Ok(value)),
-        Err(Unanswered::Interrupted) => Handled::Interrupted,
-        Err(Unanswered::End) => respond(call, Err(HostError::NoInput)),
+        Err(PromptError::Interrupted) => Handled::Interrupted,
+        Err(PromptError::End) => respond(call, Err(HostError::NoInput)),
     }
 }
 
@@ -179,23 +179,23 @@ impl Parameters<'_> {
     }
 }
 
-async fn ask_line(terminal: &Terminal, question: &str) -> Asked<String> {
+async fn ask_line(terminal: &Terminal, question: &str) -> PromptResult<String> {
     match terminal.ask_line(question).await {
         Answer::Given(text) => Ok(text),
-        Answer::Interrupted => Err(Unanswered::Interrupted),
-        Answer::End => Err(Unanswered::End),
+        Answer::Interrupted => Err(PromptError::Interrupted),
+        Answer::End => Err(PromptError::End),
     }
 }
 
-async fn ask_secret(terminal: &Terminal, question: &str) -> Asked<Value> {
+async fn ask_secret(terminal: &Terminal, question: &str) -> PromptResult<Value> {
     secret(terminal, question).await.map(|text| Value::Secure(Secure::Plain(text)))
 }
 
-async fn secret(terminal: &Terminal, question: &str) -> Asked<SecretString> {
+async fn secret(terminal: &Terminal, question: &str) -> PromptResult<SecretString> {
     match terminal.ask(question, true).await {
         Answer::Given(text) => Ok(text),
-        Answer::Interrupted => Err(Unanswered::Interrupted),
-        Answer::End => Err(Unanswered::End),
+        Answer::Interrupted => Err(PromptError::Interrupted),
+        Answer::End => Err(PromptError::End),
     }
 }
 
@@ -211,7 +211,7 @@ fn headings(terminal: &Terminal, parameters: &Parameters<'_>) {
 }
 
 /// PSHostUserInterface.Prompt: one question for each field; answers in a Hashtable by field name.
-async fn prompt(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
+async fn prompt(terminal: &Terminal, parameters: &Parameters<'_>) -> PromptResult<Value> {
     headings(terminal, parameters);
     let mut answers = Vec::new();
     for field in parameters.items(2) {
@@ -224,7 +224,7 @@ async fn prompt(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value
     Ok(Value::dictionary(answers))
 }
 
-async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> Asked<Value> {
+async fn ask_field(terminal: &Terminal, label: &str, kind: &str) -> PromptResult<Value> {
     if let Some(element) = kind.strip_suffix("[]") {
         let mut values = Vec::new();
         loop {
@@ -267,7 +267,7 @@ fn typed(kind: &str, text: &str) -> Result<Value, FormatError> {
     }
 }
 
-async fn credential(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
+async fn credential(terminal: &Terminal, parameters: &Parameters<'_>) -> PromptResult<Value> {
     terminal.fresh_line();
     let caption = parameters.text(0);
     terminal.toned(Tone::Plain, if caption.is_empty() { "PowerShell credential request" } else { &caption });
@@ -284,7 +284,7 @@ async fn credential(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<V
     with_password(terminal, user).await
 }
 
-async fn with_password(terminal: &Terminal, user: String) -> Asked<Value> {
+async fn with_password(terminal: &Terminal, user: String) -> PromptResult<Value> {
     let password = secret(terminal, &format!("Password for user {user}: ")).await?;
     Ok(crate::psrp::host::credential(&user, password))
 }
@@ -342,7 +342,7 @@ fn read_choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Vec<Choice>
     parameters.items(2).iter().map(Choice::read).collect()
 }
 
-async fn choice(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
+async fn choice(terminal: &Terminal, parameters: &Parameters<'_>) -> PromptResult<Value> {
     let choices = read_choices(terminal, parameters);
     let default = parameters.number(3).and_then(|index| usize::try_from(index).ok());
     let question = offer(&choices, default.as_slice());
@@ -363,7 +363,7 @@ async fn choice(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value
     }
 }
 
-async fn choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Asked<Value> {
+async fn choices(terminal: &Terminal, parameters: &Parameters<'_>) -> PromptResult<Value> {
     let choices = read_choices(terminal, parameters);
     let defaults: Vec<usize> = parameters
         .items(3)
