@@ -14,7 +14,7 @@ use lyncsh::transport::wsman::envelope::{RequestEnvelope, Response, WsmanRequest
 use crate::agent_world::{ChildGuard, PATIENCE, USER, World};
 use crate::program::{found, holds, signal, wait};
 use crate::wsman_client_faults::soap;
-use crate::wsman_client_http::{Answer, Asked, CUT, Server, http};
+use crate::wsman_client_http::{Answer, CUT, ReceivedRequest, Server, http};
 
 const LIMITS: &str =
     "[timeouts]\nconnect = '3s'\ndiscovery = '3s'\ntoken = '3s'\nopen = '3s'\nclose = '1s'\n";
@@ -80,7 +80,7 @@ fn page(status: &str, headers: &[(&str, &str)], title: &str) -> Answer {
 }
 
 /// Runs `test` with the address of a server with this answer.
-async fn with<F>(answer: fn(Asked) -> Answer, test: F)
+async fn with<F>(answer: fn(ReceivedRequest) -> Answer, test: F)
 where
     F: FnOnce(String) + Send + 'static,
 {
@@ -184,11 +184,11 @@ async fn a_lost_redirected_session_is_removed_at_its_target() {
     });
     let printed = printed.await.unwrap();
     assert!(printed.contains("/there"), "{printed}");
-    let removed = |asked: &Asked| {
+    let removed = |asked: &ReceivedRequest| {
         asked.path == "/there"
             && RequestEnvelope::read(&asked.body).is_ok_and(|asked| matches!(asked.request, Asks::Delete))
     };
-    assert!(server.asked().iter().any(removed));
+    assert!(server.requests().iter().any(removed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,7 +355,7 @@ async fn an_invalid_certificate_is_reported_with_help() {
         })
         .await
         .unwrap();
-        assert!(server.asked().is_empty(), "a credential was sent");
+        assert!(server.requests().is_empty(), "a credential was sent");
     }
 }
 

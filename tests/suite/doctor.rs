@@ -325,7 +325,8 @@ async fn against(answer: fn() -> Answer, more: &str) -> (Report, bool) {
     let world = user(&format!("{lines}\n{more}\n"));
     let none = [("KRB5_CONFIG", "/dev/null"), ("KRB5CCNAME", "FILE:/nonexistent")];
     let report = doctor_of(&world, "work", &none);
-    let sent = server.asked().iter().any(|asked| asked.head.to_ascii_lowercase().contains("authorization:"));
+    let sent =
+        server.requests().iter().any(|asked| asked.head.to_ascii_lowercase().contains("authorization:"));
     (report, sent)
 }
 
@@ -505,8 +506,12 @@ async fn mistakes_withhold_all_secrets() {
     let with_password = format!("http://ann:secret-word@127.0.0.1:{}", proxy.port);
     let report = doctor_of(&world, "work", &[("HTTPS_PROXY", &with_password), ("NO_PROXY", "")]);
     report.has("proxy", "skipped", "because the profile has mistakes", "");
-    let heads: Vec<String> =
-        server.asked().iter().chain(&proxy.asked()).map(|asked| asked.head.to_ascii_lowercase()).collect();
+    let heads: Vec<String> = server
+        .requests()
+        .iter()
+        .chain(&proxy.requests())
+        .map(|asked| asked.head.to_ascii_lowercase())
+        .collect();
     assert!(heads.len() == 2 && heads[1].starts_with("connect "), "{heads:?}");
     assert!(heads.iter().all(|head| !head.contains("authorization:")), "{heads:?}");
 }
@@ -541,7 +546,7 @@ async fn an_untrusted_certificate_gets_no_credential() {
         report.has("schemes", "ok", "offered: Basic", "");
         report.has("sign-in", "skipped", "because the certificate is not trusted", "");
         assert_eq!(report.code, Some(3), "{report}");
-        let asked = server.asked();
+        let asked = server.requests();
         assert_eq!(asked.len(), 1);
         assert!(!asked[0].head.to_ascii_lowercase().contains("authorization:"), "{asked:?}");
     }

@@ -17,7 +17,7 @@ use crate::credential::{files_with, in_session};
 use crate::passwords::forwarded;
 use crate::program::{ChildGuard, Program, Ran};
 use crate::proxy_peer;
-use crate::wsman_client_http::{Asked, Server, http};
+use crate::wsman_client_http::{ReceivedRequest, Server, http};
 
 /// Returns the path of a script of the peer.
 fn script(name: &str) -> PathBuf {
@@ -97,7 +97,7 @@ impl Endpoint {
                 let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
                 let kind = header("content-type").unwrap_or_default();
                 let head = format!("Authorization: {basic}\r\nContent-Type: {kind}\r\n");
-                forwarded(&client, &url, &Asked { head, ..asked.clone() }).await
+                forwarded(&client, &url, &ReceivedRequest { head, ..asked.clone() }).await
             }
         })
         .await;

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 
 use crate::access::fails;
 use crate::agent_world::World;
-use crate::wsman_client_http::{Answer, Asked, Server, http};
+use crate::wsman_client_http::{Answer, ReceivedRequest, Server, http};
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 const HTML: [(&str, &str); 1] = [("Content-Type", "text/html")];
@@ -41,7 +41,7 @@ fn metadata(base: &str) -> Answer {
 }
 
 /// The answers of a service at an address; `None` for its metadata.
-type Answers = fn(&Asked, &str) -> Answer;
+type Answers = fn(&ReceivedRequest, &str) -> Answer;
 
 /// Runs `lyncsh work` against a service with these answers; returns what it prints.
 async fn printed(flow: &'static str, answer: Answers) -> (String, Duration) {

@@ -8,7 +8,7 @@ use lyncsh::simulator::{Options, PASSWORD, Server as Simulator, USER};
 use crate::agent_world::{PATIENCE, World, path_without_powershell};
 use crate::program::{lyncsh, wait};
 use crate::stand_in::Terminal;
-use crate::wsman_client_http::{Answer, Asked, Server, http};
+use crate::wsman_client_http::{Answer, ReceivedRequest, Server, http};
 
 /// An endpoint that can begin to refuse the password, and counts refusals.
 struct Guarded {
@@ -50,7 +50,7 @@ async fn guarded(credential: &str) -> Guarded {
 }
 
 /// Forwards a request to the simulator.
-pub async fn forwarded(client: &reqwest::Client, url: &str, asked: &Asked) -> Answer {
+pub async fn forwarded(client: &reqwest::Client, url: &str, asked: &ReceivedRequest) -> Answer {
     let header = |wanted: &str| {
         let line = asked.head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;

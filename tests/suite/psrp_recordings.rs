@@ -25,19 +25,19 @@ pub const RECORDINGS: [&str; 13] = [
 ];
 
 /// One message of a recording.
-pub struct Said {
+pub struct RecordedMessage {
     pub by_client: bool,
     pub bytes: Vec<u8>,
     pub message: Message,
 }
 
 /// Returns the messages of a recording, in the order of their last bytes.
-pub fn messages(recording: &str) -> Vec<Said> {
+pub fn messages(recording: &str) -> Vec<RecordedMessage> {
     let path = format!("{}/tests/transcripts/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let element =
         regex::Regex::new("<(\\w+)(?: Stream='(\\w+)')? PSGuid='([^']+)'\\s*(?:/>|>([^<]*)<)").unwrap();
     let mut streams: HashMap<(bool, String, String), Defragmenter> = HashMap::new();
-    let mut said = Vec::new();
+    let mut recorded = Vec::new();
     for line in std::fs::read_to_string(path).unwrap().lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let by_client = row["from"] == "client";
@@ -48,28 +48,28 @@ pub fn messages(recording: &str) -> Vec<Said> {
         let defragmenter = streams.entry((by_client, stream, parts[3].to_owned())).or_default();
         for bytes in defragmenter.push(&data).unwrap() {
             let message = Message::decode(&bytes).unwrap();
-            said.push(Said { by_client, bytes, message });
+            recorded.push(RecordedMessage { by_client, bytes, message });
         }
     }
     assert!(streams.values().all(|stream| !stream.is_partial()), "{recording}");
-    said
+    recorded
 }
 
 /// Returns every message of every recording, which are read once.
-pub fn all() -> impl Iterator<Item = (&'static str, &'static Said)> {
-    static ALL: LazyLock<Vec<(&str, Said)>> = LazyLock::new(|| {
+pub fn all() -> impl Iterator<Item = (&'static str, &'static RecordedMessage)> {
+    static ALL: LazyLock<Vec<(&str, RecordedMessage)>> = LazyLock::new(|| {
         RECORDINGS
             .into_iter()
-            .flat_map(|recording| messages(recording).into_iter().map(move |said| (recording, said)))
+            .flat_map(|recording| messages(recording).into_iter().map(move |recorded| (recording, recorded)))
             .collect()
     });
-    ALL.iter().map(|(recording, said)| (*recording, said))
+    ALL.iter().map(|(recording, recorded)| (*recording, recorded))
 }
 
 pub fn bodies(kind: MessageType) -> Vec<Value> {
     let bodies: Vec<_> = all()
-        .filter(|(_, said)| said.message.kind == kind)
-        .map(|(_, said)| clixml::read(&said.message.body).unwrap())
+        .filter(|(_, recorded)| recorded.message.kind == kind)
+        .map(|(_, recorded)| clixml::read(&recorded.message.body).unwrap())
         .collect();
     assert!(!bodies.is_empty(), "no {kind:?} was recorded");
     bodies

@@ -13,7 +13,7 @@ use lyncsh::psrp::server::{self, ServerPool};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::psrp_recordings::{RECORDINGS, Said, messages};
+use crate::psrp_recordings::{RECORDINGS, RecordedMessage, messages};
 
 /// Events of one end of a pool in a recording.
 #[derive(Debug, Default, PartialEq)]
@@ -47,14 +47,14 @@ impl Observed {
 
 /// Replays the server's half of a recording to our client.
 fn replay_to_client(recording: &str) -> Observed {
-    let said = messages(recording);
-    let pool_id = said[0].message.pool;
+    let recorded = messages(recording);
+    let pool_id = recorded[0].message.pool;
     let mut pool = ClientPool::new(pool_id, HostInfo::default(), (1, 1)).with_protocol(Protocol::V2_4);
     pool.open();
     let opening: Vec<_> = pool.take_outgoing().into_iter().map(|out| out.message.kind).collect();
     assert_eq!(opening, [MessageType::SessionCapability, MessageType::InitRunspacePool]);
     let mut observed = Observed::default();
-    for Said { by_client, message, .. } in said {
+    for RecordedMessage { by_client, message, .. } in recorded {
         if by_client {
             if [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&message.kind) {
                 pool.adopt(message.pipeline);
@@ -107,8 +107,10 @@ fn replay_to_client(recording: &str) -> Observed {
 fn recorded_server_messages_are_read_to_the_end() {
     for recording in RECORDINGS {
         let observed = replay_to_client(recording);
-        let said = messages(recording);
-        let sent = |kind| said.iter().filter(|said| !said.by_client && said.message.kind == kind).count();
+        let recorded = messages(recording);
+        let sent = |kind| {
+            recorded.iter().filter(|recorded| !recorded.by_client && recorded.message.kind == kind).count()
+        };
         for (what, kind) in [
             ("output", MessageType::PipelineOutput),
             ("error", MessageType::ErrorRecord),
@@ -126,8 +128,8 @@ fn recorded_server_messages_are_read_to_the_end() {
                 "{recording}: {what}"
             );
         }
-        let created = said.iter().filter(|said| {
-            [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&said.message.kind)
+        let created = recorded.iter().filter(|recorded| {
+            [MessageType::CreatePipeline, MessageType::GetCommandMetadata].contains(&recorded.message.kind)
         });
         let killed = recording == "client-killed";
         assert_eq!(observed.ends.len(), created.count() - usize::from(killed), "{recording}");
@@ -153,7 +155,7 @@ fn replay_to_server(recording: &str) -> Observed {
     let private_data = Value::primitive_dictionary([]);
     let mut pool = ServerPool::new(private_data).with_protocol(Protocol::V2_4);
     let mut observed = Observed::default();
-    for Said { by_client, message, .. } in messages(recording) {
+    for RecordedMessage { by_client, message, .. } in messages(recording) {
         if !by_client {
             if message.kind == MessageType::PipelineState {
                 let (state, error) = PipelineState::read(&clixml::read(&message.body).unwrap()).unwrap();
@@ -214,8 +216,10 @@ fn replay_to_server(recording: &str) -> Observed {
 fn recorded_client_messages_are_read_to_the_end() {
     for recording in RECORDINGS {
         let observed = replay_to_server(recording);
-        let said = messages(recording);
-        let sent = |kind| said.iter().filter(|said| said.by_client && said.message.kind == kind).count();
+        let recorded = messages(recording);
+        let sent = |kind| {
+            recorded.iter().filter(|recorded| recorded.by_client && recorded.message.kind == kind).count()
+        };
         // Secrets encrypted under PowerShell's unknown key.
         let unknown = usize::from(recording == "securestring-2.3");
         for (what, kind) in [
@@ -246,9 +250,9 @@ fn recorded_client_messages_are_read_to_the_end() {
 
 #[test]
 fn a_real_clients_public_key_gets_a_session_key() {
-    let said = messages("securestring-2.3");
+    let recorded = messages("securestring-2.3");
     let mut pool = ServerPool::new(Value::primitive_dictionary([]));
-    for Said { message, .. } in said.iter().filter(|said| said.by_client) {
+    for RecordedMessage { message, .. } in recorded.iter().filter(|recorded| recorded.by_client) {
         let Ok(events) = pool.receive(message) else { break };
         if !events.is_empty() && pool.state() == PoolState::Opening {
             pool.opened();
@@ -257,7 +261,8 @@ fn a_real_clients_public_key_gets_a_session_key() {
     assert_eq!(pool.protocol(), Protocol::V2_3);
     let sent = pool.take_outgoing();
     let key = sent.iter().find(|message| message.kind == MessageType::EncryptedSessionKey).unwrap();
-    let theirs = said.iter().find(|said| said.message.kind == MessageType::EncryptedSessionKey).unwrap();
+    let theirs =
+        recorded.iter().find(|recorded| recorded.message.kind == MessageType::EncryptedSessionKey).unwrap();
     let blob = |message: &Message| {
         let body = clixml::read(&message.body).unwrap();
         let text = body.property("EncryptedSessionKey").unwrap().as_str().unwrap().to_owned();

@@ -8,12 +8,12 @@ use lyncsh::psrp::pipeline::{MetadataQuery, Pipeline};
 use lyncsh::psrp::pool::{InitRunspacePool, SessionCapability};
 use lyncsh::psrp::record::{ErrorRecord, InformationRecord, PipelineState, ProgressRecord, TextRecord};
 
-use crate::psrp_recordings::{Said, all, bodies, messages};
+use crate::psrp_recordings::{RecordedMessage, all, bodies, messages};
 
 #[test]
 fn every_recorded_message_round_trips() {
     let (mut count, mut cycles) = (0, 0);
-    for (recording, Said { by_client, bytes, message }) in all() {
+    for (recording, RecordedMessage { by_client, bytes, message }) in all() {
         count += 1;
         assert_eq!(message.destination == Destination::Server, *by_client);
         assert_eq!(message.encode(), *bytes, "{recording} {:?}", message.kind);
@@ -37,13 +37,13 @@ fn every_recorded_message_round_trips() {
 
 #[test]
 fn recorded_messages_survive_any_fragment_size() {
-    for said in messages("large-input") {
+    for recorded in messages("large-input") {
         for size in [1, 7, 1000, 32_747, usize::MAX] {
-            let stream = Fragmenter::default().cut(&said.bytes, size).concat();
+            let stream = Fragmenter::default().cut(&recorded.bytes, size).concat();
             let mut defragmenter = Defragmenter::default();
             let joined: Vec<_> =
                 stream.chunks(size.min(32_768)).flat_map(|piece| defragmenter.push(piece).unwrap()).collect();
-            assert_eq!(joined, std::slice::from_ref(&said.bytes));
+            assert_eq!(joined, std::slice::from_ref(&recorded.bytes));
         }
     }
 }
@@ -162,13 +162,13 @@ fn names(value: &Value) -> Vec<&str> {
 
 #[test]
 fn recorded_error_records_are_read_and_written() {
-    for (recording, said) in all() {
-        let record = match said.message.kind {
+    for (recording, recorded) in all() {
+        let record = match recorded.message.kind {
             MessageType::ErrorRecord => {
-                Some(Box::new(ErrorRecord::read(&clixml::read(&said.message.body).unwrap())))
+                Some(Box::new(ErrorRecord::read(&clixml::read(&recorded.message.body).unwrap())))
             }
             MessageType::PipelineState => {
-                PipelineState::read(&clixml::read(&said.message.body).unwrap()).unwrap().1
+                PipelineState::read(&clixml::read(&recorded.message.body).unwrap()).unwrap().1
             }
             _ => None,
         };

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::program::Program;
-use crate::wsman_client_http::{Answer, Asked, PATIENCE, Server, endpoint, http};
+use crate::wsman_client_http::{Answer, PATIENCE, ReceivedRequest, Server, endpoint, http};
 
 pub fn opening(pool: Uuid) -> Vec<Outgoing> {
     let message = Message {
@@ -58,7 +58,7 @@ pub fn soap_in(dialect: FaultDialect, asked: &RequestEnvelope, response: Respons
 }
 
 /// A server that creates and deletes shells and answers no Receive.
-pub fn plain(asked: &Asked) -> Answer {
+pub fn plain(asked: &ReceivedRequest) -> Answer {
     let request = RequestEnvelope::read(&asked.body).unwrap();
     match &request.request {
         Asks::Create(create) => {
@@ -87,7 +87,7 @@ async fn a_wrong_password_reports_the_offered_schemes() {
         )
     );
     assert!(error.advice().unwrap().contains("authentication = \"negotiate\""), "{:?}", error.advice());
-    let asked = server.asked();
+    let asked = server.requests();
     assert_eq!(asked.len(), 1);
     // The URI is used unchanged, and the credential is sent with the first request.
     assert_eq!(asked[0].path, "/OcsPowershellLiveId?a=1");
@@ -110,7 +110,7 @@ async fn a_token_is_sent_as_bearer() {
     let error = refused(endpoint).await;
     let Error::Unauthorized { offered, .. } = &error else { panic!("{error}") };
     assert_eq!(offered, &["Bearer"]);
-    assert!(server.asked()[0].head.contains("Bearer abc.def"));
+    assert!(server.requests()[0].head.contains("Bearer abc.def"));
 }
 
 #[tokio::test]
@@ -144,11 +144,11 @@ async fn a_pool_that_never_opens_is_removed() {
 }
 
 pub fn actions(server: &Server) -> Vec<String> {
-    let action = |asked: &Asked| {
+    let action = |asked: &ReceivedRequest| {
         let request = RequestEnvelope::read(&asked.body).unwrap().request;
         request.action().rsplit('/').next().unwrap().to_owned()
     };
-    server.asked().iter().map(action).collect()
+    server.requests().iter().map(action).collect()
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ fn an_invalid_certificate_is_refused_before_the_credential() {
             let shown = refused.to_string();
             assert!(shown.contains(reason), "{shown}");
             assert!(error.advice().unwrap().contains("127.0.0.1"));
-            assert!(server.asked().is_empty());
+            assert!(server.requests().is_empty());
         }
     });
 }
@@ -305,7 +305,7 @@ fn a_redirect_to_https_is_followed_and_kept() {
         .await;
         let (connection, endpoint) = open(local(&here)).await.unwrap();
         assert_eq!(endpoint.uri.as_str(), target);
-        assert_eq!(there.asked()[0].path, "/Redirected/OcsPowershellLiveId?x=y");
+        assert_eq!(there.requests()[0].path, "/Redirected/OcsPowershellLiveId?x=y");
         drop(connection);
 
         // The same with a fault.
@@ -338,7 +338,7 @@ async fn a_redirect_to_an_unpermitted_host_is_refused() {
         let Error::Redirect { target: shown, .. } = &error else { panic!("{target}: {error}") };
         assert!(!shown.contains("ticket"), "{shown}");
         assert!(error.advice().unwrap().contains(advice), "{:?}", error.advice());
-        assert_eq!(server.asked().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 }
 
@@ -348,8 +348,8 @@ async fn endless_redirects_are_limited() {
     let error = refused(local(&server)).await;
     assert!(matches!(error, Error::Redirect { .. }), "{error}");
     // The first request, and as many redirects as the profile allows.
-    assert_eq!(server.asked().len(), 4);
-    assert_eq!(server.asked()[1].path, "/again");
+    assert_eq!(server.requests().len(), 4);
+    assert_eq!(server.requests()[1].path, "/again");
 }
 
 #[tokio::test]
@@ -366,7 +366,7 @@ async fn the_permitted_number_of_redirects_is_followed() {
         .await;
         let opened = open(Endpoint { max_redirections: 5, ..local(&server) }).await;
         assert_eq!(opened.is_ok(), is_open, "{redirects}");
-        assert_eq!(server.asked().iter().filter(|asked| asked.path.starts_with("/6")).count(), 0);
+        assert_eq!(server.requests().iter().filter(|asked| asked.path.starts_with("/6")).count(), 0);
     }
 }
 
@@ -380,7 +380,7 @@ async fn a_request_is_one_write_on_a_reused_connection() {
         connection.requests.send(ConnectionRequest::Close(reply)).await.unwrap();
         timeout(PATIENCE, done).await.unwrap().unwrap().unwrap();
     }
-    let asked = server.asked();
+    let asked = server.requests();
     assert!(asked.iter().all(|asked| asked.at_once), "{asked:?}");
     // Create, then the pending Receive and Delete: at most two connections at the same time.
     assert!(asked.iter().all(|asked| asked.connection < 3 * 2), "{asked:?}");
@@ -400,5 +400,5 @@ async fn a_redirect_target_that_cannot_be_recorded_gets_no_create() {
     let connecting = connect(local(&server), pool, opening(pool), |_| false);
     let error = timeout(PATIENCE, connecting).await.unwrap().map(|_| ()).unwrap_err();
     assert!(matches!(error, Error::Closed), "{error}");
-    assert!(target.asked().is_empty());
+    assert!(target.requests().is_empty());
 }

@@ -15,7 +15,7 @@ pub use crate::program::PATIENCE;
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     pub path: String,
     pub head: String,
     pub body: Vec<u8>,
@@ -44,13 +44,13 @@ pub fn http(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
 /// A running server; ends with the test's runtime.
 pub struct Server {
     pub port: u16,
-    pub asked: Arc<Mutex<Vec<Asked>>>,
+    pub asked: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl Server {
     pub async fn start<F, A>(tls: Option<rustls::ServerConfig>, answer: F) -> Self
     where
-        F: Fn(Asked) -> A + Clone + Send + 'static,
+        F: Fn(ReceivedRequest) -> A + Clone + Send + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
         Self::listen(tls, false, answer).await
@@ -59,7 +59,7 @@ impl Server {
     /// Starts a server that writes each answer in two pieces.
     pub async fn in_two<F, A>(tls: Option<rustls::ServerConfig>, answer: F) -> Self
     where
-        F: Fn(Asked) -> A + Clone + Send + 'static,
+        F: Fn(ReceivedRequest) -> A + Clone + Send + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
         Self::listen(tls, true, answer).await
@@ -67,7 +67,7 @@ impl Server {
 
     async fn listen<F, A>(tls: Option<rustls::ServerConfig>, in_two: bool, answer: F) -> Self
     where
-        F: Fn(Asked) -> A + Clone + Send + 'static,
+        F: Fn(ReceivedRequest) -> A + Clone + Send + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,7 +94,7 @@ impl Server {
         Self { port, asked }
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -104,10 +104,10 @@ async fn converse<S, F, A>(
     connection: usize,
     in_two: bool,
     answer: F,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<ReceivedRequest>>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Fn(Asked) -> A,
+    F: Fn(ReceivedRequest) -> A,
     A: Future<Output = Answer>,
 {
     let mut buffer = vec![0; 1024 * 1024];
@@ -127,7 +127,13 @@ async fn converse<S, F, A>(
             });
             if data.len() >= end + 4 + length.unwrap_or(0) {
                 let path = head.split(' ').nth(1).unwrap().to_owned();
-                break Asked { path, head, body: data.split_off(end + 4), connection, at_once: reads == 1 };
+                break ReceivedRequest {
+                    path,
+                    head,
+                    body: data.split_off(end + 4),
+                    connection,
+                    at_once: reads == 1,
+                };
             }
         };
         log.lock().unwrap().push(asked.clone());

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::program::until;
 use crate::wsman_client_faults::{actions, local, open, opening, plain, soap};
-use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server};
+use crate::wsman_client_http::{Answer, CUT, PATIENCE, ReceivedRequest, Server};
 
 #[tokio::test]
 async fn a_dropped_connection_removes_its_shell() {
@@ -83,7 +83,7 @@ async fn a_request_that_reached_another_pool_member_is_sent_again_with_the_cooki
     )]);
     endpoint.affinity.change(|affinity| affinity.receive(&endpoint.uri, &set), drop);
     timeout(PATIENCE, remove(&endpoint, Uuid::new_v4())).await.unwrap().unwrap();
-    let asked = server.asked();
+    let asked = server.requests();
     let deletes: Vec<String> = asked
         .iter()
         .filter(|asked| String::from_utf8_lossy(&asked.body).contains("transfer/Delete"))
@@ -112,7 +112,7 @@ async fn an_abandoned_create_is_deleted() {
     // Cancelled while Create is pending.
     let opening = connect(endpoint.clone(), pool, opening(pool), |_| true);
     assert!(timeout(Duration::from_millis(500), opening).await.is_err());
-    until(PATIENCE, "the requests", || !server.asked().is_empty()).await;
+    until(PATIENCE, "the requests", || !server.requests().is_empty()).await;
     let removing = tokio::spawn(async move { remove(&endpoint, pool).await });
     release.send(true).unwrap();
     timeout(PATIENCE, removing).await.unwrap().unwrap().unwrap();
@@ -220,7 +220,7 @@ async fn a_receive_whose_connection_was_lost_is_repeated() {
 }
 
 /// Returns a response to Receive with some of `messages`, the first of which has the object id 1.
-fn receives(asked: &Asked, messages: &[Message], which: std::ops::Range<usize>) -> Answer {
+fn receives(asked: &ReceivedRequest, messages: &[Message], which: std::ops::Range<usize>) -> Answer {
     receives_from(1, 1, asked, messages, which)
 }
 
@@ -228,7 +228,7 @@ fn receives(asked: &Asked, messages: &[Message], which: std::ops::Range<usize>) 
 fn receives_from(
     first: u64,
     step: u64,
-    asked: &Asked,
+    asked: &ReceivedRequest,
     messages: &[Message],
     which: std::ops::Range<usize>,
 ) -> Answer {

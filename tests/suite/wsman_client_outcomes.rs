@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::program::until;
 use crate::wsman_client_faults::{actions, local, open, plain, soap};
-use crate::wsman_client_http::{Answer, Asked, CUT, PATIENCE, Server, http};
+use crate::wsman_client_http::{Answer, CUT, PATIENCE, ReceivedRequest, Server, http};
 
 const OPENED: &str = "<Obj RefId=\"0\"><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>";
 const COMPLETED: &str = "<Obj RefId=\"0\"><MS><I32 N=\"PipelineState\">4</I32></MS></Obj>";
@@ -34,7 +34,7 @@ enum Says {
 }
 
 impl Says {
-    fn answer(&self, asked: &Asked) -> Answer {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         let request = RequestEnvelope::read(&asked.body).unwrap();
         match self {
             Self::Fault(code, subcode) => {
@@ -90,7 +90,7 @@ fn message(kind: MessageType, pipeline: Uuid, body: &str) -> Message {
 }
 
 /// Returns a response to Receive with complete messages, numbered from `first`.
-fn receives(asked: &Asked, first: u64, messages: &[Message]) -> Answer {
+fn receives(asked: &ReceivedRequest, first: u64, messages: &[Message]) -> Answer {
     let mut fragmenter = Fragmenter { next_object_id: first };
     let cut = messages.iter().flat_map(|message| fragmenter.cut(&message.encode(), 10_000));
     let data = cut.collect::<Vec<_>>().concat();
@@ -100,17 +100,19 @@ fn receives(asked: &Asked, first: u64, messages: &[Message]) -> Answer {
 }
 
 /// Starts a server whose pool opens and whose commands start, except where `special` answers.
-async fn server(special: impl Fn(&Asked, &Asks) -> Option<Answer> + Send + Sync + 'static) -> Server {
+async fn server(
+    special: impl Fn(&ReceivedRequest, &Asks) -> Option<Answer> + Send + Sync + 'static,
+) -> Server {
     server_that_writes(false, special).await
 }
 
 async fn server_that_writes(
     in_two: bool,
-    special: impl Fn(&Asked, &Asks) -> Option<Answer> + Send + Sync + 'static,
+    special: impl Fn(&ReceivedRequest, &Asks) -> Option<Answer> + Send + Sync + 'static,
 ) -> Server {
     let special = Arc::new(special);
     let opened = Arc::new(AtomicUsize::new(0));
-    let answer = move |asked: Asked| {
+    let answer = move |asked: ReceivedRequest| {
         let (special, opened) = (special.clone(), opened.clone());
         async move {
             let request = RequestEnvelope::read(&asked.body).unwrap();
@@ -273,7 +275,7 @@ async fn a_request_with_an_expired_token_is_sent_once_more_with_a_new_one() {
     }
     // One or both commands are refused, depending on when the first refusal arrives.
     let renewed = || {
-        let asked = server.asked().into_iter();
+        let asked = server.requests().into_iter();
         let commands = asked.filter(|asked| {
             matches!(RequestEnvelope::read(&asked.body).unwrap().request, Asks::Command { .. })
         });
@@ -297,7 +299,7 @@ async fn a_token_is_replaced_before_it_expires() {
     let (connection, _) = open(endpoint).await.unwrap();
     run(&connection, Uuid::new_v4(), 10).await;
     until(PATIENCE, "the requests", || count(&server, "Command") == 1).await;
-    assert!(server.asked().iter().all(|asked| asked.head.contains("Bearer token-1")));
+    assert!(server.requests().iter().all(|asked| asked.head.contains("Bearer token-1")));
 }
 
 #[tokio::test]
@@ -407,7 +409,7 @@ async fn the_next_receive_precedes_message_delivery() {
     let (connection, _) = open(local(&server)).await.unwrap();
     run(&connection, pipeline, 10).await;
     let asked = || {
-        let asked = server.asked().into_iter().filter(|asked| {
+        let asked = server.requests().into_iter().filter(|asked| {
             let request = RequestEnvelope::read(&asked.body).unwrap().request;
             matches!(request, Asks::Receive { command: Some(_), .. })
         });
@@ -445,6 +447,6 @@ async fn split_answers_avoid_delayed_acknowledgements() {
     }
     // Each delayed request takes 40 ms.
     assert!(start.elapsed() < Duration::from_millis(20) * ANSWERS, "{:?}", start.elapsed());
-    let connections = server.asked().iter().map(|asked| asked.connection).max();
+    let connections = server.requests().iter().map(|asked| asked.connection).max();
     assert!(connections < Some(4), "connections are used again: {connections:?}");
 }

@@ -285,7 +285,7 @@ async fn replayed(name: &str) {
     };
     assert_eq!(count(&said), count(&recording.said), "{name}");
     // A real server's shell accepts fewer connections than the vendor's client uses: connections are reused.
-    let asked = server.asked();
+    let asked = server.requests();
     let connections = asked.iter().map(|asked| asked.connection).max().unwrap() + 1;
     assert!(connections <= 8, "{name}: {connections} connections for {} requests", asked.len());
     assert!(matches!(
