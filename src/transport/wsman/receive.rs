@@ -55,12 +55,12 @@ pub(super) struct Receiver {
     sequence: Arc<Sequence>,
     command: Option<Uuid>,
     /// The pending Receive; aborted with this receiver.
-    asked: JoinSet<Answered>,
+    pending: JoinSet<ReceiveResult>,
     defragmenter: Defragmenter,
     /// Number of consecutive empty responses that arrived immediately.
     hasty: u32,
     /// Whether a connection was lost with a Receive pending.
-    cut: bool,
+    was_cut: bool,
     /// Object id of the latest complete message.
     latest: u64,
     /// Object id up to which lost messages belong to other pipelines.
@@ -68,9 +68,9 @@ pub(super) struct Receiver {
 }
 
 /// The response to a Receive after timeouts and reconnections.
-struct Answered {
+struct ReceiveResult {
     result: Result<Received, Error>,
-    cut: bool,
+    was_cut: bool,
     /// Duration of the last request.
     took: Duration,
 }
@@ -82,10 +82,10 @@ impl Receiver {
             shell,
             sequence,
             command,
-            asked: JoinSet::new(),
+            pending: JoinSet::new(),
             defragmenter: Defragmenter::default(),
             hasty: 0,
-            cut: false,
+            was_cut: false,
             latest: 0,
             since,
         }
@@ -94,7 +94,7 @@ impl Receiver {
     /// Checks that all messages before this pipeline's last message have arrived. They are complete unless a
     /// connection was lost.
     pub async fn is_complete(&self) -> Result<(), Error> {
-        if !self.cut {
+        if !self.was_cut {
             return Ok(());
         }
         fail_if_missing(self.sequence.missing_between(self.since, self.latest).await)
@@ -106,14 +106,14 @@ impl Receiver {
         &mut self,
         wanted: impl FnOnce() -> bool,
     ) -> Result<(Vec<Message>, Option<CommandState>), Error> {
-        if self.asked.is_empty() {
-            self.ask();
+        if self.pending.is_empty() {
+            self.send_receive();
         }
-        let Some(Ok(Answered { result, cut, took })) = self.asked.join_next().await else {
+        let Some(Ok(ReceiveResult { result, was_cut, took })) = self.pending.join_next().await else {
             // The runtime is shutting down.
             return Err(Error::Closed);
         };
-        self.cut = cut;
+        self.was_cut = was_cut;
         let received = result?;
         let hasty = received.streams.is_empty() && took < MIN_POLL_TIME;
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
@@ -122,10 +122,10 @@ impl Receiver {
             tokio::time::sleep(SLOWED).await;
         }
         if received.state != Some(CommandState::Done) && wanted() {
-            self.ask();
+            self.send_receive();
         }
         if received.streams.is_empty() && received.state.is_none() {
-            check_missing(&self.sequence, self.command, self.since, self.cut).await?;
+            check_missing(&self.sequence, self.command, self.since, self.was_cut).await?;
         }
         let messages = self.read(received.streams.into_iter().map(|part| part.data))?;
         Ok((messages, received.state))
@@ -136,17 +136,17 @@ impl Receiver {
         self.sequence.pause()
     }
 
-    fn ask(&mut self) {
+    fn send_receive(&mut self) {
         let (shell, sequence) = (self.shell.clone(), self.sequence.clone());
-        self.asked.spawn(answer(shell, sequence, self.command, self.since, self.cut));
+        self.pending.spawn(answer(shell, sequence, self.command, self.since, self.was_cut));
     }
 
     fn read(&mut self, parts: impl Iterator<Item = Vec<u8>>) -> Result<Vec<Message>, Error> {
         let mut messages = Vec::new();
         for data in parts {
             // A repeated Receive may be answered twice.
-            let data = self.sequence.fresh(data);
-            self.latest = self.latest.max(self.sequence.note(&data).unwrap_or(0));
+            let data = self.sequence.without_repeats(data);
+            self.latest = self.latest.max(self.sequence.record(&data).unwrap_or(0));
             let whole = self.defragmenter.push(&data);
             for bytes in whole.map_err(|error| Error::Protocol(error.to_string()))? {
                 match Message::decode(&bytes) {
@@ -168,13 +168,13 @@ async fn answer(
     sequence: Arc<Sequence>,
     command: Option<Uuid>,
     since: u64,
-    mut cut: bool,
-) -> Answered {
+    mut was_cut: bool,
+) -> ReceiveResult {
     let mut lost: Option<(Instant, Duration)> = None;
     loop {
-        let (asked, before) = (Instant::now(), shell.reconnections());
+        let (sent, before) = (Instant::now(), shell.reconnections());
         let received = shell.receive(command).await;
-        let took = asked.elapsed();
+        let took = sent.elapsed();
         let silent = match &received {
             Err(Error::Fault(fault)) => fault.is_timed_out(),
             Err(error) => error.is_given_up() && took > MIN_PENDING_TIME,
@@ -183,14 +183,14 @@ async fn answer(
         // Data in transit on the previous connection may be lost. A fault, of another server, loses no message.
         let loses_data = |error: &Error| error.is_lost() && !matches!(error, Error::Fault(_));
         if shell.reconnections() != before || received.as_ref().is_err_and(loses_data) {
-            cut = true;
-            sequence.cut(asked);
+            was_cut = true;
+            sequence.record_lost_connection(sent);
         }
         let result = match received {
             Err(error) if silent => {
                 tracing::debug!("a Receive is repeated after silence: {error}");
                 lost = None;
-                match check_missing(&sequence, command, since, cut).await {
+                match check_missing(&sequence, command, since, was_cut).await {
                     Ok(()) => continue,
                     Err(error) => Err(error),
                 }
@@ -208,7 +208,7 @@ async fn answer(
             }
             other => other,
         };
-        return Answered { result, cut, took };
+        return ReceiveResult { result, was_cut, took };
     }
 }
 
@@ -218,9 +218,9 @@ async fn check_missing(
     sequence: &Sequence,
     command: Option<Uuid>,
     since: u64,
-    cut: bool,
+    was_cut: bool,
 ) -> Result<(), Error> {
-    if cut && command.is_some() { fail_if_missing(sequence.missing_since(since).await) } else { Ok(()) }
+    if was_cut && command.is_some() { fail_if_missing(sequence.missing_since(since).await) } else { Ok(()) }
 }
 
 /// Returns an error unless the number of missing messages is zero.

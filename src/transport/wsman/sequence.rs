@@ -28,17 +28,17 @@ const MAX_RECENT: usize = 1 << 13;
 
 /// The object ids received on one connection.
 #[derive(Debug, Default)]
-pub(super) struct Sequence(Mutex<Arrived>);
+pub(super) struct Sequence(Mutex<ReceivedIds>);
 
 #[derive(Debug)]
-struct Arrived {
+struct ReceivedIds {
     /// All ids below have arrived.
     next: u64,
     /// Ids above `next` that have arrived.
     beyond: BTreeSet<u64>,
     /// Ids that have arrived in part.
     begun: BTreeSet<u64>,
-    recent: Recent,
+    recent: RecentFragments,
     /// Who uses the server's counter.
     counter: Counter,
     /// When the oldest gap was seen.
@@ -74,12 +74,12 @@ impl Drop for Pause {
 
 /// The last received fragments, including their headers.
 #[derive(Debug, Default)]
-struct Recent {
+struct RecentFragments {
     known: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
-impl Recent {
+impl RecentFragments {
     /// Records a fragment; returns whether it is new.
     fn take(&mut self, fragment: &[u8]) -> bool {
         let mut hasher = DefaultHasher::new();
@@ -98,13 +98,13 @@ impl Recent {
     }
 }
 
-impl Default for Arrived {
+impl Default for ReceivedIds {
     fn default() -> Self {
         Self {
             next: 1,
             beyond: BTreeSet::new(),
             begun: BTreeSet::new(),
-            recent: Recent::default(),
+            recent: RecentFragments::default(),
             counter: Counter::Unknown,
             gap: None,
             paused: 0,
@@ -115,7 +115,7 @@ impl Default for Arrived {
 impl Sequence {
     /// Removes the fragments that have arrived before. A fragment's header contains its object id and its own id
     /// (MS-PSRP 2.2.4), so different fragments are never equal.
-    pub fn fresh(&self, mut data: Vec<u8>) -> Vec<u8> {
+    pub fn without_repeats(&self, mut data: Vec<u8>) -> Vec<u8> {
         let mut arrived = self.arrived();
         let (mut read, mut kept) = (0, 0);
         while let Some(length) = fragment_length(&data[read..]) {
@@ -132,11 +132,11 @@ impl Sequence {
     }
 
     /// Records complete fragments; returns the highest object id of the messages that end in them.
-    pub fn note(&self, data: &[u8]) -> Option<u64> {
-        self.note_at(data, Instant::now())
+    pub fn record(&self, data: &[u8]) -> Option<u64> {
+        self.record_at(data, Instant::now())
     }
 
-    fn note_at(&self, mut data: &[u8], now: Instant) -> Option<u64> {
+    fn record_at(&self, mut data: &[u8], now: Instant) -> Option<u64> {
         let mut arrived = self.arrived();
         let mut latest = None;
         while let Some((header, rest)) = data.split_first_chunk::<{ fragment::HEADER }>() {
@@ -159,7 +159,7 @@ impl Sequence {
     }
 
     /// Records that a connection was cut with a Receive pending since `sent`: a gap since then may be a lost message.
-    pub fn cut(&self, sent: Instant) {
+    pub fn record_lost_connection(&self, sent: Instant) {
         let mut arrived = self.arrived();
         arrived.check_gap(Instant::now());
         // The cut is often noticed long after the loss, when the gap has been taken for another session's.
@@ -175,7 +175,7 @@ impl Sequence {
         Pause(self.clone())
     }
 
-    fn arrived(&self) -> MutexGuard<'_, Arrived> {
+    fn arrived(&self) -> MutexGuard<'_, ReceivedIds> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,7 +193,7 @@ impl Sequence {
     /// Returns the number of missing messages between this object id and the highest received one, not counting
     /// messages that have arrived in part. Waits for messages in transit.
     pub async fn missing_since(&self, since: u64) -> u64 {
-        let missing = |arrived: &Arrived| {
+        let missing = |arrived: &ReceivedIds| {
             let Some(&last) = arrived.beyond.last().filter(|last| **last > since) else { return 0 };
             arrived.not_begun_between(since, last)
         };
@@ -201,7 +201,7 @@ impl Sequence {
     }
 
     /// Returns the result of `missing`: zero as soon as it is zero, else after [`TRANSIT_TIMEOUT`].
-    async fn after_transit(&self, missing: impl Fn(&Arrived) -> u64) -> u64 {
+    async fn after_transit(&self, missing: impl Fn(&ReceivedIds) -> u64) -> u64 {
         let until = Instant::now() + TRANSIT_TIMEOUT;
         loop {
             let missing = {
@@ -224,7 +224,7 @@ fn fragment_length(data: &[u8]) -> Option<usize> {
     (length <= data.len()).then_some(length)
 }
 
-impl Arrived {
+impl ReceivedIds {
     fn missing_between(&self, since: u64, id: u64) -> u64 {
         let from = self.next.max(since.saturating_add(1));
         if from >= id {
@@ -282,18 +282,18 @@ mod tests {
         let mut message = |size| fragmenter.cut(&vec![0; size], 100);
         let (first, second, third, fourth) = (message(10), message(250), message(10), message(10));
         let sequence = Sequence::default();
-        assert_eq!(sequence.note(&first.concat()), Some(1));
-        assert_eq!(sequence.note(&second[..2].concat()), None);
-        assert_eq!(sequence.note(&fourth.concat()), Some(4));
+        assert_eq!(sequence.record(&first.concat()), Some(1));
+        assert_eq!(sequence.record(&second[..2].concat()), None);
+        assert_eq!(sequence.record(&fourth.concat()), Some(4));
         assert_eq!((sequence.last(), sequence.missing_between(0, 4).await), (4, 2));
         assert_eq!(sequence.missing_between(2, 4).await, 1);
         assert_eq!(sequence.missing_between(4, 4).await, 0, "a later command did not lose it");
         assert_eq!(sequence.missing_since(0).await, 1, "the second is arriving");
         assert_eq!(sequence.missing_since(4).await, 0);
-        assert_eq!(sequence.note(&second[2..].concat()), Some(2));
-        assert_eq!(sequence.note(&third.concat()), Some(3));
+        assert_eq!(sequence.record(&second[2..].concat()), Some(2));
+        assert_eq!(sequence.record(&third.concat()), Some(3));
         assert_eq!(sequence.missing_between(0, 4).await, 0);
-        assert_eq!(sequence.note(b"short"), None);
+        assert_eq!(sequence.record(b"short"), None);
     }
 
     #[tokio::test]
@@ -303,35 +303,35 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         // The counter began before this session.
         let sequence = Sequence::default();
-        sequence.note_at(&message(2663), at(0));
-        sequence.note_at(&message(2670), at(0));
-        sequence.cut(start);
+        sequence.record_at(&message(2663), at(0));
+        sequence.record_at(&message(2670), at(0));
+        sequence.record_lost_connection(start);
         assert_eq!(sequence.missing_since(0).await, 0);
         // A gap before the cut Receive was sent.
         let sequence = Sequence::default();
-        sequence.note_at(&message(1), at(0));
-        sequence.note_at(&message(4), at(0));
-        sequence.note_at(&message(6), at(3));
-        sequence.cut(at(1));
+        sequence.record_at(&message(1), at(0));
+        sequence.record_at(&message(4), at(0));
+        sequence.record_at(&message(6), at(3));
+        sequence.record_lost_connection(at(1));
         assert_eq!(sequence.missing_since(0).await, 0);
         // The cut is noticed late.
         let sequence = Sequence::default();
-        sequence.note_at(&message(1), at(0));
-        sequence.note_at(&message(3), at(1));
-        sequence.note_at(&message(4), at(4));
+        sequence.record_at(&message(1), at(0));
+        sequence.record_at(&message(3), at(1));
+        sequence.record_at(&message(4), at(4));
         assert_eq!(sequence.missing_since(0).await, 0);
-        sequence.cut(at(0));
+        sequence.record_lost_connection(at(0));
         assert_eq!(sequence.missing_since(0).await, 1);
         // A paused pipeline's messages are on the endpoint.
         let sequence = Arc::new(Sequence::default());
-        sequence.note_at(&message(1), at(0));
+        sequence.record_at(&message(1), at(0));
         let paused = sequence.pause();
-        sequence.note_at(&message(3), at(0));
-        sequence.note_at(&message(4), at(3));
+        sequence.record_at(&message(3), at(0));
+        sequence.record_at(&message(4), at(3));
         drop(paused);
-        sequence.note_at(&message(2), at(3));
-        sequence.cut(start);
-        sequence.note_at(&message(6), at(3));
+        sequence.record_at(&message(2), at(3));
+        sequence.record_lost_connection(start);
+        sequence.record_at(&message(6), at(3));
         assert_eq!(sequence.missing_since(0).await, 1);
     }
 
@@ -340,25 +340,25 @@ mod tests {
         let mut fragmenter = Fragmenter::default();
         let (one, two) = (fragmenter.cut(&[1; 250], 100), fragmenter.cut(&[1; 250], 100));
         let sequence = Sequence::default();
-        assert_eq!(sequence.fresh(one[..2].concat()), one[..2].concat());
+        assert_eq!(sequence.without_repeats(one[..2].concat()), one[..2].concat());
         // The response again, and then more of it.
-        assert!(sequence.fresh(one[..2].concat()).is_empty());
-        assert_eq!(sequence.fresh(one.concat()), one[2]);
-        assert_eq!(sequence.fresh([&one[2][..], &two[0]].concat()), two[0]);
+        assert!(sequence.without_repeats(one[..2].concat()).is_empty());
+        assert_eq!(sequence.without_repeats(one.concat()), one[2]);
+        assert_eq!(sequence.without_repeats([&one[2][..], &two[0]].concat()), two[0]);
         // Incomplete fragments are passed unchanged, each time.
         for _ in 0..2 {
-            assert_eq!(sequence.fresh(b"short".to_vec()), b"short");
-            assert_eq!(sequence.fresh(two[1][..30].to_vec()), two[1][..30]);
+            assert_eq!(sequence.without_repeats(b"short".to_vec()), b"short");
+            assert_eq!(sequence.without_repeats(two[1][..30].to_vec()), two[1][..30]);
         }
         for _ in 0..MAX_RECENT {
-            assert!(!sequence.fresh(fragmenter.cut(&[1; 10], 100).concat()).is_empty());
+            assert!(!sequence.without_repeats(fragmenter.cut(&[1; 10], 100).concat()).is_empty());
         }
         assert!(sequence.arrived().recent.known.len() <= MAX_RECENT);
     }
 
     #[test]
     fn old_gaps_are_forgotten() {
-        let mut arrived = Arrived::default();
+        let mut arrived = ReceivedIds::default();
         for id in 2..200_000 {
             arrived.take(id);
         }
