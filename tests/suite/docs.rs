@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
-use lyncsh::cli::Cli;
+use lyncsh::cli::{Cli, Command, Work};
 
 /// Returns every page with its text.
 fn pages() -> Vec<(PathBuf, String)> {
@@ -104,30 +104,77 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// Names of profiles in the documentation.
+const PROFILES: &[&str] = &["work", "NAME", "PROFILE", "contoso", "fabrikam"];
+
+/// Returns the command lines of lyncsh in a line of a script: parts of pipelines, without prompts and assignments.
+fn commands(line: &str) -> impl Iterator<Item = &str> {
+    let parts = line.split(" | ").flat_map(|part| part.split(" && ")).flat_map(|part| part.split("; "));
+    let command = |part: &'_ str| {
+        let mut words = part.trim().trim_start_matches("$ ");
+        while let Some((first, rest)) = words.split_once(' ')
+            && (first.contains('=') || matches!(first, "sudo" | "exec" | "&" | "if" | "!"))
+        {
+            words = rest.trim_start();
+        }
+        words.starts_with("lyncsh ").then_some(words)
+    };
+    // A quoted `|` separates commands of an endpoint.
+    let is_one = line.contains("'|'") || line.contains("\"|\"");
+    let whole = is_one.then(|| command(line)).flatten();
+    whole.into_iter().chain(parts.filter_map(command).filter(move |_| !is_one))
+}
+
+/// Returns the command lines of lyncsh in a page: lines of code blocks and inline code.
+fn documented_commands(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut language = None;
+    for line in text.lines() {
+        if let Some(fence) = line.trim_start().strip_prefix("```") {
+            language = if language.is_some() { None } else { Some(fence.to_owned()) };
+            continue;
+        }
+        match language.as_deref() {
+            None => {
+                for span in line.split('`').skip(1).step_by(2) {
+                    found.extend(commands(span).map(str::to_owned));
+                }
+            }
+            Some("sh" | "bash" | "powershell" | "text" | "yaml" | "ini" | "") => {
+                let line = line.trim().trim_start_matches("- run: ").trim_start_matches("ExecStart=");
+                found.extend(commands(line).map(str::to_owned));
+            }
+            Some(_) => {}
+        }
+    }
+    found.retain(|line| !line.contains(['…', '[', '{']));
+    found
+}
+
 #[test]
 fn every_documented_command_is_valid() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (page, text) in pages() {
-        let mut language = None;
-        for line in text.lines() {
-            if let Some(fence) = line.trim_start().strip_prefix("```") {
-                language = if language.is_some() { None } else { Some(fence.to_owned()) };
-                continue;
-            }
-            let is_shell = matches!(language.as_deref(), Some("sh" | "powershell"));
-            let line = line.trim().trim_start_matches("$ ");
-            if !is_shell || !line.starts_with("lyncsh ") || line.contains('…') {
-                continue;
-            }
+        for line in documented_commands(&text) {
             count += 1;
-            let words = words(line);
-            if let Err(error) = Cli::try_parse_from(&words)
+            let shell = match Cli::try_parse_from(words(&line)) {
+                Ok(Cli { command: Command::Shell(words), .. }) => words,
+                Ok(_) => continue,
+                Err(error) if !error.use_stderr() => continue,
+                Err(error) => {
+                    wrong.push(format!("{}: {line}: {error}", page.display()));
+                    continue;
+                }
+            };
+            if !PROFILES.contains(&shell[0].as_str()) {
+                wrong.push(format!("{}: {line}: neither a command nor a profile", page.display()));
+            } else if let Err(error) = Work::try_parse_from(&shell)
                 && error.use_stderr()
             {
                 wrong.push(format!("{}: {line}: {error}", page.display()));
             }
         }
     }
-    assert!(wrong.is_empty() && count > 5, "{count}\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty() && count > 100, "{count}\n{}", wrong.join("\n"));
 }
