@@ -289,9 +289,14 @@ fn call_id(value: &Value) -> Result<i64, Missing> {
 pub struct HostResponse {
     pub call_id: i64,
     pub method: HostMethod,
-    /// The return value, or the text of the host's exception.
-    pub result: Result<Option<Value>, String>,
+    /// The return value.
+    pub result: Result<Option<Value>, HostException>,
 }
+
+/// The message of an exception that a client's host threw instead of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HostException(pub String);
 
 impl HostResponse {
     /// Returns the body of PIPELINE_HOST_RESPONSE and RUNSPACEPOOL_HOST_RESPONSE.
@@ -300,7 +305,7 @@ impl HostResponse {
         match &self.result {
             Ok(Some(value)) => properties.push(("mr", value.clone())),
             Ok(None) => {}
-            Err(message) => {
+            Err(HostException(message)) => {
                 let mut record =
                     ErrorRecord::new(message, "System.Exception", "RemoteHostExecutionException");
                 record.category_reason = "Exception".to_owned();
@@ -316,7 +321,9 @@ impl HostResponse {
     /// Reads a host response.
     pub fn read(value: &Value) -> Result<Self, Missing> {
         let result = match value.property("me") {
-            Some(exception) if !exception.is_null() => Err(ErrorRecord::read(exception).message),
+            Some(exception) if !exception.is_null() => {
+                Err(HostException(ErrorRecord::read(exception).message))
+            }
             _ => Ok(value.property("mr").cloned()),
         };
         Ok(Self { call_id: call_id(value)?, method: HostMethod::read(value)?, result })

@@ -2,7 +2,7 @@
 
 use lyncsh::psrp::clixml::{self, Value};
 use lyncsh::psrp::fragment::{Defragmenter, Fragmenter};
-use lyncsh::psrp::host::{HostCall, HostMethod, HostResponse};
+use lyncsh::psrp::host::{HostCall, HostException, HostMethod, HostResponse};
 use lyncsh::psrp::message::{Destination, MessageType};
 use lyncsh::psrp::pipeline::{MetadataQuery, Pipeline};
 use lyncsh::psrp::pool::{InitRunspacePool, SessionCapability};
@@ -128,7 +128,8 @@ fn recorded_host_calls_and_answers_round_trip() {
     }
     assert_eq!(answered, asked);
 
-    let refused = HostResponse { call_id: 3, method: HostMethod::ReadLine, result: Err("no".into()) };
+    let refused =
+        HostResponse { call_id: 3, method: HostMethod::ReadLine, result: Err(HostException("no".into())) };
     assert_eq!(HostResponse::read(&refused.to_value()).unwrap(), refused);
 }
 

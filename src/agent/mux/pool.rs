@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::status::ClientId;
-use crate::psrp::host::{HostCall, HostMethod, HostResponse};
+use crate::psrp::host::{HostCall, HostException, HostMethod, HostResponse};
 use crate::psrp::message::Message;
 
 /// Maximum number of lines of the pool's host output stored until a shell attaches.
@@ -11,7 +11,7 @@ const MAX_STORED: usize = 64;
 
 /// Returns the answer to a host call that no shell can answer.
 pub fn no_host(call_id: i64, method: HostMethod) -> HostResponse {
-    HostResponse { call_id, method, result: Err("no shell is attached to answer".to_owned()) }
+    HostResponse { call_id, method, result: Err(HostException("no shell is attached to answer".to_owned())) }
 }
 
 /// Target of a host call of the pool.

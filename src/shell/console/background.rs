@@ -10,7 +10,7 @@ use super::notices::SessionNotices;
 use super::terminal::{Terminal, Tone};
 use crate::psrp::client::ClientEvent;
 use crate::psrp::clixml::Value;
-use crate::psrp::host::{HostCall, HostMethod, HostResponse};
+use crate::psrp::host::{HostCall, HostException, HostMethod, HostResponse};
 use crate::shell::Attached;
 
 /// Shows session notices and pool events while the user types or a pipeline runs.
@@ -51,7 +51,7 @@ async fn call_of_pool(terminal: &Terminal, news: &SessionNotices, call: &HostCal
     }
     if news.is_typing() {
         // The line editor is using the terminal.
-        let result = Err("the host is waiting for a line".to_owned());
+        let result = Err(HostException("the host is waiting for a line".to_owned()));
         return call.wants_answer().then(|| HostResponse {
             call_id: call.call_id,
             method: call.method,

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::terminal::{Answer, Terminal, Tone};
 use crate::psrp::clixml::{Secure, Value};
-use crate::psrp::host::{HostCall, HostMethod, HostResponse};
+use crate::psrp::host::{HostCall, HostException, HostMethod, HostResponse};
 use crate::psrp::record::ProgressRecord;
 
 const NO_TERMINAL: &str = "Cannot answer the command's prompt: no terminal. Pass the value as a parameter \
@@ -110,7 +110,7 @@ fn respond(call: &HostCall, result: Result<Value, HostError>) -> Handled {
     if !call.wants_answer() {
         return Handled::Done;
     }
-    let result = result.map(Some).map_err(|error| error.to_string());
+    let result = result.map(Some).map_err(|error| HostException(error.to_string()));
     Handled::Respond(HostResponse { call_id: call.call_id, method: call.method, result })
 }
 

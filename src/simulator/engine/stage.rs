@@ -15,7 +15,7 @@ use super::spec::{CommandKind, CommandSpec, ParameterSpec};
 use super::state::Tenants;
 use super::value::{self, extended, properties, text};
 use crate::psrp::clixml::{Content, Value};
-use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
+use crate::psrp::host::{HostException, HostInfo, HostMethod, HostResponse};
 
 /// Tenants, users and policies of a simulator, shared by all its sessions.
 pub struct World {
@@ -310,7 +310,7 @@ impl Engine {
         &self,
         method: HostMethod,
         parameters: Vec<Value>,
-    ) -> Result<Result<Option<Value>, String>, StopReason> {
+    ) -> Result<Result<Option<Value>, HostException>, StopReason> {
         if self.host.is_null {
             return Err(no_host(method, &parameters).into());
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::value::text;
 use super::{Context, Outcome, PipelineOutput, World};
 use crate::psrp::clixml::Value;
-use crate::psrp::host::{HostInfo, HostMethod, HostResponse};
+use crate::psrp::host::{HostException, HostInfo, HostMethod, HostResponse};
 use crate::psrp::pipeline::{Argument, Merge, Pipeline, PipelineCommand};
 use crate::simulator::Options;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ pub async fn run_with(
     world: &Arc<World>,
     pipeline: Pipeline,
     input: Vec<Value>,
-    mut answers: Vec<Result<Option<Value>, String>>,
+    mut answers: Vec<Result<Option<Value>, HostException>>,
     host: HostInfo,
 ) -> Run {
     let (sender, mut receiver) = mpsc::channel(4);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lyncsh::psrp::clixml::Value;
-use lyncsh::psrp::host::{HostInfo, HostMethod};
+use lyncsh::psrp::host::{HostException, HostInfo, HostMethod};
 use lyncsh::psrp::message::MessageType;
 use lyncsh::psrp::pipeline::Pipeline;
 use lyncsh::psrp::record::{ErrorRecord, PipelineState, PoolState, ProgressRecord};
@@ -26,7 +26,7 @@ pub enum Seen {
     PublicKey,
     Available,
     /// The answer to the startup script's question.
-    Answered(Result<Option<Value>, String>),
+    Answered(Result<Option<Value>, HostException>),
 }
 
 pub struct Endpoint {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::psrp::clixml::{self, Object};
 use crate::psrp::fragment::Defragmenter;
-use crate::psrp::host::HostCall;
+use crate::psrp::host::{HostCall, HostException};
 use crate::psrp::message::{Message, MessageType};
 use crate::psrp::pipeline::MetadataQuery;
 use crate::psrp::pool::Protocol;
@@ -23,7 +23,7 @@ struct Recorded {
     pipeline: Option<Pipeline>,
     metadata: Option<MetadataQuery>,
     input: Vec<Value>,
-    answers: Vec<Result<Option<Value>, String>>,
+    answers: Vec<Result<Option<Value>, HostException>>,
     messages: Vec<(MessageType, Value)>,
 }
 
