@@ -22,7 +22,7 @@ pub use certificate::{
     tls_server_end_point,
 };
 pub use connector::{Conn, Connector, Failure, HttpClient, KEEP_IDLE, is_late, proxy_error};
-pub use handshake::{HandshakeProblem, cut_handshake, handshake_problem};
+pub use handshake::{ClientAuthentication, HandshakeProblem, cut_handshake, handshake_problem};
 pub use hosts::{HostPattern, HostRefusal, Hosts, NotHosts, permit};
 pub use identity::{ClientCertificate, IdentityError, is_pem_file, needs_passphrase};
 pub use proxy::{

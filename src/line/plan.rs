@@ -351,30 +351,30 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
     let mut streams = Streams::default();
     let mut output: Option<File> = None;
     for redirection in &statement.redirections {
-        let (file, discards) = destination(&redirection.to, context.variables)?;
+        let to = destination(&redirection.to, context.variables)?;
         if matches!(redirection.from, Stream::Output | Stream::All) {
-            match (&file, discards) {
-                (Some(file), _) => {
+            match &to {
+                Destination::File(file) => {
                     let stage = stage::drawn(file.clone(), context.width, context.views.clone());
                     local.stages.push(PipelineStage::new(stage, CommonParameters::default()));
                     output = Some(file.clone());
                 }
-                (None, true) => {
-                    local.stages.push(PipelineStage::new(stage::nothing(), CommonParameters::default()))
+                Destination::Null => {
+                    local.stages.push(PipelineStage::new(stage::nothing(), CommonParameters::default()));
                 }
-                (None, false) => {}
+                Destination::Output => {}
             }
         }
-        let target = match (file, discards) {
+        let target = match to {
             // `*> file` merges all streams into the output, which goes to the file.
-            (Some(_), _) if redirection.from == Stream::All => StreamTarget::Output,
+            Destination::File(_) if redirection.from == Stream::All => StreamTarget::Output,
             // The same file as the output's: separate writes would overwrite each other.
-            (Some(file), _) if output.as_ref().is_some_and(|output| output.path == file.path) => {
+            Destination::File(file) if output.as_ref().is_some_and(|output| output.path == file.path) => {
                 StreamTarget::Output
             }
-            (Some(file), _) => StreamTarget::File(file),
-            (None, true) => StreamTarget::Dropped,
-            (None, false) => StreamTarget::Output,
+            Destination::File(file) => StreamTarget::File(file),
+            Destination::Null => StreamTarget::Dropped,
+            Destination::Output => StreamTarget::Output,
         };
         streams.set(redirection.from, &target);
     }
@@ -402,13 +402,21 @@ pub fn plan(statement: &Statement, context: PlanContext<'_>) -> Result<Plan, Lin
     Ok(Plan { input, remote, local, streams, common: given, preferred, assignments, was_ended: false })
 }
 
-/// Returns the file of a redirection, and whether the redirection discards the stream.
-fn destination(to: &Target, variables: &Variables) -> Result<(Option<File>, bool), LineError> {
+/// The evaluated target of a redirection.
+enum Destination {
+    /// The output stream.
+    Output,
+    /// `$null`: the stream is discarded.
+    Null,
+    File(File),
+}
+
+fn destination(to: &Target, variables: &Variables) -> Result<Destination, LineError> {
     Ok(match to {
-        Target::Output => (None, false),
+        Target::Output => Destination::Output,
         Target::File { path, append } => match evaluate(path, Scope::outer(variables))? {
-            Value::Null => (None, true),
-            path => (Some(File::redirected(&path.display_text(), *append)), false),
+            Value::Null => Destination::Null,
+            path => Destination::File(File::redirected(&path.display_text(), *append)),
         },
     })
 }
@@ -420,12 +428,12 @@ pub fn error_target(
 ) -> Result<StreamTarget, LineError> {
     let Some(redirection) = redirection else { return Ok(StreamTarget::Shown) };
     Ok(match destination(&redirection.to, variables)? {
-        (Some(file), _) => {
+        Destination::File(file) => {
             file.ready()?;
             StreamTarget::File(file)
         }
-        (None, true) => StreamTarget::Dropped,
-        (None, false) => StreamTarget::Output,
+        Destination::Null => StreamTarget::Dropped,
+        Destination::Output => StreamTarget::Output,
     })
 }
 

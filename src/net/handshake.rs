@@ -29,36 +29,45 @@ impl HandshakeProblem {
     }
 }
 
-/// Finds the reason in an error's chain. `asked`: the server requested a client certificate; `given`: the client
-/// has one.
-pub fn handshake_problem(error: Cause<'_>, asked: bool, given: bool) -> Option<HandshakeProblem> {
+/// Client authentication in a handshake.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientAuthentication {
+    /// The server requested a client certificate.
+    pub is_requested: bool,
+    /// The profile has a client certificate.
+    pub has_certificate: bool,
+}
+
+/// Finds the reason in an error's chain.
+pub fn handshake_problem(error: Cause<'_>, client: ClientAuthentication) -> Option<HandshakeProblem> {
     sources(error).find_map(|cause| match tls_error(cause) {
-        Some(error) => of_rustls(error, asked, given),
-        None => of_text(&cause.to_string(), given),
+        Some(error) => of_rustls(error, client),
+        None => of_text(&cause.to_string(), client),
     })
 }
 
 /// Returns the reason if the connection ended in its handshake after the server requested a client certificate:
 /// if the server closes immediately, the client's write fails before it can read the alert.
-pub fn cut_handshake(error: Cause<'_>, asked: bool, given: bool) -> Option<HandshakeProblem> {
+pub fn cut_handshake(error: Cause<'_>, client: ClientAuthentication) -> Option<HandshakeProblem> {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let is_cut = |error: &std::io::Error| {
         matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
     };
-    let is_cut = asked && sources(error).any(|cause| cause.downcast_ref().is_some_and(is_cut));
-    is_cut.then_some(if given {
+    let is_cut = client.is_requested && sources(error).any(|cause| cause.downcast_ref().is_some_and(is_cut));
+    is_cut.then_some(if client.has_certificate {
         HandshakeProblem::ClientCertificateRefused
     } else {
         HandshakeProblem::NoClientCertificate
     })
 }
 
-fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<HandshakeProblem> {
+fn of_rustls(error: &rustls::Error, client: ClientAuthentication) -> Option<HandshakeProblem> {
     use HandshakeProblem::{
         ClientCertificateRefused, NoClientCertificate, NoCommonCipher, NotTls, OldVersion,
     };
     use rustls::AlertDescription as Alert;
     use rustls::{Error, InvalidMessage, PeerIncompatible};
+    let (asked, given) = (client.is_requested, client.has_certificate);
     Some(match error {
         Error::AlertReceived(Alert::HandshakeFailure | Alert::CertificateRequired) if asked && !given => {
             NoClientCertificate
@@ -89,7 +98,7 @@ fn of_rustls(error: &rustls::Error, asked: bool, given: bool) -> Option<Handshak
 }
 
 /// Finds the reason in a message of OpenSSL 1.1 or 3, which contains the name of a reason code.
-fn of_text(text: &str, given: bool) -> Option<HandshakeProblem> {
+fn of_text(text: &str, client: ClientAuthentication) -> Option<HandshakeProblem> {
     use HandshakeProblem::{
         ClientCertificateRefused, NoClientCertificate, NoCommonCipher, NotTls, OldVersion, SmallKey,
     };
@@ -107,7 +116,7 @@ fn of_text(text: &str, given: bool) -> Option<HandshakeProblem> {
     let small = text.to_ascii_lowercase();
     let found = TEXTS.into_iter().find(|(words, _)| small.contains(words)).map(|(_, problem)| problem);
     match found {
-        Some(NoCommonCipher) if given => Some(ClientCertificateRefused),
+        Some(NoCommonCipher) if client.has_certificate => Some(ClientCertificateRefused),
         found => found,
     }
 }

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, SignatureScheme};
 
 use self::system::SystemConnector;
 use self::verifier::ProfileVerifier;
+use super::handshake::ClientAuthentication;
 use super::identity::ClientCertificate;
 use super::trust::{TlsLibrary, Trust};
 pub use stream::{Handshake, Stream, TlsSetupError};
@@ -24,7 +25,7 @@ pub use stream::{Handshake, Stream, TlsSetupError};
 pub struct TlsConnector {
     library: Library,
     /// Set if the server requested a client certificate in a handshake.
-    asked: Arc<AtomicBool>,
+    is_requested: Arc<AtomicBool>,
     has_certificate: bool,
 }
 
@@ -40,7 +41,7 @@ impl TlsConnector {
     /// # Errors
     /// The system's certificates cannot be read, or the library is not part of this build.
     pub fn new(trust: &Trust) -> Result<Self, TlsSetupError> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let is_requested = Arc::new(AtomicBool::new(false));
         let has_certificate = trust.certificate.is_some();
         let library = match trust.library {
             TlsLibrary::System => Library::System(SystemConnector::new(trust)?),
@@ -49,11 +50,11 @@ impl TlsConnector {
                 config.alpn_protocols = vec![b"http/1.1".to_vec()];
                 let certificate = trust.certificate.as_ref().map(ClientCertificate::certified);
                 config.client_auth_cert_resolver =
-                    Arc::new(ClientCertificateResolver { certificate, asked: asked.clone() });
+                    Arc::new(ClientCertificateResolver { certificate, is_requested: is_requested.clone() });
                 Library::Rustls(Arc::new(config).into())
             }
         };
-        Ok(Self { library, asked, has_certificate })
+        Ok(Self { library, is_requested, has_certificate })
     }
 
     /// Opens TLS on a connected stream. Returns the stream inside TLS, and its parameters.
@@ -84,9 +85,12 @@ impl TlsConnector {
         }
     }
 
-    /// Returns whether the server requested a client certificate, and whether the profile has one.
-    pub fn client_certificate(&self) -> (bool, bool) {
-        (self.asked.load(Ordering::Relaxed), self.has_certificate)
+    /// Returns the state of client authentication.
+    pub fn client_authentication(&self) -> ClientAuthentication {
+        ClientAuthentication {
+            is_requested: self.is_requested.load(Ordering::Relaxed),
+            has_certificate: self.has_certificate,
+        }
     }
 }
 
@@ -125,12 +129,12 @@ fn config(trust: &Trust) -> Result<ClientConfig, rustls::Error> {
 #[derive(Debug)]
 struct ClientCertificateResolver {
     certificate: Option<Arc<CertifiedKey>>,
-    asked: Arc<AtomicBool>,
+    is_requested: Arc<AtomicBool>,
 }
 
 impl ResolvesClientCert for ClientCertificateResolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.is_requested.store(true, Ordering::Relaxed);
         self.certificate.clone()
     }
 

@@ -298,15 +298,15 @@ fn mode(item: &Item) -> String {
 fn unix_mode(metadata: &Metadata) -> String {
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
     let kind = metadata.file_type();
-    let first = match () {
-        () if kind.is_symlink() => 'l',
-        () if kind.is_dir() => 'd',
-        () if kind.is_block_device() => 'b',
-        () if kind.is_char_device() => 'c',
-        () if kind.is_fifo() => 'p',
-        () if kind.is_socket() => 's',
-        () => '-',
-    };
+    let letters = [
+        (kind.is_symlink(), 'l'),
+        (kind.is_dir(), 'd'),
+        (kind.is_block_device(), 'b'),
+        (kind.is_char_device(), 'c'),
+        (kind.is_fifo(), 'p'),
+        (kind.is_socket(), 's'),
+    ];
+    let first = letters.into_iter().find_map(|(is, letter)| is.then_some(letter)).unwrap_or('-');
     let bits = metadata.permissions().mode();
     let mut text = String::from(first);
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {

@@ -366,11 +366,10 @@ pub(super) fn failed(
     if let Some(refused) = refused_certificate(error) {
         return Error::Certificate { endpoint, refused: refused.into() };
     }
-    let (asked, given) = tls.map(TlsConnector::client_certificate).unwrap_or_default();
+    let client = tls.map(TlsConnector::client_authentication).unwrap_or_default();
     let is_tls_open = wire::is_handshake(error) || !wire::is_connect(error);
-    let found = handshake_problem(error, asked, given).filter(|problem| !is_tls_open || problem.is_late());
-    let found =
-        found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, asked, given)).flatten());
+    let found = handshake_problem(error, client).filter(|problem| !is_tls_open || problem.is_late());
+    let found = found.or_else(|| wire::is_connect(error).then(|| cut_handshake(error, client)).flatten());
     if let Some(problem) = found {
         return Error::Handshake { endpoint, problem };
     }

@@ -171,10 +171,12 @@ fn write_fault(fault: &fault::Fault, xml: &mut Xml, dialect: FaultDialect) {
     xml.open("s:Fault", &[]);
     xml.open("s:Code", &[]);
     let not_understood = fault.subcode.as_deref() == Some(fault::MUST_UNDERSTAND);
-    let code = match () {
-        () if not_understood => fault::MUST_UNDERSTAND,
-        () if fault.is_timed_out() => "s:Receiver",
-        () => "s:Sender",
+    let code = if not_understood {
+        fault::MUST_UNDERSTAND
+    } else if fault.is_timed_out() {
+        "s:Receiver"
+    } else {
+        "s:Sender"
     };
     xml.text("s:Value", &[], code);
     if let Some(subcode) = fault.subcode.as_ref().filter(|_| !not_understood) {
