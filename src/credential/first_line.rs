@@ -24,7 +24,8 @@ pub fn read(input: &mut impl BufRead) -> io::Result<Option<SecretString>> {
         input.read_to_end(&mut bytes)?;
     }
     if bytes.len() > MAX_INPUT {
-        let reason = format!("its first line is longer than {} KiB", MAX_INPUT / 1024);
+        let what = if text::is_utf16(&bytes) { "its UTF-16 text" } else { "its first line" };
+        let reason = format!("{what} is longer than {} KiB", MAX_INPUT / 1024);
         return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
     }
     let text = Zeroizing::new(text::decode(&bytes).map_err(io::Error::other)?);

@@ -43,10 +43,14 @@ const EXPANDABLE_TARGET: usize = 260;
 
 impl ShellLink {
     /// Returns the file. It contains the target twice: as a list of shell items, and as text. A target
-    /// without a drive has only the text.
-    pub fn write(&self) -> Vec<u8> {
+    /// without a drive has only the text, and a target of 260 or more UTF-16 units only the list. Returns `None` if it
+    /// has neither.
+    pub fn write(&self) -> Option<Vec<u8>> {
         let items = items(&self.target);
         let fits = self.target.encode_utf16().count() < EXPANDABLE_TARGET;
+        if items.is_none() && !fits {
+            return None;
+        }
         let mut flags =
             flag::HAS_NAME | flag::HAS_WORKING_DIR | flag::HAS_ARGUMENTS | flag::HAS_ICON | flag::IS_UNICODE;
         flags |= if items.is_some() { flag::HAS_ID_LIST } else { 0 };
@@ -72,7 +76,7 @@ impl ShellLink {
         }
         // The end of the extra data (2.5).
         file.extend(0_u32.to_le_bytes());
-        file
+        Some(file)
     }
 }
 

@@ -35,10 +35,12 @@ pub enum Desktop {
 impl Desktop {
     /// Returns the desktop of this system.
     pub const fn here() -> Self {
-        match () {
-            () if cfg!(windows) => Self::Windows,
-            () if cfg!(target_os = "macos") => Self::Mac,
-            () => Self::Freedesktop,
+        if cfg!(windows) {
+            Self::Windows
+        } else if cfg!(target_os = "macos") {
+            Self::Mac
+        } else {
+            Self::Freedesktop
         }
     }
 
@@ -60,6 +62,12 @@ pub enum ShortcutError {
     #[error("cannot write the program {0} into a desktop entry: the path has an equals sign")]
     #[diagnostic(help("install lyncsh in another folder"))]
     Equals(PathBuf),
+    /// A path without a drive letter (UNC) of 260 or more UTF-16 units.
+    #[error(
+        "cannot write the program {0} into a shortcut: the path has no drive letter and more than 259 characters"
+    )]
+    #[diagnostic(help("install lyncsh in another folder"))]
+    TooLong(PathBuf),
     #[error("cannot render a template: {0}")]
     Template(#[from] minijinja::Error),
     #[error("cannot draw the icon: {0}")]
@@ -83,7 +91,9 @@ impl Shortcut<'_> {
     pub fn file(&self, desktop: Desktop, folder: &Path) -> Result<File, ShortcutError> {
         let bytes = match desktop {
             Desktop::Freedesktop => self.entry()?.into_bytes(),
-            Desktop::Windows => self.link()?.write(),
+            Desktop::Windows => {
+                self.link()?.write().ok_or_else(|| ShortcutError::TooLong(self.program.to_owned()))?
+            }
             Desktop::Mac => self.command()?.into_bytes(),
         };
         let path = folder.join(desktop.file_name(self.name));

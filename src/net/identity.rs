@@ -14,7 +14,8 @@ use rustls::sign::CertifiedKey;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
-use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::{Decode as _, Encode as _, Tag, Tagged as _};
 
 use crate::platform;
 
@@ -160,14 +161,14 @@ pub fn is_pem_file(path: &Path) -> bool {
     contents(path).is_ok_and(|bytes| is_pem(&bytes))
 }
 
-/// Returns whether the key needs a passphrase; `false` for an unreadable file, which [`ClientCertificate::read`]
-/// reports.
+/// Returns whether the key needs a passphrase; `false` for a file that is unreadable or neither PEM nor PKCS#12,
+/// which [`ClientCertificate::read`] reports.
 pub fn needs_passphrase(certificate: &Path, key: Option<&Path>) -> bool {
     let Ok(bytes) = contents(certificate) else { return false };
     if is_pem(&bytes) {
         contents(key.unwrap_or(certificate)).is_ok_and(|key| holds(&key, ENCRYPTED))
     } else {
-        Pkcs12Archive::from_pkcs12(&bytes, "").is_err()
+        is_pkcs12(&bytes) && Pkcs12Archive::from_pkcs12(&bytes, "").is_err()
     }
 }
 
@@ -182,6 +183,12 @@ fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
 
 fn is_pem(bytes: &[u8]) -> bool {
     holds(bytes, "-----BEGIN ")
+}
+
+/// Returns whether the bytes are a PFX: a sequence that begins with the version 3 (RFC 7292 §4).
+fn is_pkcs12(bytes: &[u8]) -> bool {
+    let sequence = AnyRef::from_der(bytes).ok().filter(|any| any.tag() == Tag::Sequence);
+    sequence.is_some_and(|any| any.value().starts_with(&[0x02, 0x01, 0x03]))
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {

@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderMap, SERVER, VIA};
+use secrecy::zeroize::Zeroizing;
 
 /// Initial capacity for a decompressed body.
 const CAPACITY: usize = 1 << 20;
@@ -49,10 +50,13 @@ pub fn decompress(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Opti
         _ if body.is_empty() => Ok(None),
         "gzip" | "x-gzip" => {
             // A growing buffer would leave a token in the memory that it frees.
-            let mut plain = Vec::with_capacity(limit.min(CAPACITY) + 1);
+            let mut plain = Zeroizing::new(Vec::with_capacity(limit.min(CAPACITY) + 1));
             let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
             MultiGzDecoder::new(body).take(most).read_to_end(&mut plain).map_err(BodyError::Gzip)?;
-            if plain.len() > limit { Err(BodyError::TooLarge(limit)) } else { Ok(Some(plain)) }
+            if plain.len() > limit {
+                return Err(BodyError::TooLarge(limit));
+            }
+            Ok(Some(std::mem::take(&mut *plain)))
         }
         _ => Err(BodyError::Encoding(encoding.chars().take(20).collect())),
     }

@@ -176,6 +176,8 @@ const MISTAKEN: &[(&str, usize, &str)] = &[
     ),
     ("kind = \"lync-online\"\nuser = \"a@b.c\"\nkeep = 10", 3, "expected a duration in quotes"),
     ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0", 3, "from 1 to 100"),
+    ("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = 0x65", 3, "from 1 to 100"),
+    ("kind = \"lync-online\"\nuser = 1", 2, "got integer"),
     ("kind = \"lync-online\"\nuser = \"a@b.c\"\n[timeouts]\nopne = \"1s\"", 4, "did you mean open?"),
     ("kind = \"lync-online\nuser = 1", 1, ""),
 ];
@@ -236,6 +238,15 @@ fn a_key_with_an_invalid_value_is_not_reported_as_missing() {
         let found = mistakes(text);
         let [(at, message)] = found.as_slice() else { panic!("{text:?}: {found:?}") };
         assert!(*at == line && message.contains(part), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_number_may_have_a_radix_and_underscores() {
+    for (number, value) in [("0x10", 16), ("0o10", 8), ("0b10", 2), ("1_0", 10), ("+3", 3)] {
+        let text = format!("kind = \"lync-online\"\nuser = \"a@b.c\"\nmax_runspaces = {number}");
+        let profile = parse("work", Path::new("work.toml"), &text).unwrap();
+        assert_eq!(profile.max_runspaces, value, "{number}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use lyncsh::desktop::Templates;
 use lyncsh::desktop::icon::{self, Colour};
-use lyncsh::desktop::shortcut::{Desktop, Shortcut};
+use lyncsh::desktop::shortcut::{Desktop, Shortcut, ShortcutError};
 use lyncsh::folders::Folders;
 use lyncsh::quote::desktop as quote;
 use proptest::prelude::*;
@@ -59,6 +59,17 @@ fn a_windows_shortcut_round_trips() {
         assert_eq!(block["target_unicode"], program, "{read:#}");
         assert_eq!(read["names"], serde_json::json!(names), "{read:#}");
     }
+}
+
+#[test]
+fn a_long_path_needs_a_drive_letter() {
+    let long = "x".repeat(150);
+    let file = |root: &str| {
+        let program = format!(r"{root}\{long}\{long}\lyncsh.exe");
+        shortcut("work", &program, None).file(Desktop::Windows, Path::new(""))
+    };
+    assert!(file("C:").is_ok());
+    assert!(matches!(file(r"\\server\share"), Err(ShortcutError::TooLong(_))));
 }
 
 #[test]

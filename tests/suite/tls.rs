@@ -346,6 +346,9 @@ fn an_unusable_client_certificate_is_reported_with_advice() {
     std::fs::copy(certificates.path("client.key"), certificates.path("open.key")).unwrap();
     certificates.private("open.key", 0o640);
     std::fs::write(certificates.path("text.pem"), "my certificate").unwrap();
+    for (file, expected) in [("encrypted.p12", true), ("text.pem", false), ("client.pem", false)] {
+        assert_eq!(lyncsh::net::needs_passphrase(&certificates.path(file), None), expected, "{file}");
+    }
     let options = serde_json::json!({ "clients": certificates.path("clients.pem") });
     let server = Server::start(&certificates, "server", options);
     for (certificate, key, why, what) in [

@@ -51,7 +51,9 @@ impl Reader<'_> {
     pub(super) fn number(&mut self, key: &str) -> Option<u32> {
         let value = self.table.get(key)?;
         let Some(Value::Number(min, max)) = keys::value(key) else { return None };
-        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        // The text of the number has neither the prefix of its radix nor underscores.
+        let number = value.get_ref().as_integer();
+        let number = number.and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
         let number = number.filter(|number| (min..=max).contains(number));
         if number.is_none() {
             self.mistake(value.span(), format!("expected a whole number from {min} to {max}"));
@@ -110,7 +112,7 @@ impl Reader<'_> {
             None => {
                 self.mistake(
                     value.span(),
-                    format!("expected text in quotes, got a {}", value.get_ref().type_str()),
+                    format!("expected text in quotes, got {}", value.get_ref().type_str()),
                 );
                 None
             }
