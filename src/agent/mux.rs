@@ -20,7 +20,7 @@
 //! - The agent exchanges one session key with the endpoint, when the first shell needs it, and gives it to
 //!   each shell under that shell's public key. SecureStrings pass through encrypted.
 //! - A shell that does not read throttles only its own pipelines: first the agent stops requesting their
-//!   output ([`PAUSE_AT`](crate::transport::backpressure::PAUSE_AT)); then, if the transport can't do that
+//!   output ([`PAUSE_AT`](crate::transport::backpressure::PAUSE_AT)); then, if the transport cannot do that
 //!   and no other client waits, it stops reading
 //!   ([`STOP_READING_AT`](crate::transport::backpressure::STOP_READING_AT)); beyond
 //!   [`ABORT_AT`](crate::transport::backpressure::ABORT_AT) its pipelines fail.
@@ -54,8 +54,10 @@ pub use status::{ClientInfo, ClientStatus, Count, Counters, State, Status};
 /// Time limit for shells to end their streams.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Handle to the task that owns one remote runspace pool. Clones share it; dropping the last one closes the
-/// pool without waiting.
+/// Handle to the task that owns one remote runspace pool and the streams of its clients.
+///
+/// The agent's owner opens and closes it, and the socket server attaches each shell. The error
+/// or end of a client does not end other clients' pipelines. Clones share the task; dropping the last one closes the pool without waiting.
 #[derive(Clone, Debug)]
 pub struct Mux {
     control: mpsc::Sender<Control>,

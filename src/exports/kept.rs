@@ -7,6 +7,10 @@ use crate::files::replace::{New, replace};
 use crate::platform;
 
 /// The proxies of one endpoint and account, in the format of this version.
+///
+/// It names their folder and owns no open files. The module writer (`shell::module`) reads their state, replaces them
+/// and selects them for the profile's module. They are replaced as a whole, so that a killed process never leaves
+/// incomplete proxies.
 #[derive(Clone, Debug)]
 pub struct ExportedModule {
     stem: PathBuf,

@@ -38,7 +38,7 @@ pub const KEEP_IDLE: Duration = Duration::from_secs(50);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVES: u32 = 3;
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Error of a connection.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
@@ -63,7 +63,11 @@ pub fn proxy_error(failure: Cause<'_>) -> Option<ProxyError> {
 #[error("no connection in time")]
 struct Late;
 
-/// Opens connections.
+/// Opens connections for all HTTP clients of this program.
+///
+/// It owns the trust, the TLS setup and the proxies of a profile; clones share them. [`HttpClient`] and the WSMan
+/// transport call it. A connection is returned only after the proxy's tunnel is open and the server's certificate has
+/// been verified, all within `limit`; the time for other connections to test a proxy's credential is added.
 #[derive(Clone)]
 pub struct Connector(Arc<Inner>);
 
@@ -89,7 +93,7 @@ impl Connector {
         tcp.set_keepalive_interval(Some(KEEP_ALIVE));
         tcp.set_keepalive_retries(Some(KEEP_ALIVES));
         #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        tcp.set_tcp_user_timeout(Some(ACKNOWLEDGEMENT_TIMEOUT));
         let (tls, proxy_tls) = (OnceLock::new(), OnceLock::new());
         Self(Arc::new(Inner { tcp, trust, tls, proxy_tls, proxies, limit }))
     }

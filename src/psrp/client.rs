@@ -69,6 +69,10 @@ impl ProtocolError {
 }
 
 /// The client's end of one runspace pool.
+///
+/// It owns the state of the pool and of its pipelines, the outgoing messages and the session key, and does no I/O.
+/// [`Session`](crate::transport::session::Session) and the agent's remote pool pass it each received message and send
+/// what it queues. A message that is not allowed in the current state is a [`ProtocolError`].
 pub struct ClientPool {
     id: Uuid,
     host: HostInfo,

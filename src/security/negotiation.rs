@@ -35,6 +35,10 @@ impl Scheme {
 }
 
 /// Authentication by security contexts, shared by all connections to one endpoint.
+///
+/// It owns the account, the tickets and the current mechanism and scheme. The WSMan connections and the proxy's tunnel
+/// request an [`Initiator`] for each handshake and report what the server offered. After the first success, Kerberos
+/// is not replaced by NTLM.
 pub struct Negotiation {
     /// The account as the profile names it.
     pub user: String,

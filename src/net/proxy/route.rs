@@ -26,7 +26,12 @@ const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"
 const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy settings of a profile, which select the proxy for each URI. Clones share the state of the logins.
+/// The proxy settings of a profile, which select the proxy for each URI.
+///
+/// It owns the profile's setting and login, and the logins found in environment variables; clones share the state of
+/// the logins. [`Connector`](crate::net::Connector) calls it for each connection. The profile's setting takes
+/// precedence over the variables, and these over the system's settings. A method that one proxy requested is never
+/// used at another proxy.
 #[derive(Clone, Default)]
 pub struct Proxies {
     setting: ProxySetting,
