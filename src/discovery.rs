@@ -38,7 +38,7 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_SIZE: usize = 1 << 20;
 const REMOTE_POWERSHELL: &str = "External/RemotePowerShell";
 /// Time to wait for the first name's result after the second name has led to an endpoint.
-const PREFERENCE: Duration = Duration::from_secs(2);
+const PREFERRED_NAME_TIMEOUT: Duration = Duration::from_secs(2);
 /// Path of the endpoint for tokens, on the host of the endpoint for passwords.
 const OAUTH_PATH: &str = "/OcsPowershellOAuth";
 
@@ -187,7 +187,7 @@ async fn either<T>(
         let alone = async {
             second.as_mut().await;
             match second.as_mut().output_mut() {
-                Some(Ok(_)) => tokio::time::sleep(PREFERENCE).await,
+                Some(Ok(_)) => tokio::time::sleep(PREFERRED_NAME_TIMEOUT).await,
                 _ => std::future::pending().await,
             }
         };

@@ -37,7 +37,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// Time limit at the end for the removal of lost sessions.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for ending the shells' pipelines before the session is removed.
-const CLOSE_SHELLS: Duration = Duration::from_secs(3);
+const CLOSE_SHELLS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The session of one profile, from its opening to its removal, through outages.
 ///
@@ -380,7 +380,7 @@ impl Owner {
     async fn close(&self, mux: &Mux, guard: Guard) -> Option<String> {
         // Rejects new clients from now on.
         self.shared.leaving.cancel();
-        let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS;
+        let limit = guard.endpoint().limits.close * 2 + CLOSE_SHELLS_TIMEOUT;
         match tokio::time::timeout(limit, mux.close()).await {
             Ok(Ok(())) => {
                 guard.confirm_removed();

@@ -128,11 +128,11 @@ pub enum ConnectError {
     Launch(#[from] LaunchError),
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Failed(#[from] Failure),
+    Reported(#[from] Failure),
     /// The endpoint refused the password.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Refused(Failure),
+    PasswordRefused(Failure),
     #[error("the agent ended before its session was open{}", .left.as_deref().map(|left| format!("; the session may still be on the server: {left}")).unwrap_or_default())]
     #[diagnostic(help("read its log in the state folder; for a more detailed log, connect again with -vvv"))]
     Died { left: Option<String> },
@@ -262,7 +262,7 @@ pub async fn connect_until(
                         }
                         continue;
                     }
-                    Err(ConnectError::Refused(failure)) => failure,
+                    Err(ConnectError::PasswordRefused(failure)) => failure,
                     Err(error) => return Err(error),
                 }
             }
@@ -271,14 +271,14 @@ pub async fn connect_until(
         };
         drawn.clear();
         if among.is_quiet {
-            return Err(ConnectError::Refused(entries.advised(&launch.access.profile, failure)));
+            return Err(ConnectError::PasswordRefused(entries.advised(&launch.access.profile, failure)));
         }
         let secret = tokio::select! {
             secret = one_at_a_time(entries.again(&launch.access.profile, &failure)) => secret,
             ending = &mut over => return Err(ConnectError::Ended(ending)),
         };
         let Some(secret) = secret else {
-            return Err(ConnectError::Refused(entries.advised(&launch.access.profile, failure)));
+            return Err(ConnectError::PasswordRefused(entries.advised(&launch.access.profile, failure)));
         };
         launch.access.enter(secret);
         // The old agent reports only about the previous password.
@@ -379,7 +379,7 @@ async fn opened(
                 }
             }
             Some(AgentEvent::Event(ControlEvent::Failed(failure))) if is_refused => {
-                return Err(ConnectError::Refused(failure));
+                return Err(ConnectError::PasswordRefused(failure));
             }
             Some(AgentEvent::Event(ControlEvent::Lost { reason })) => {
                 drawn.show(&format!("the session was lost ({reason}); connecting again"));

@@ -25,7 +25,7 @@ use url::Url;
 use self::application::Proof;
 use self::authority::Client;
 use self::granted::Granted;
-use self::refresh::{Kept, LOCK_TIMEOUT, SILENT_LOCK_TIMEOUT};
+use self::refresh::{LOCK_TIMEOUT, RefreshTokenRecord, SILENT_LOCK_TIMEOUT};
 use self::service::Service;
 use super::{command, file};
 use crate::files::lock::LockError;
@@ -69,7 +69,7 @@ struct State {
     /// The last token.
     token: Option<Token>,
     /// The refresh token of a profile that does not use the keyring.
-    kept: Option<Kept>,
+    kept: Option<RefreshTokenRecord>,
     /// The reason why the last refresh token is not in the keyring.
     unstored: Option<String>,
 }
@@ -259,7 +259,7 @@ impl SignIn {
     }
 
     /// Returns the refresh token. A user can sign in without a usable keyring.
-    async fn kept(&self, has_user: bool) -> Result<Option<Kept>, TokenError> {
+    async fn kept(&self, has_user: bool) -> Result<Option<RefreshTokenRecord>, TokenError> {
         let memory = self.state.lock().await.kept.clone();
         if memory.is_some() {
             return Ok(memory);
@@ -286,7 +286,7 @@ impl SignIn {
 
     /// Stores a refresh token. Without a usable keyring, it is kept in memory until this process ends.
     async fn keep(&self, client: &Client, refresh: SecretString) {
-        let kept = Kept::new(client, refresh);
+        let kept = RefreshTokenRecord::new(client, refresh);
         let stored = match self.profile.keyring_entry() {
             Some(entry) => kept.store(entry).await.map_err(|error| error.to_string()),
             None => Err("credential is not the keyring".to_owned()),

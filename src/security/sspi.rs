@@ -5,7 +5,7 @@
 use secrecy::ExposeSecret as _;
 
 use super::{Account, Context, ContextError, Initiator, KerberosProblem, Mechanism, Sealed, Step, ntlm};
-use crate::platform::sspi::{self, Credential, Identity, Package, Status, Wanted};
+use crate::platform::sspi::{self, Credential, Identity, Package, RequestedFeatures, Status};
 
 impl From<Status> for ContextError {
     fn from(status: Status) -> Self {
@@ -40,9 +40,9 @@ impl Client {
         Ok(sspi::Context::new(credential, &self.initiator.service))
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    fn wanted(&self) -> RequestedFeatures<'_> {
         let kerberos = self.initiator.mechanism.is_kerberos();
-        Wanted {
+        RequestedFeatures {
             mutual: kerberos,
             delegate: kerberos && self.initiator.delegate,
             binding: self.initiator.channel_binding.as_deref(),

@@ -63,9 +63,7 @@ impl Session {
         connection: Connection,
         host: HostInfo,
     ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
-        let mut pool = ClientPool::new(Uuid::new_v4(), host, (1, 1));
-        pool.open();
-        Self::open_pool(connection, pool).await
+        Self::open_new(connection, ClientPool::new(Uuid::new_v4(), host, (1, 1))).await
     }
 
     /// Opens a pool on a connection to an agent, which may report the pool's state without a delay. The second value is
@@ -74,7 +72,14 @@ impl Session {
         connection: Connection,
         host: HostInfo,
     ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
-        let mut pool = ClientPool::new(Uuid::new_v4(), host, (1, 1)).accepting_early_state();
+        let pool = ClientPool::new(Uuid::new_v4(), host, (1, 1)).accepting_early_state();
+        Self::open_new(connection, pool).await
+    }
+
+    async fn open_new(
+        connection: Connection,
+        mut pool: ClientPool,
+    ) -> Result<(Self, mpsc::Receiver<ClientEvent>), Error> {
         pool.open();
         Self::open_pool(connection, pool).await
     }

@@ -21,7 +21,7 @@ use crate::wsman_client_http::http;
 const LIMITS: &str =
     "[timeouts]\nconnect = '2s'\ndiscovery = '3s'\ntoken = '3s'\nopen = '4s'\nclose = '2s'\n";
 /// Longest time until the error of a step: its limit, and the start and end of the processes on a busy machine.
-const LONGEST: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 const MEGABYTE: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
         {
             return Some(bytes.to_vec());
         }
-        if start.elapsed() > LONGEST {
+        if start.elapsed() > STEP_TIMEOUT {
             return None;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -218,7 +218,7 @@ fn harm(mut stream: TcpStream, at: Step, fault: Fault) {
             let start = Instant::now();
             let mut written = if bytes.len() == 1 { stream.write_all(&begun) } else { Ok(()) };
             let mut next = bytes.iter().cycle();
-            while written.is_ok() && start.elapsed() < LONGEST {
+            while written.is_ok() && start.elapsed() < STEP_TIMEOUT {
                 written = stream.write_all(&[*next.next().unwrap()]);
                 std::thread::sleep(Duration::from_secs(1));
             }
@@ -319,7 +319,7 @@ fn wrong(at: Step, fault: Fault, parts: &[&str]) -> Option<String> {
     world.wait_agent_gone();
     let left = || std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, Iterator::count);
     // An agent releases its lock before its last removal.
-    let is_removed = holds(LONGEST, || left() == 0);
+    let is_removed = holds(STEP_TIMEOUT, || left() == 0);
     // Without it, the error is that of another step.
     let is_reached = fault == Fault::Refused || harmed.load(Ordering::SeqCst) > 0;
     let log = std::fs::read_to_string(world.folders.state.join("log/work.log")).unwrap_or_default();
@@ -329,7 +329,7 @@ fn wrong(at: Step, fault: Fault, parts: &[&str]) -> Option<String> {
         && is_harmed
         && parts.iter().all(|part| text.contains(part))
         && text.contains("help:")
-        && after < LONGEST
+        && after < STEP_TIMEOUT
         && is_removed;
     (!is_right).then(|| {
         format!(

@@ -13,11 +13,11 @@ use crate::transport;
 pub const OVER: &str = "the checks before it took all the time";
 
 /// Time limit of all checks together. The rest of the 15 s is for the start and the output.
-const TOTAL: Duration = Duration::from_secs(14);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(14);
 /// Minimum remaining time for a check that needs an answer: with less, a missing answer means nothing.
-const USEFUL: Duration = Duration::from_secs(1);
+const MIN_ANSWER_TIME: Duration = Duration::from_secs(1);
 /// Minimum share of a check.
-const SHORTEST: Duration = Duration::from_millis(50);
+const MIN_SHARE: Duration = Duration::from_millis(50);
 
 /// State of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -109,7 +109,7 @@ impl CheckTimeout {
 
 impl Budget {
     pub fn start() -> Self {
-        Self::of(TOTAL)
+        Self::of(TOTAL_TIMEOUT)
     }
 
     /// Returns a budget of this time from now on.
@@ -119,7 +119,7 @@ impl Budget {
 
     /// Returns whether the time that is left does not suffice for a check that needs an answer.
     pub fn is_over(self) -> bool {
-        self.end.saturating_duration_since(Instant::now()) < USEFUL
+        self.end.saturating_duration_since(Instant::now()) < MIN_ANSWER_TIME
     }
 
     /// Returns the share of a check: at most `share`, and at most the time that is left.
@@ -127,7 +127,7 @@ impl Budget {
         // Whole milliseconds, because messages show the share.
         let left =
             Duration::from_millis(self.end.saturating_duration_since(Instant::now()).as_millis() as u64);
-        share.min(left).max(SHORTEST)
+        share.min(left).max(MIN_SHARE)
     }
 
     pub async fn limited<T>(

@@ -57,10 +57,11 @@ struct Finished {
 pub struct ProfileOutput {
     name: String,
     results: Arc<Results>,
-    kept: Mutex<Kept>,
+    kept: Mutex<BufferedOutput>,
 }
 
-struct Kept {
+/// Buffered output of one profile.
+struct BufferedOutput {
     /// Encoder of the output in the JSON document.
     encoder: Encoder,
     output: SpooledTempFile,
@@ -102,7 +103,7 @@ impl Results {
     }
 
     pub fn of(self: &Arc<Self>, name: &str) -> Arc<ProfileOutput> {
-        let kept = Kept {
+        let kept = BufferedOutput {
             encoder: Encoder::new(DataFormat::Json),
             output: tempfile::spooled_tempfile_in(IN_MEMORY, &self.folder),
             is_empty: true,
@@ -184,7 +185,7 @@ impl Results {
         Ok(())
     }
 
-    fn copy(&self, kept: &mut Kept) -> io::Result<()> {
+    fn copy(&self, kept: &mut BufferedOutput) -> io::Result<()> {
         kept.output.rewind()?;
         let mut reader = BufReader::new(&mut kept.output);
         let mut piece = Vec::new();

@@ -18,7 +18,7 @@ use super::service::Service;
 use crate::step::{Report, Step};
 
 /// Maximum time for which lyncsh waits for the user.
-const LONGEST: Duration = Duration::from_mins(15);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_mins(15);
 /// Maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Time limit for one connection: browsers open connections without a request.
@@ -60,11 +60,11 @@ pub async fn sign_in(service: &Service, user: Option<&str>, report: &Report) -> 
     }
     let (uri, state) = request.url();
     let _ = report.send(Step::SignIn { uri: uri.to_string(), code: None });
-    let redirected = tokio::time::timeout(LONGEST, redirected(&listener, second.as_ref(), &state));
+    let redirected = tokio::time::timeout(SIGN_IN_TIMEOUT, redirected(&listener, second.as_ref(), &state));
     let late = |_| TokenError::NotConfirmed {
         operation: Operation::Browser,
         authority: shown(&client.authority),
-        limit: LONGEST,
+        limit: SIGN_IN_TIMEOUT,
     };
     let code = match redirected.await.map_err(late)? {
         Redirected::Code(code) => code,

@@ -13,9 +13,9 @@ use crate::net::is_loopback;
 use crate::step::{Report, Step};
 
 /// Maximum time for which lyncsh waits for the user.
-const LONGEST: Duration = Duration::from_mins(15);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_mins(15);
 /// Minimum polling interval, whatever the service requests.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reports a code to the user, and waits until the user has signed in.
 pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, TokenError> {
@@ -34,17 +34,17 @@ pub async fn sign_in(service: &Service, report: &Report) -> Result<Granted, Toke
     }
     let code = Some(details.user_code().secret().clone());
     let _ = report.send(Step::SignIn { uri: page.to_string(), code });
-    let limit = details.expires_in().min(LONGEST);
+    let limit = details.expires_in().min(SIGN_IN_TIMEOUT);
     let late = || TokenError::NotConfirmed {
         operation: Operation::DeviceToken,
         authority: shown(&client.authority),
         limit,
     };
-    let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
+    let sleep = |interval: Duration| tokio::time::sleep(interval.max(MIN_INTERVAL));
     // The `oauth2` crate checks its own limit only between polls, and an interval may be longer than the lifetime of
     // the code; the timeout below applies instead.
     let polling =
-        protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(LONGEST * 2));
+        protocol.exchange_device_access_token(&details).request_async(http, sleep, Some(SIGN_IN_TIMEOUT * 2));
     let granted = tokio::time::timeout(limit, polling).await.map_err(|_| late())?;
     granted.map_err(|error| match http.error(Operation::DeviceToken, &client.authority, error) {
         // The service may find the code expired before the local time limit.

@@ -9,10 +9,10 @@ use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Maximum lifetime that is assumed for a token, whatever the service announces.
-const LONGEST: Duration = Duration::from_hours(24 * 30);
+const MAX_LIFETIME: Duration = Duration::from_hours(24 * 30);
 
 /// Minimum remaining lifetime of a token for a new connection.
-const FRESH: Duration = Duration::from_mins(1);
+const MIN_REMAINING_LIFETIME: Duration = Duration::from_mins(1);
 
 /// A token for an endpoint.
 #[derive(Clone, Debug)]
@@ -23,9 +23,9 @@ pub struct Token {
 }
 
 impl Token {
-    /// Returns whether the token is valid long enough for a new connection ([`FRESH`]).
+    /// Returns whether the token is valid long enough for a new connection ([`MIN_REMAINING_LIFETIME`]).
     pub fn is_fresh(&self) -> bool {
-        self.expires.is_some_and(|expires| expires > Instant::now() + FRESH)
+        self.expires.is_some_and(|expires| expires > Instant::now() + MIN_REMAINING_LIFETIME)
     }
 }
 
@@ -93,7 +93,7 @@ fn wiped(text: String) -> SecretString {
 
 /// Returns the end of a lifetime that begins now.
 fn expiry(seconds: u64) -> Option<Instant> {
-    Instant::now().checked_add(Duration::from_secs(seconds).min(LONGEST))
+    Instant::now().checked_add(Duration::from_secs(seconds).min(MAX_LIFETIME))
 }
 
 fn bearer() -> BasicTokenType {
@@ -138,7 +138,7 @@ mod tests {
         };
         assert_eq!(left(r#","token_type":"Bearer","expires_in":3600"#), 3600);
         assert_eq!(left(r#","expires_in":"3599""#), 3599);
-        assert_eq!(left(&format!(r#","expires_in":{}"#, u64::MAX)), LONGEST.as_secs());
+        assert_eq!(left(&format!(r#","expires_in":{}"#, u64::MAX)), MAX_LIFETIME.as_secs());
         for rest in ["", r#","expires_in":null"#, r#","expires_in":"soon""#, r#","expires_in":-1"#] {
             assert_eq!(read(rest).unwrap_err(), "its token has no expiry (expires_in)", "{rest}");
         }

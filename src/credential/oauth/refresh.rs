@@ -28,7 +28,7 @@ pub const SILENT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A refresh token and the service that issued it; only that service may receive it.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Kept {
+pub struct RefreshTokenRecord {
     authority: Url,
     client_id: String,
     refresh_token: SecretString,
@@ -41,7 +41,7 @@ struct Written<'a> {
     refresh_token: &'a str,
 }
 
-impl Kept {
+impl RefreshTokenRecord {
     pub fn new(client: &Client, refresh_token: SecretString) -> Self {
         Self { authority: client.authority.clone(), client_id: client.id.clone(), refresh_token }
     }
@@ -72,7 +72,7 @@ impl Kept {
 }
 
 /// Reads the token of an entry of the keyring.
-pub async fn find(entry: &str) -> Result<Option<Kept>, TokenError> {
+pub async fn find(entry: &str) -> Result<Option<RefreshTokenRecord>, TokenError> {
     let text = keyring::find(&account(entry)).await?;
     // An entry that another version of lyncsh wrote may be unreadable.
     Ok(text.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
@@ -126,7 +126,7 @@ fn account(entry: &str) -> String {
 }
 
 /// Requests a token with a refresh token. Returns `None` if the user must sign in again.
-pub async fn renew(service: &Service, kept: &Kept) -> Result<Option<Granted>, TokenError> {
+pub async fn renew(service: &Service, kept: &RefreshTokenRecord) -> Result<Option<Granted>, TokenError> {
     let Service { http, client, scopes, protocol, .. } = service;
     // This copy is not wiped when it is dropped: the `oauth2` crate owns it.
     let token = RefreshToken::new(kept.refresh_token.expose_secret().to_owned());

@@ -37,7 +37,7 @@ impl Authority {
         let client = Client { authority: self.base.clone(), id: "app".to_owned() };
         let mut sign_in = Arc::into_inner(sign_in).unwrap();
         sign_in.renewals = TaskTracker::new();
-        sign_in.state.get_mut().kept = Some(Kept::new(&client, "r1".into()));
+        sign_in.state.get_mut().kept = Some(RefreshTokenRecord::new(&client, "r1".into()));
         Arc::new(sign_in)
     }
 

@@ -169,7 +169,7 @@ impl Drop for Credential {
 
 /// Features that an initiator requests.
 #[derive(Clone, Copy, Default)]
-pub struct Wanted<'a> {
+pub struct RequestedFeatures<'a> {
     /// Mutual authentication, which NTLM does not have.
     pub mutual: bool,
     pub delegate: bool,
@@ -202,7 +202,11 @@ impl Context {
     ///
     /// # Errors
     /// The package refuses, or does not grant a requested feature.
-    pub fn initiate(&mut self, token: &[u8], wanted: Wanted<'_>) -> Result<(Vec<u8>, bool), Status> {
+    pub fn initiate(
+        &mut self,
+        token: &[u8],
+        wanted: RequestedFeatures<'_>,
+    ) -> Result<(Vec<u8>, bool), Status> {
         let base =
             ISC_REQ_CONFIDENTIALITY | ISC_REQ_INTEGRITY | ISC_REQ_REPLAY_DETECT | ISC_REQ_SEQUENCE_DETECT;
         let mutual = if wanted.mutual { ISC_REQ_MUTUAL_AUTH } else { 0 };
@@ -384,7 +388,8 @@ mod tests {
             Err(status) => return assert_eq!(status.code, 0x8009_0305),
         };
         let mut context = Context::new(credential, "HTTP/localhost");
-        let wanted = Wanted { binding: Some(b"tls-server-end-point:x"), ..Wanted::default() };
+        let wanted =
+            RequestedFeatures { binding: Some(b"tls-server-end-point:x"), ..RequestedFeatures::default() };
         let (token, established) = context.initiate(&[], wanted).unwrap();
         // NEGOTIATE_MESSAGE, MS-NLMP 2.2.1.1.
         assert!(token.starts_with(b"NTLMSSP\0\x01\0\0\0"), "{token:?}");

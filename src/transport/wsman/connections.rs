@@ -40,7 +40,7 @@ const MAX_COMMAND_IDLE: Duration = Duration::from_secs(20);
 /// Assumed duration of a handshake before the first is measured, and the minimum of the measured value: a handshake may
 /// take longer when the machine is busy.
 const USUAL_HANDSHAKE: Duration = Duration::from_millis(200);
-const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(50);
+const MIN_HANDSHAKE: Duration = Duration::from_millis(50);
 /// Maximum number of handshake messages; NTLM in SPNEGO takes three.
 const MAX_LEGS: usize = 6;
 /// Maximum number of attempts: Kerberos in two forms, then NTLM in three.
@@ -113,6 +113,10 @@ impl From<hyper::Error> for ExchangeError {
 }
 
 /// The authenticated connections to one endpoint.
+///
+/// It owns the idle connections with their contexts; clones share them. The HTTP channel of the WSMan transport
+/// passes it the envelopes. Each connection carries one request at a time, a refused password is not sent again, and
+/// a request that may have been executed is repeated only if its operation has no effect (Enumerate).
 #[derive(Clone)]
 pub(super) struct Connections(Arc<Shared>);
 
@@ -275,7 +279,7 @@ impl Connections {
             let begun = Instant::now();
             match tokio::time::timeout(KDC_TIMEOUT, connections.open(None)).await {
                 Ok(Ok(Opened::Ready(connection))) => {
-                    *connections.handshake_time() = begun.elapsed().max(SHORTEST_HANDSHAKE);
+                    *connections.handshake_time() = begun.elapsed().max(MIN_HANDSHAKE);
                     connections.keep(connection);
                 }
                 Ok(Ok(_)) => {}

@@ -29,7 +29,7 @@ const MIN_PENDING_TIME: Duration = Duration::from_secs(1);
 const MIN_POLL_TIME: Duration = Duration::from_millis(20);
 /// Number of consecutive such responses after which Receives are delayed, and the delay.
 const HASTY_ANSWERS: u32 = 10;
-const SLOWED: Duration = Duration::from_millis(200);
+const HASTY_DELAY: Duration = Duration::from_millis(200);
 
 /// Sender of events. While the connection is closing, events need not be read.
 #[derive(Clone)]
@@ -119,7 +119,7 @@ impl Receiver {
         self.hasty = if hasty { self.hasty + 1 } else { 0 };
         if self.hasty > HASTY_ANSWERS {
             // A server that does not wait must not cause a busy loop.
-            tokio::time::sleep(SLOWED).await;
+            tokio::time::sleep(HASTY_DELAY).await;
         }
         if received.state != Some(CommandState::Done) && wanted() {
             self.send_receive();

@@ -1,4 +1,4 @@
-//! Meeting migration service: the only slow cmdlet of the endpoint, to show progress and stopping.
+//! Meeting migration: a slow cmdlet, to show progress and stopping.
 
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use super::user::{confirmed, not_found};
 use crate::psrp::clixml::Value;
 use crate::psrp::record::ProgressRecord;
 
-/// Number of meetings of a user, and time for each.
+/// Number of meetings of a user.
 const MEETINGS: i32 = 60;
-const EACH: Duration = Duration::from_millis(500);
+/// Time for each meeting.
+const MEETING_TIME: Duration = Duration::from_millis(500);
 
 const MEETING_TYPE: Kind =
     Kind::Enum("Microsoft.Rtc.Management.Hosted.MeetingMigration.MeetingType", &["SfB", "Teams", "Current"]);
@@ -60,7 +61,7 @@ fn start<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             completed: done == MEETINGS,
         };
         for done in 1..=MEETINGS {
-            call.engine.or_stopped(tokio::time::sleep(EACH)).await?;
+            call.engine.or_stopped(tokio::time::sleep(MEETING_TIME)).await?;
             call.progress(0, progress(done)).await?;
         }
         call.tenant(|tenant| tenant.migrated.insert(at, "Succeeded".into()));
