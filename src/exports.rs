@@ -219,8 +219,8 @@ mod tests {
         ] {
             assert_eq!(of_this_version(Path::new(name)), own, "{name}");
         }
-        let temp = tempfile::tempdir().unwrap();
-        let exports = Exports::of(&Folders::find(Some(temp.path())).unwrap(), "work");
+        let (_temp, folders) = Folders::temporary();
+        let exports = Exports::of(&folders, "work");
         let stem = exports.folder.join("0123456789abcdefn3");
         for (form, own) in [("n30-7.6.9", false), ("n3-7.6.9", true)] {
             let folder = exports.folder.join(format!("0123456789abcdef{form}"));
@@ -232,8 +232,7 @@ mod tests {
 
     #[test]
     fn unfinished_exports_are_removed_after_a_delay() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         let exports = Exports::of(&folders, "work");
         exports.prepare().unwrap();
         let path = exports.folder.join(format!("{TEMPORARY}x"));

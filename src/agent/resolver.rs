@@ -662,8 +662,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_secret_replaces_the_sign_in() {
-        let folder = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(folder.path())).unwrap();
+        let (_folder, folders) = Folders::temporary();
         let text = "kind = 'wsman'\nuri = 'https://server.example/'\nauthentication = 'token'\n\
                     sign_in = 'client-secret'\nauthority = 'https://sts.example/'\nclient_id = 'app'\n\
                     credential = 'prompt'";

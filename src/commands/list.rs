@@ -209,8 +209,7 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Row> {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         for (name, text) in [
             (

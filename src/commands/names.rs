@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn profiles_with_mistakes_also_use_entries_of_the_keyring() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         let lines = "kind = 'wsman'\nuri = 'https://a.b/c'\nuser = 'u'\n";
         for (name, text) in [
@@ -239,8 +238,7 @@ mod tests {
 
     #[test]
     fn a_profile_with_a_commands_name_is_reported_with_the_rename_command() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         assert_eq!(hidden(&folders, "login"), None);
         for name in ["login", "status", "doctor", "help", "work"] {

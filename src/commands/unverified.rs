@@ -79,8 +79,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_recorded_once_per_profile() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         let profile = crate::profile::parse("work", Path::new("work.toml"), "kind = 'teams'").unwrap();
         let seen = || std::fs::read_to_string(mark(&folders, "work")).unwrap_or_default();
         notice(&folders, &profile, None);

@@ -75,8 +75,7 @@ mod tests {
 
     #[test]
     fn a_misspelled_command_is_suggested() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         let help = |word: &str| {
             let error = profile::connections(&folders, word).unwrap_err();
             suggest_command(word, error).help().unwrap().to_string()

@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_discovered_endpoint_is_kept_for_a_day_and_for_its_domain() {
-        let folder = tempfile::tempdir().unwrap();
-        let last = LastDiscovery::of(&Folders::find(Some(folder.path())).unwrap(), "work");
+        let (_folder, folders) = Folders::temporary();
+        let last = LastDiscovery::of(&folders, "work");
         let starts: Vec<Url> =
             ["https://lyncdiscover.litwareinc.com/", "http://lyncdiscover.litwareinc.com/"]
                 .map(|uri| uri.parse().unwrap())
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_kept_endpoint_counts_only_on_permitted_hosts() {
-        let folder = tempfile::tempdir().unwrap();
-        let last = LastDiscovery::of(&Folders::find(Some(folder.path())).unwrap(), "work");
+        let (_folder, folders) = Folders::temporary();
+        let last = LastDiscovery::of(&folders, "work");
         let start = ["https://lyncdiscover.litwareinc.com/".parse().unwrap()];
         let now = SystemTime::now();
         last.write("litwareinc.com", &start[0], &"https://ps.other.example/".parse().unwrap(), now);

@@ -93,8 +93,7 @@ mod tests {
 
     #[test]
     fn mistakes_of_the_configuration_file_have_a_line() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (temp, folders) = Folders::temporary();
         let read = |text: &str| {
             std::fs::write(folders.config.join("config.toml"), text).unwrap();
             team_folders(&folders)

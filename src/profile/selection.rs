@@ -172,8 +172,7 @@ mod tests {
     use super::*;
 
     fn world(profiles: &[(&str, &str)]) -> (tempfile::TempDir, Folders) {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (temp, folders) = Folders::temporary();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         for (name, text) in profiles {
             std::fs::write(folders.profile(name), text).unwrap();

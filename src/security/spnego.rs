@@ -95,6 +95,17 @@ impl<I: Inner> Client<I> {
         }
     }
 
+    /// Returns the context of the mechanism.
+    ///
+    /// # Errors
+    /// The context is not established.
+    fn established(&mut self) -> Result<&mut I, ContextError> {
+        match self.state {
+            ClientState::Established => Ok(&mut self.inner),
+            _ => Err(ContextError::NotEstablished),
+        }
+    }
+
     fn answer(&mut self, token: &[u8]) -> Result<(Step, ClientState), ContextError> {
         let response = read(token)?;
         // Required in a server's first reply (RFC 4178 4.2.2), but only one mechanism was offered.
@@ -142,17 +153,11 @@ impl<I: Inner> Context for Client<I> {
     }
 
     fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError> {
-        match self.state {
-            ClientState::Established => self.inner.wrap(message),
-            _ => Err(ContextError::NotEstablished),
-        }
+        self.established()?.wrap(message)
     }
 
     fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
-        match self.state {
-            ClientState::Established => self.inner.unwrap(header, data),
-            _ => Err(ContextError::NotEstablished),
-        }
+        self.established()?.unwrap(header, data)
     }
 }
 
@@ -182,6 +187,17 @@ impl<I: Inner> Acceptor<I> {
     /// Returns the context of the mechanism.
     pub fn inner(&self) -> &I {
         &self.inner
+    }
+
+    /// Returns the context of the mechanism.
+    ///
+    /// # Errors
+    /// The context is not established.
+    fn established(&mut self) -> Result<&mut I, ContextError> {
+        match self.state {
+            AcceptorState::Established => Ok(&mut self.inner),
+            _ => Err(ContextError::NotEstablished),
+        }
     }
 
     fn next(&mut self, token: &[u8]) -> Result<Step, ContextError> {
@@ -262,17 +278,11 @@ impl<I: Inner> Context for Acceptor<I> {
     }
 
     fn wrap(&mut self, message: &[u8]) -> Result<Sealed, ContextError> {
-        match self.state {
-            AcceptorState::Established => self.inner.wrap(message),
-            _ => Err(ContextError::NotEstablished),
-        }
+        self.established()?.wrap(message)
     }
 
     fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, ContextError> {
-        match self.state {
-            AcceptorState::Established => self.inner.unwrap(header, data),
-            _ => Err(ContextError::NotEstablished),
-        }
+        self.established()?.unwrap(header, data)
     }
 }
 

@@ -9,10 +9,8 @@ use lyncsh::folders::Folders;
 use lyncsh::simulator::{Options, PASSWORD, USER};
 
 use crate::front::{self, Front};
+pub use crate::program::REMOVAL_TIMEOUT;
 use crate::program::{Program, Ran, wait};
-
-/// Maximum time to remove a session after its owner was killed.
-pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An endpoint, a user with the profile `work` on it, and a PowerShell.
 pub struct World {

@@ -19,11 +19,8 @@ use lyncsh::shell::OnLoss;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
-pub use crate::program::{ChildGuard, PATIENCE};
+pub use crate::program::{ChildGuard, PATIENCE, REMOVAL_TIMEOUT};
 use crate::program::{Program, holds, lyncsh};
-
-/// Time limit for the removal of a session after its owner was killed.
-pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub const USER: &str = "kenmyer@litwareinc.com";
 pub const PASSWORD: &str = "P@ssw0rd-åß";

@@ -6,21 +6,17 @@ use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::program::{ChildGuard, Program, found};
+use crate::program::{ChildGuard, PATIENCE, Program, found};
 
 /// The realm of the simulator's first tenant.
 pub const REALM: &str = "LITWAREINC.COM";
 pub const PASSWORD: &str = "correct horse";
 pub const SERVICE: &str = "HTTP/localhost";
-
-/// Longer than MIT krb5 waits for a KDC that does not answer.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running KDC; dropping it ends `krb5kdc`.
 pub struct Kdc {

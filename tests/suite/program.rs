@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// Maximum wait of a test.
 pub const PATIENCE: Duration = Duration::from_mins(2);
+/// Time limit for the removal of a session after its owner was killed.
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Returns the path of lyncsh as built with these tests, or as extracted from an archive.

@@ -319,8 +319,7 @@ mod tests {
     use super::*;
 
     fn checked(text: &str, defaults: &str) -> (tempfile::TempDir, Folders, Result<Vec<Row>, Vec<String>>) {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (temp, folders) = Folders::temporary();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         std::fs::write(folders.profile("there"), "").unwrap();
         let rows = rows(&folders, text, defaults);

@@ -129,8 +129,7 @@ mod tests {
         use super::super::finding::State;
         use super::*;
 
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (temp, folders) = Folders::temporary();
         let sessions = folders.state.join("sessions");
         let set = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -192,8 +191,7 @@ mod tests {
         use super::super::finding::State;
         use super::*;
 
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (temp, folders) = Folders::temporary();
         let path = temp.path().join("the team's/work.toml");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "").unwrap();

@@ -59,12 +59,19 @@ pub struct NetworkPath {
 }
 
 impl NetworkPath {
+    /// Adds a finding, after the findings of the same and of earlier checks.
+    fn add(&mut self, finding: Finding) {
+        let order = |finding: &Finding| CHECKS.iter().position(|check| *check == finding.check);
+        let at = self.findings.partition_point(|earlier| order(earlier) <= order(&finding));
+        self.findings.insert(at, finding);
+    }
+
     /// Skips the remaining checks. The reason follows "because".
     fn blocked(mut self, reason: &str) -> Self {
         for check in CHECKS {
             let is_due = check != DISCOVERY || self.uri.is_none();
             if is_due && self.findings.iter().all(|finding| finding.check != check) {
-                self.findings.push(Finding::skipped(check, reason));
+                self.add(Finding::skipped(check, reason));
             }
         }
         self.obstacle.get_or_insert_with(|| reason.to_owned());
@@ -75,18 +82,6 @@ impl NetworkPath {
 /// Checks the network path of a profile to its endpoint. `withheld`: the reason why no secret may be fetched or sent,
 /// not even to a proxy.
 pub async fn path(
-    folders: &Folders,
-    profile: &Profile,
-    certificate: Option<ClientCertificate>,
-    withheld: Option<&'static str>,
-    budget: Budget,
-) -> NetworkPath {
-    let mut path = unsorted(folders, profile, certificate, withheld, budget).await;
-    path.findings.sort_by_key(|finding| CHECKS.iter().position(|check| *check == finding.check));
-    path
-}
-
-async fn unsorted(
     folders: &Folders,
     profile: &Profile,
     certificate: Option<ClientCertificate>,
@@ -104,12 +99,12 @@ async fn unsorted(
         match budget.limited(SECRET_TIMEOUT, access.proxies()).await {
             Ok(Ok(proxies)) => proxies,
             Ok(Err(error)) => {
-                path.findings.push(Finding::error(PROXY, &error));
+                path.add(Finding::error(PROXY, &error));
                 return path.blocked("the password for the proxy is not available");
             }
             Err(late) => {
                 let found = format!("the source of the proxy's password did not answer {}", late.within());
-                path.findings.push(Finding::failed(PROXY, found, None));
+                path.add(Finding::failed(PROXY, found, None));
                 return path.blocked("the password for the proxy is not available");
             }
         }
@@ -120,12 +115,12 @@ async fn unsorted(
             Some(trust)
         }
         Ok(Err(error)) => {
-            path.findings.push(Finding::error(TLS, &error));
+            path.add(Finding::error(TLS, &error));
             None
         }
         Err(late) => {
             let found = format!("the disk with the CA certificates did not answer {}", late.within());
-            path.findings.push(Finding::failed(TLS, found, None));
+            path.add(Finding::failed(TLS, found, None));
             None
         }
     };
@@ -137,12 +132,12 @@ async fn unsorted(
         (None, None) => return path.blocked("the CA certificates of the profile cannot be used"),
         (None, Some(trust)) => match discover(profile, trust, &proxies, budget).await {
             (finding, Some(uri)) => {
-                path.findings.push(finding);
+                path.add(finding);
                 path.uri = Some(uri.clone());
                 uri
             }
             (finding, None) => {
-                path.findings.push(finding);
+                path.add(finding);
                 return path.blocked("the endpoint was not discovered");
             }
         },
@@ -150,12 +145,12 @@ async fn unsorted(
     let proxy = match proxies.route(&uri) {
         Ok(proxy) => proxy,
         Err(error) => {
-            path.findings.push(Finding::failed(PROXY, error.to_string(), Some(error.advice())));
+            path.add(Finding::failed(PROXY, error.to_string(), Some(error.advice())));
             return path.blocked("the proxy is not valid");
         }
     };
     let (findings, obstacle) = check_host(&uri, proxy.as_ref(), budget).await;
-    path.findings.extend(findings);
+    findings.into_iter().for_each(|finding| path.add(finding));
     if let Some(obstacle) = obstacle {
         return path.blocked(obstacle);
     }
@@ -305,17 +300,17 @@ async fn check_endpoint(
         },
         Err(error) => Err(error.clone()),
     };
-    path.findings.push(match (&proxy, &connected) {
+    let finding = match (&proxy, &connected) {
         (None, _) => Finding::ok(PROXY, "none"),
         (Some(_), Err(error @ Error::Proxy(ProxyError::Failed { problem, .. })))
             if withheld.is_some() && matches!(**problem, ProxyProblem::Required { .. }) =>
         {
             tracing::debug!("{error}");
-            path.findings.push(Finding::skipped(PROXY, withheld.unwrap_or_default()));
+            path.add(Finding::skipped(PROXY, withheld.unwrap_or_default()));
             return path.blocked("the proxy needs a password, which was not sent");
         }
         (Some(_), Err(error @ Error::Proxy(_))) => {
-            path.findings.push(Finding::transport(PROXY, error));
+            path.add(Finding::transport(PROXY, error));
             return path.blocked("the proxy did not connect to the endpoint");
         }
         // TLS begins after the proxy has connected to the endpoint.
@@ -323,10 +318,11 @@ async fn check_endpoint(
             Finding::ok(PROXY, format!("{} connects to the endpoint", proxy.address))
         }
         (Some(_), Err(_)) => Finding::skipped(PROXY, "the connection was not opened"),
-    });
+    };
+    path.add(finding);
     let (probe, connection) = match (probe, connected) {
         (Ok(probe), Ok(connection)) => {
-            path.findings.push(tls(uri, profile, connection.handshake()));
+            path.add(tls(uri, profile, connection.handshake()));
             (probe, connection)
         }
         (_, Err(Error::Certificate { endpoint, refused })) => {
@@ -336,7 +332,7 @@ async fn check_endpoint(
             if let Some(found) = fingerprint {
                 finding.found.push_str(&format!(" (fingerprint {found})"));
             }
-            path.findings.push(finding);
+            path.add(finding);
             path.obstacle = Some("the certificate is not trusted".to_owned());
             // The checks that send no secret continue with this certificate.
             match connect_pinned(uri, trust, proxies, fingerprint, budget).await {
@@ -345,11 +341,11 @@ async fn check_endpoint(
             }
         }
         (_, Err(error)) => {
-            path.findings.push(Finding::transport(TLS, &error));
+            path.add(Finding::transport(TLS, &error));
             return path.blocked("the connection was not opened");
         }
         (Err(error), Ok(_)) => {
-            path.findings.push(Finding::transport(TLS, &error));
+            path.add(Finding::transport(TLS, &error));
             return path.blocked("TLS cannot be set up");
         }
     };
@@ -358,9 +354,9 @@ async fn check_endpoint(
     }
     match budget.limited(ANSWER_TIMEOUT.min(limit), probe.send(connection)).await {
         Ok(Ok(response)) => {
-            path.findings.push(clock(profile, &response));
+            path.add(clock(profile, &response));
             let (finding, obstacle) = schemes(profile, uri, &response);
-            path.findings.push(finding);
+            path.add(finding);
             path.obstacle = path.obstacle.or(obstacle);
             path
         }
@@ -368,7 +364,7 @@ async fn check_endpoint(
             no_answer(path, Error::Timeout { operation, limit }, limit)
         }
         Ok(Err(error)) => {
-            path.findings.push(Finding::transport(SCHEMES, &error));
+            path.add(Finding::transport(SCHEMES, &error));
             path.blocked("the endpoint did not answer")
         }
         Err(late) => no_answer(path, Error::Timeout { operation: Operation::Connect, limit: late.0 }, late.0),
@@ -379,7 +375,7 @@ async fn check_endpoint(
 fn no_answer(mut path: NetworkPath, error: Error, limit: Duration) -> NetworkPath {
     let limit = humantime::format_duration(limit);
     let found = format!("the endpoint did not answer a request without a credential within {limit}");
-    path.findings.push(Finding::failed(SCHEMES, found, error.advice()));
+    path.add(Finding::failed(SCHEMES, found, error.advice()));
     path.blocked("the endpoint did not answer")
 }
 
@@ -522,8 +518,7 @@ mod tests {
 
     #[tokio::test]
     async fn checks_without_time_are_skipped() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         let text = "kind = 'wsman'\nuri = 'https://127.0.0.1:9/wsman'\nuser = 'a@b.c'\n";
         let profile = crate::profile::parse("work", std::path::Path::new("work.toml"), text).unwrap();
         let path = path(&folders, &profile, None, None, Budget::of(Duration::ZERO)).await;

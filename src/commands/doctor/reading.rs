@@ -176,8 +176,7 @@ mod tests {
 
     #[test]
     fn lines_with_mistakes_are_left_out() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         std::fs::create_dir_all(folders.profiles()).unwrap();
         let rest = |more: &str| {
             let text = format!("kind = 'wsman'\nuri = 'https://a.b/ö'\nuser = 'a'\n{more}");
@@ -199,8 +198,7 @@ mod tests {
 
     #[test]
     fn mistakes_of_included_files_are_left_out_of_these_files() {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (temp, folders) = Folders::temporary();
         let team = temp.path().join("team");
         std::fs::create_dir_all(&team).unwrap();
         std::fs::write(temp.path().join("config.toml"), "profiles = ['team']").unwrap();

@@ -242,8 +242,7 @@ mod tests {
 
     /// Returns the text of one file.
     fn written(name: &str) -> String {
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         let text = "kind = \"wsman\"\nuser = \"a@example.com\"\nuri = \"https://example.com/wsman\"\n";
         let profile = crate::profile::parse("work", &folders.profile("work"), text).unwrap();
         let (files, without) = files(&folders, &profile, &offered(), &NameCheck::on(None)).unwrap();

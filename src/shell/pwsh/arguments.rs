@@ -224,8 +224,7 @@ mod tests {
 
     fn given_on(windows: bool, words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let temp = tempfile::tempdir().unwrap();
-        let folders = Folders::find(Some(temp.path())).unwrap();
+        let (_temp, folders) = Folders::temporary();
         let arguments = Arguments::parse(&words, Edition::Core).unwrap();
         arguments.on(windows, &folders, Path::new("/c/o'n.ps1")).unwrap()
     }
