@@ -283,13 +283,9 @@ fn layers() -> Vec<BTreeSet<String>> {
     let (_, table) = text.split_once("<!-- layers -->").expect("the table of layers");
     let rows =
         table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    let mut layers: Vec<BTreeSet<String>> = rows
-        .skip(2)
+    rows.skip(2)
         .map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect())
-        .collect();
-    // The table begins with the highest layer.
-    layers.reverse();
-    layers
+        .collect()
 }
 
 #[test]
