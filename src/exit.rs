@@ -21,14 +21,17 @@ pub enum Exit {
 }
 
 /// lyncsh's exit codes and their meanings.
-pub const TABLE: [(Exit, &str); 7] = [
+pub const TABLE: [(Exit, &str); 10] = [
     (Exit::Success, "success"),
     (Exit::Failed, "a command wrote an error (in any line, not only the last), or `exit` after one"),
     (Exit::Usage, "wrong usage, a mistake in a profile, or a refused script: nothing was run"),
     (Exit::NotConnected, "could not connect, or the session was lost before the first command ran"),
     (Exit::Lost, "the session was lost while a script ran: the last command may have run"),
+    (Exit::Code(129), "the terminal was closed (SIGHUP)"),
     (Exit::Interrupted, "interrupted (Ctrl-C)"),
+    (Exit::Code(131), "quit (SIGQUIT; on Windows, Ctrl-Break)"),
     (Exit::BrokenPipe, "the program that read the output has ended"),
+    (Exit::Code(143), "terminated (SIGTERM; on Windows, a shutdown)"),
 ];
 
 impl Exit {
