@@ -1,5 +1,5 @@
-# A standalone session, opened as Microsoft documents it. Not tested: the PowerShells that were available have no WSMan
-# client.
+# A standalone session, opened as Microsoft documents it. Not verified: the PowerShells that were available have no
+# WSMan client.
 # The program sends the credential once, through a private pipe. It detects the end of this PowerShell by the end of
 # the other pipe (the id of a PSSession is the runspace pool's id: RemoteRunspace.cs).
 $start = New-Object -TypeName System.Diagnostics.ProcessStartInfo -ArgumentList $program, {{ own|ps }}

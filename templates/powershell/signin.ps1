@@ -1,4 +1,4 @@
-# Common start of both service modules. Not tested, because no tenant was available.
+# Common start of both service modules. Not verified, because no tenant was available.
 $ErrorActionPreference = 'Stop'
 $PSDefaultParameterValues = @{}
 {% include "powershell/autoload.ps1" %}
