@@ -129,7 +129,7 @@ impl Mux {
 
     /// Waits, with a time limit, until the shells have closed their pools and ended their streams after the
     /// session's end. PowerShell reports the end of its session only when its Close is answered, or after one
-    /// minute (HandleStateInfoReceived, RemoteRunspacePoolInternal.cs; 7.6.9).
+    /// minute (HandleStateInfoReceived, RemoteRunspacePoolInternal.cs; seen in PowerShell 7.6.9).
     pub async fn parted(&self) {
         let mut count = self.count.clone();
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, count.wait_for(|count| count.streams == 0)).await;

@@ -7,7 +7,7 @@ use super::clixml::Value;
 use super::pipeline::{Argument, MetadataQuery, Pipeline, PipelineCommand};
 
 /// One command. The endpoint reports names, types and aliases of the parameters, but neither parameter sets
-/// nor positions nor mandatory parameters (7.6.9, `types.ps1xml`).
+/// nor positions nor mandatory parameters (seen in PowerShell 7.6.9; `types.ps1xml`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandMetadata {
     pub name: String,

@@ -29,7 +29,7 @@ pub fn quote(value: &str) -> String {
 
 /// Returns an ASCII expression for `text`, because the encoding is not known: a startup script may have any
 /// encoding, and PowerShell decodes a line from lyncsh with `[Console]::OutputEncoding`, which is an OEM code
-/// page on Windows. Other characters are escaped for .NET's `Regex.Unescape` (verified in PowerShell 7.6.9).
+/// page on Windows. Other characters are escaped for .NET's `Regex.Unescape` (seen in PowerShell 7.6.9).
 pub fn ascii(text: &str) -> String {
     if text.chars().all(|letter| (' '..='~').contains(&letter)) {
         return quote(text);

@@ -2,7 +2,7 @@
 # runs the call.
 $invoke = $ExecutionContext.InvokeCommand.GetCmdlet('Invoke-Command')
 # Invoke-Command sends this form as a command with parameters, not as script text: an endpoint without a language
-# accepts it (tried; ScriptBlockToPowerShellConverter).
+# accepts it (seen; ScriptBlockToPowerShellConverter).
 $run = { param($name, $boundParams, $unboundParams) & $name @boundParams @unboundParams }
 # Parameters that only the local function uses, that both sides use, and that only Invoke-Command uses. All others are
 # sent to the endpoint.
@@ -66,7 +66,7 @@ $__c = {
     # The endpoint binds positions, which its metadata does not contain.
     foreach ($key in $bound.BoundPositionally) { $null = $positional.Add($bound[$key]) }
     $rest = $bound['{{ rest }}']
-    # A single array as the remaining arguments is not wrapped in a list (tried).
+    # A single array as the remaining arguments is not wrapped in a list (seen).
     if ($rest -is [System.Collections.Generic.List[object]]) {
         foreach ($one in $rest) {
             # PowerShell does not distinguish an unknown parameter name from a text like it.

@@ -22,7 +22,7 @@ if (-not (Microsoft.PowerShell.Core\Get-Module -Name 'lyncsh-*')) { exit 1 }
 . {{ script|ps }} {{ arguments }}
 {% elif script %}
 {# As with -File: `exit N` ends with N, a script that cannot be read with 1; the exit code of a program in it
-   does not count. After a script, `$?` is false in the first two cases only (7.6.9). #}
+   does not count. After a script, `$?` is false in the first two cases only (seen in 7.6.9). #}
 $global:LASTEXITCODE = 0
 & {{ script|ps }} {{ arguments }}
 if ($?) { exit 0 } elseif ($LASTEXITCODE) { exit $LASTEXITCODE } else { exit 1 }

@@ -7,7 +7,7 @@
     $WarningPreference = 'Continue'
     if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
         # This mode permits neither .NET methods nor assignments to $PSDefaultParameterValues, so the script cannot end
-        # the shell; cmdlets work (tried). The module of Write-Warning may not load automatically.
+        # the shell; cmdlets work (seen). The module of Write-Warning may not load automatically.
         Microsoft.PowerShell.Core\Import-Module -Name Microsoft.PowerShell.Utility
         Write-Warning -Message "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be opened; leave it with 'exit', and set shell = 'console' in the profile"
         return

@@ -1,7 +1,7 @@
 # Writes proxies of the endpoint's commands to the folder $fresh/proxies. Sets $made to the names of their functions,
 # $linked to their aliases, each with the name of its function, and $offered to the names that the endpoint lists.
 $offered = $null
-# The same pipeline as the agent's (0.25 s for 613 commands, tried).
+# The same pipeline as the agent's (0.25 s for 613 commands, seen).
 $question = [System.Management.Automation.PowerShell]::Create()
 try {
     $question.Runspace = $session.Runspace
@@ -38,7 +38,7 @@ if ($wanted.Count) {
     $export = @{ Session = $session; OutputModule = "$fresh/proxies"; CommandName = $wanted; AllowClobber = $true; WarningAction = 'SilentlyContinue'; ErrorAction = 'SilentlyContinue'; ErrorVariable = 'skipped' }
 {% if formats %}
     try { $null = Microsoft.PowerShell.Utility\Export-PSSession @export -FormatTypeName $formats } catch {
-        # A name of format data without a match is a terminating error (tried); without -FormatTypeName, there is no
+        # A name of format data without a match is a terminating error (seen); without -FormatTypeName, there is no
         # format data (ImplicitRemotingCommands.cs).
         $null = Microsoft.PowerShell.Utility\Export-PSSession @export -Force
     }

@@ -1,6 +1,6 @@
 # The cmdlets of lyncsh's profiles; remove these lines with `lyncsh hook remove`.
-{#- The manifests in this folder list the cmdlets, and PowerShell loads a module on the first call of a cmdlet (tried
-    in 7.6.5). A PowerShell that another PowerShell starts inherits the folder (tried in 7.6.9). #}
+{#- The manifests in this folder list the cmdlets, and PowerShell loads a module on the first call of a cmdlet (seen
+    in 7.6.5). A PowerShell that another PowerShell starts inherits the folder (seen in 7.6.9). #}
 if (($env:PSModulePath -split {{ separator }}) -notcontains {{ root }}) {
     $env:PSModulePath += {{ separator }} + {{ root }}
 }

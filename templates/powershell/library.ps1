@@ -35,12 +35,12 @@ $makeSession = {
 $attachTo51 = {
     $runspace = $session = $null
     try {
-        # 5.1 finds the pipe of a process by the process id, and the agent also listens there (tried in 7.6.5, not in
+        # 5.1 finds the pipe of a process by the process id, and the agent also listens there (seen in 7.6.5, not in
         # 5.1).
         $link = New-Object -TypeName System.Management.Automation.Runspaces.NamedPipeConnectionInfo -ArgumentList ([int]$answer.agent)
         $runspace = [System.Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace($link, $Host, $types)
         $runspace.Open()
-        # 5.1 has no Create method: this is the constructor that New-PSSession uses (tried in 7.6.5, not in 5.1).
+        # 5.1 has no Create method: this is the constructor that New-PSSession uses (seen in 7.6.5, not in 5.1).
         $made = [System.Management.Automation.Runspaces.PSSession].GetConstructors('NonPublic,Instance') | Where-Object { $_.GetParameters().Count -eq 1 }
         $session = $made.Invoke(@($runspace))
     } catch {

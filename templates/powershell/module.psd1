@@ -1,5 +1,5 @@
 # Written by lyncsh {{ version }}. The list of names is sufficient for completion and for loading this module on first
-# use, if the parent of its folder is on PSModulePath (tried).
+# use, if the parent of its folder is on PSModulePath (seen).
 @{
     RootModule = {{ script|ps }}
     ModuleVersion = {{ version|ps }}

@@ -1,9 +1,9 @@
 # Written by lyncsh {{ version }}. Binds this PowerShell to the session of a profile: attaches to its agent, and imports
 # the endpoint's commands as functions. For Windows PowerShell 5.1 and PowerShell 7.4 or later: only syntax and cmdlets
-# of 5.1. Statements marked "tried" were tested in PowerShell 7.6.5 or 7.6.9.
+# of 5.1. Statements marked "seen" were observed in PowerShell 7.6.5 or 7.6.9.
 
 $name = {{ profile|ps }}
-# Checked first, because even some of the assignments below fail in this mode (tried).
+# Checked first, because even some of the assignments below fail in this mode (seen).
 if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
     throw "lyncsh: this PowerShell runs in $($ExecutionContext.SessionState.LanguageMode) mode, in which no session can be opened; use the console: set shell = ""console"" in the profile '$name'"
 }
@@ -31,9 +31,9 @@ $restricted = [string[]]{{ restricted|ps }}
 $prefix = {{ prefix|ps }}
 $escape = { param($Path) [System.Management.Automation.WildcardPattern]::Escape($Path) }
 $module = $ExecutionContext.SessionState.Module
-# Parts that an import from the cache usually does not need, since parsing them takes 0.06 s (tried).
+# Parts that an import from the cache usually does not need, since parsing them takes 0.06 s (seen).
 $library = { [scriptblock]::Create([System.IO.File]::ReadAllText("$PSScriptRoot/{{ library }}")) }
-# Finds a cmdlet without loading Microsoft.PowerShell.Utility, which takes 0.04 s (tried).
+# Finds a cmdlet without loading Microsoft.PowerShell.Utility, which takes 0.04 s (seen).
 $utility = { param($Type) $ExecutionContext.InvokeCommand.GetCmdletByTypeName("Microsoft.PowerShell.Commands.$Type, Microsoft.PowerShell.Commands.Utility") }
 # The endpoint's views, after PowerShell's own views, like Import-PSSession.
 $views = $null
@@ -57,7 +57,7 @@ $forgetViews = {
 {% include "powershell/calls.ps1" %}
 
 # Defines the proxies in the folder $kept as functions and aliases of this module. With a nested module, PowerShell
-# would import each name twice (0.08 s for 605 names, tried).
+# would import each name twice (0.08 s for 605 names, seen).
 $bindProxies = {
     . ([scriptblock]::Create([System.IO.File]::ReadAllText("$kept/proxies/proxies.ps1")))
     # A function of the same name outside this module stays.
@@ -97,7 +97,7 @@ if (-not $answer.socket -or ($answer.socket.StartsWith('/') -and -not [System.IO
     $answer.Clear()
     & $read @(& $program @arguments --facts)
 }
-# Standard error is discarded while a module is loaded on first use (tried), so the exception has the message.
+# Standard error is discarded while a module is loaded on first use (seen), so the exception has the message.
 if ($answer.error) { throw "lyncsh: $($answer.error)" }
 if (-not $answer.socket) { throw "lyncsh: no session for '$name': $program exited with code $LASTEXITCODE without a message" }
 $cache = $answer.cache
@@ -133,7 +133,7 @@ $null = $ExecutionContext.Events.SubscribeEvent($session.Runspace, 'StateChanged
                 $Host.UI.WriteWarningLine("lyncsh: the session of '$title' is gone$reason")
             } elseif ([runspace]::DefaultRunspace.RunspaceStateInfo.State -eq 'Opened' -and @(Microsoft.PowerShell.Core\Get-PSSession -InstanceId (& $one { $session }).InstanceId -ErrorAction Ignore).Count) {
                 # Remove-PSSession would have removed it from the list; neither `exit` in Invoke-Command nor the end of
-                # this PowerShell does (tried).
+                # this PowerShell does (seen).
                 $Host.UI.WriteWarningLine("lyncsh: the session of '$title' was closed by a command in it, such as ``exit`` in Invoke-Command; its commands were removed; open another session with ``lyncsh $title``")
             }
             Microsoft.PowerShell.Core\Remove-Module -ModuleInfo $one -Force -WhatIf:$false -Confirm:$false -ErrorAction Ignore
@@ -186,8 +186,8 @@ if ($others.Count -and "$function:prompt" -notlike '*# lyncsh: *') {
 # The agent detects the end of this PowerShell by the end of the stream. Remove-PSSession would delay `exit`.
 if ($own) {
 {% endif %}
-# Removes a standalone session on `exit`: the event does not occur at any other end (tried). The action has neither
-# this module's variables nor $Event.MessageData (tried), so it uses the global variable.
+# Removes a standalone session on `exit`: the event does not occur at any other end (seen). The action has neither
+# this module's variables nor $Event.MessageData (seen), so it uses the global variable.
 $null = $ExecutionContext.Events.SubscribeEvent($null, $null, 'PowerShell.Exiting', $null, {
     foreach ($one in $global:lyncsh) {
         if ($one.Session.State -eq 'Opened') { Microsoft.PowerShell.Core\Remove-PSSession -Session $one.Session -WhatIf:$false -Confirm:$false -ErrorAction Ignore }

@@ -12,5 +12,5 @@ $ours = {
     )
     if ($tenants.Count -gt $few) { "[$($tenants -join ', ')] $first" } else { $first }
 }.GetNewClosure()
-# Set-Item would load its module; `$global:function:prompt = ...` has no effect (tried).
+# Set-Item would load its module; `$global:function:prompt = ...` has no effect (seen).
 $null = $ExecutionContext.InvokeProvider.Item.Set('function:global:prompt', $ours)

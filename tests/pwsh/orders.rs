@@ -17,7 +17,7 @@ $things = [ordered]@{
     stop = { $null = Invoke-Lyncsh stop work; Wait-Lost }
 }
 # A command that starts while PowerShell's pipe breaks may hang in PowerShell itself, Invoke-Command as well
-# (7.6.9): this test only covers the steps after that.
+# (seen in PowerShell 7.6.9): this test only covers the steps after that.
 function Wait-Lost {
     $until = [datetime]::UtcNow.AddSeconds(20)
     while (@(Get-PSSession | Where-Object State -eq 'Opened').Count -and [datetime]::UtcNow -lt $until) {

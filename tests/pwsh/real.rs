@@ -55,8 +55,8 @@ Get-CsTenant"#,
         lines,
         [
             "Int32 9007199254740993 Decimal 2021-05-03T10:20:30 2 1",
-            // A warning and an information line are host calls; PowerShell 7.6.9 sends no record of the
-            // warning here, also without lyncsh.
+            // A warning and an information line are host calls; the endpoint sends no record of the
+            // warning here, also without lyncsh (seen in PowerShell 7.6.9).
             "RemotingErrorRecord: an error",
             "WARNING: a warning",
             "InformationRecord: information",

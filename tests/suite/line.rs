@@ -118,7 +118,7 @@ fn a_number_keeps_its_typed_text() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn numbers_are_computed_and_compared_as_powershell_does() {
     for (text, out) in [
@@ -220,7 +220,7 @@ fn local_stages_process_values() {
     }
 }
 
-/// The outputs are those of PowerShell 7.6.9.
+/// Outputs seen in PowerShell 7.6.9.
 #[test]
 fn missing_properties_are_last_and_grouped_with_null() {
     let objects = r#"'[{"N":"x","V":3},{"N":"b"},{"N":"c","V":1},{"N":"d","V":null}]' | ConvertFrom-Json"#;
@@ -449,7 +449,7 @@ fn a_question_mark_asks_for_help_and_runs_nothing() {
     assert_ne!(planned("Set-CsUser '-?'").unwrap(), planned("Get-Help Set-CsUser").unwrap());
 }
 
-/// Results observed in PowerShell 7.6.9 with the invariant culture.
+/// Results seen in PowerShell 7.6.9 with the invariant culture.
 #[test]
 fn formats_follow_the_invariant_culture() {
     for (form, value, text) in [
@@ -542,7 +542,7 @@ fn formats_follow_the_invariant_culture() {
     assert!(try_local("'{0:D3}' -f 7.5").unwrap_err().contains("Format specifier was invalid"));
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn named_arguments_are_bound_before_unnamed_ones() {
     let folder = tempfile::tempdir().unwrap();
@@ -566,7 +566,7 @@ fn named_arguments_are_bound_before_unnamed_ones() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn hidden_items_are_listed_from_all_folders() {
     let folder = tempfile::tempdir().unwrap();
@@ -590,7 +590,7 @@ fn hidden_items_are_listed_from_all_folders() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn an_open_here_string_and_an_invalid_escape_are_named() {
     for (text, reason) in [
@@ -608,7 +608,7 @@ fn an_open_here_string_and_an_invalid_escape_are_named() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn dates_and_times_are_formatted_as_dotnet_does() {
     let date = Value::DateTime("2024-01-02T15:04:05.1234567".into());
@@ -656,7 +656,7 @@ fn dates_and_times_are_formatted_as_dotnet_does() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn bits_and_repetitions_are_computed_as_in_powershell() {
     for (text, out) in [
@@ -698,7 +698,7 @@ fn bits_and_repetitions_are_computed_as_in_powershell() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn a_recursion_looks_for_names_in_all_folders() {
     let folder = tempfile::tempdir().unwrap();
@@ -738,7 +738,7 @@ fn a_recursion_looks_for_names_in_all_folders() {
     assert!(plan.input.is_empty());
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn a_date_gets_its_parts_in_order() {
     for (arguments, date) in [
@@ -754,7 +754,7 @@ fn a_date_gets_its_parts_in_order() {
     }
 }
 
-/// Results observed in PowerShell 7.6.9, except for bytes that are not UTF-8.
+/// Results seen in PowerShell 7.6.9, except for bytes that are not UTF-8.
 #[test]
 fn reader_and_writer_know_the_same_encodings() {
     let folder = tempfile::tempdir().unwrap();
@@ -782,7 +782,7 @@ fn reader_and_writer_know_the_same_encodings() {
     assert!(refused.contains("\"nope\" is not one of ansi, ascii, "), "{refused}");
 }
 
-/// Results observed in PowerShell 7.6.9.
+/// Results seen in PowerShell 7.6.9.
 #[test]
 fn a_quiet_search_of_files_answers_false() {
     let folder = tempfile::tempdir().unwrap();

@@ -78,7 +78,7 @@ impl History for CarefulHistory {
         self.inner.count(query)
     }
 
-    /// Ignores case, as PSReadLine does (HistorySearchCaseSensitive is False by default, tried).
+    /// Ignores case, as PSReadLine does (HistorySearchCaseSensitive is False by default, seen in PowerShell 7.6.9).
     fn search(&self, mut query: SearchQuery) -> Result<Vec<HistoryItem>> {
         let (wanted, is_prefix) = match query.filter.command_line.take() {
             Some(CommandLineSearch::Prefix(text)) => (text.to_lowercase(), true),
