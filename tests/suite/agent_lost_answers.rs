@@ -7,8 +7,8 @@ use lyncsh::psrp::pipeline::{Pipeline, PipelineCommand};
 use lyncsh::psrp::record::PipelineState;
 use lyncsh::transport::session::Running;
 
-use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, measuring, open, output};
+use crate::forwarder::Forwarder;
 
 /// Returns a pipeline's output and its error.
 async fn end(mut running: Running) -> (Vec<Value>, Option<String>) {
@@ -45,13 +45,13 @@ fn asked(world: &World, action: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_with_a_lost_answer_runs_once() {
     let world = World::start();
-    let way = Forwarder::of(&world).await;
+    let forwarder = Forwarder::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let before = asked(&world, "Command");
-    way.lose_answer("Command");
+    forwarder.lose_answer("Command");
     let running = shell.invoke(&measuring("four")).await.unwrap();
     let (objects, wrong) = end(running).await;
-    assert!(way.has_lost());
+    assert!(forwarder.has_lost());
     assert_eq!(asked(&world, "Command"), before + 1);
     match wrong {
         None => assert_eq!(objects, [Value::I32(4)]),
@@ -68,14 +68,14 @@ async fn a_command_with_a_lost_answer_runs_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn input_with_a_lost_answer_is_sent_once() {
     let world = World::start();
-    let way = Forwarder::of(&world).await;
+    let forwarder = Forwarder::of(&world).await;
     let shell = open(world.attach().as_ref()).await;
     let pipeline = Pipeline { no_input: false, ..Pipeline::new(vec![PipelineCommand::new("Measure-Input")]) };
     let running = shell.invoke(&pipeline).await.unwrap();
     let mut failed = None;
     for number in 0..40 {
         if number == 20 {
-            way.lose_answer("Send");
+            forwarder.lose_answer("Send");
         }
         if let Err(error) = running.input(&Value::string("x".repeat(100_000))).await {
             failed = Some(error.to_string());
@@ -86,7 +86,7 @@ async fn input_with_a_lost_answer_is_sent_once() {
         failed = running.end_input().await.err().map(|error| error.to_string());
     }
     let (objects, wrong) = end(running).await;
-    assert!(way.has_lost());
+    assert!(forwarder.has_lost());
     match wrong.or(failed) {
         None => assert_eq!(objects, [Value::I32(40), Value::I32(4_000_000)]),
         Some(text) => assert!(text.contains("sending to the session"), "{text}"),

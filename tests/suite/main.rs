@@ -11,7 +11,6 @@ mod agent_process;
 mod agent_reconnect;
 mod agent_replay;
 mod agent_simulator;
-mod agent_way;
 mod agent_world;
 mod automation;
 mod bad_input;
@@ -27,6 +26,7 @@ mod everyday;
 mod exec;
 mod exec_ends;
 mod files;
+mod forwarder;
 #[path = "../front/mod.rs"]
 mod front;
 mod guard;

@@ -10,8 +10,8 @@ use lyncsh::simulator::{Options, PASSWORD, Server, USER};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_simulator::{empty, run};
-use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, World};
+use crate::forwarder::Forwarder;
 use crate::front;
 use crate::program::{Ran, until};
 use crate::stand_in::Terminal;
@@ -29,8 +29,8 @@ fn port(server: &Server) -> u16 {
 }
 
 /// Writes a profile for a server behind a forwarder.
-fn profile(world: &World, name: &str, server: &Server, way: &Forwarder, more: &str) {
-    let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", way.port()));
+fn profile(world: &World, name: &str, server: &Server, forwarder: &Forwarder, more: &str) {
+    let uri = server.url.replace(&format!(":{}/", port(server)), &format!(":{}/", forwarder.port()));
     let text = format!(
         "kind = \"wsman\"\nauthentication = \"basic\"\nuri = \"{uri}\"\nuser = \"{USER}\"\n\
          credential = {{ command = \"echo '{PASSWORD}'\" }}\n{more}\n"
@@ -42,9 +42,9 @@ fn profile(world: &World, name: &str, server: &Server, way: &Forwarder, more: &s
 /// Creates a user with the profile `work`, its server, and the forwarder.
 async fn away() -> (World, Server, Forwarder) {
     let (world, server) = (World::without_endpoint(), server().await);
-    let way = Forwarder::to(port(&server)).await;
-    profile(&world, "work", &server, &way, "shell = \"console\"");
-    (world, server, way)
+    let forwarder = Forwarder::to(port(&server)).await;
+    profile(&world, "work", &server, &forwarder, "shell = \"console\"");
+    (world, server, forwarder)
 }
 
 /// Opens a console at its prompt, with `$x` set.
@@ -101,9 +101,9 @@ async fn leaves(mut terminal: Terminal, server: &Server) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_outage_costs_only_the_session() {
-    let (world, server, mut way) = away().await;
+    let (world, server, mut forwarder) = away().await;
     let terminal = console(&world);
-    way.close().await;
+    forwarder.close().await;
     reads(&terminal, LOST);
     terminal.ends_with(PROMPT);
     // Without the endpoint the console keeps its local functions.
@@ -111,7 +111,7 @@ async fn a_long_outage_costs_only_the_session() {
     terminal.line("Get-CsTenant");
     terminal.wait_for_text("the line was not run");
     terminal.ends_with(PROMPT);
-    way.open().await;
+    forwarder.open().await;
     // The next line does not wait for the delay.
     let start = Instant::now();
     assert_console_continues(&terminal);
@@ -123,7 +123,7 @@ async fn a_long_outage_costs_only_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_session_is_replaced_without_input() {
-    let (world, first, way) = away().await;
+    let (world, first, forwarder) = away().await;
     let terminal = console(&world);
     clears(&terminal);
     // The server is restarted while the console is idle, while a command runs, and while a line is half
@@ -142,10 +142,10 @@ async fn a_lost_session_is_replaced_without_input() {
             _ => {}
         }
         let restarted = server().await;
-        way.to.store(port(&restarted), Ordering::Relaxed);
+        forwarder.to.store(port(&restarted), Ordering::Relaxed);
         before.shutdown();
         before = restarted;
-        way.cut();
+        forwarder.cut();
         reads(&terminal, REOPENED);
         if how == "running" {
             reads(&terminal, "may have run");
@@ -165,16 +165,16 @@ async fn a_lost_session_is_replaced_without_input() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_during_an_outage_may_have_run() {
-    let (world, server, mut way) = away().await;
+    let (world, server, mut forwarder) = away().await;
     let terminal = console(&world);
     terminal.line("Wait-Cs -Seconds 600; \"after\" + \"wards\"");
     terminal.wait_for_text("\n3");
-    way.close().await;
+    forwarder.close().await;
     reads(&terminal, "may have run");
     reads(&terminal, LOST);
     terminal.ends_with(PROMPT);
     assert_eq!(count(&terminal, "afterwards"), 0, "{}", terminal.text());
-    way.open().await;
+    forwarder.open().await;
     reads(&terminal, REOPENED);
     assert_console_continues(&terminal);
     leaves(terminal, &server).await;
@@ -218,9 +218,9 @@ async fn stop_ends_the_session_but_not_the_console() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_exits_with_its_console_during_an_outage() {
-    let (world, _server, mut way) = away().await;
+    let (world, _server, mut forwarder) = away().await;
     let mut terminal = console(&world);
-    way.close().await;
+    forwarder.close().await;
     reads(&terminal, LOST);
     terminal.line("exit");
     assert_eq!(terminal.wait_exit(), 0);
@@ -252,11 +252,11 @@ async fn refusing() -> (u16, Arc<AtomicUsize>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_password_stops_the_attempts() {
-    let (world, server, way) = away().await;
+    let (world, server, forwarder) = away().await;
     let terminal = console(&world);
     let (port_of_refusing, requests) = refusing().await;
-    way.to.store(port_of_refusing, Ordering::Relaxed);
-    way.cut();
+    forwarder.to.store(port_of_refusing, Ordering::Relaxed);
+    forwarder.cut();
     terminal.wait_for_text("refused the");
     terminal.ends_with(PROMPT);
     world.wait_agent_gone();
@@ -272,7 +272,7 @@ async fn a_refused_password_stops_the_attempts() {
     reads(&terminal, "the line was not run");
     terminal.ends_with(PROMPT);
     assert_eq!(requests.load(Ordering::Relaxed), asked);
-    way.to.store(port(&server), Ordering::Relaxed);
+    forwarder.to.store(port(&server), Ordering::Relaxed);
     terminal.line("(Get-CsTenant).DisplayName + ' again'");
     terminal.wait_until("the question", |text| text.matches("or Enter to give up)?").count() == 2);
     terminal.line("y");
@@ -288,13 +288,13 @@ async fn runs_a_command(server: &Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_with_a_lost_session_has_its_own_exit_code() {
     for how in ["killed", "unreachable"] {
-        let (world, server, mut way) = away().await;
+        let (world, server, mut forwarder) = away().await;
         let script = "Wait-Cs -Seconds 600\n'after'\nGet-CsTenant\n";
         let child = world.program(&["work"]).stdin(script).start();
         runs_a_command(&server).await;
         match how {
             "killed" => lyncsh::platform::kill(world.agent().unwrap()).unwrap(),
-            _ => way.close().await,
+            _ => forwarder.close().await,
         }
         let Ran { code, out, err } = tokio::task::spawn_blocking(move || child.ran()).await.unwrap();
         assert_eq!(code, Some(4), "{how}: {out}{err}");
@@ -304,10 +304,10 @@ async fn a_script_with_a_lost_session_has_its_own_exit_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_connection_is_reopened_separately() {
-    let (world, one, way) = away().await;
+    let (world, one, forwarder) = away().await;
     let two = server().await;
     let other = Forwarder::to(port(&two)).await;
-    profile(&world, "one", &one, &way, "");
+    profile(&world, "one", &one, &forwarder, "");
     profile(&world, "two", &two, &other, "prefix = \"Ot\"");
     let both = "connections = [\"one\", \"two\"]\nshell = \"console\"\n";
     std::fs::write(world.folders.profile("work"), both).unwrap();
@@ -328,8 +328,8 @@ async fn each_connection_is_reopened_separately() {
 async fn cut_powershell_output_is_complete_or_reported() {
     let Some(pwsh) = front::powershell() else { return };
     let front = front::Front::start(front::Options::new(pwsh)).await.unwrap();
-    let (world, way) = (World::without_endpoint(), Forwarder::to(port(&front.server)).await);
-    profile(&world, "work", &front.server, &way, "shell = \"console\"");
+    let (world, forwarder) = (World::without_endpoint(), Forwarder::to(port(&front.server)).await);
+    profile(&world, "work", &front.server, &forwarder, "shell = \"console\"");
     let script = world.root().join("list.ps1");
     std::fs::write(&script, "Get-Command | Select-Object -ExpandProperty Name\n'the end'\n").unwrap();
     let listing = || world.program(&["work", script.to_str().unwrap()]).start();
@@ -343,7 +343,7 @@ async fn cut_powershell_output_is_complete_or_reported() {
         let mut seen = vec![0; whole.len() / 16 * piece];
         let (read, mut seen) = tokio::task::block_in_place(|| (out.read_exact(&mut seen), seen));
         read.unwrap();
-        way.cut();
+        forwarder.cut();
         tokio::task::block_in_place(|| out.read_to_end(&mut seen).unwrap());
         let Ran { code, err, .. } = tokio::task::block_in_place(|| child.ran());
         match code {
@@ -359,11 +359,11 @@ async fn cut_powershell_output_is_complete_or_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variable_never_holds_partial_output() {
-    let (world, server, mut way) = away().await;
+    let (world, server, mut forwarder) = away().await;
     let mut terminal = console(&world);
     terminal.line("$part = 'whole'; $part = Wait-Cs -Seconds 600");
     runs_a_command(&server).await;
-    way.close().await;
+    forwarder.close().await;
     reads(&terminal, LOST);
     terminal.ends_with(PROMPT);
     answers(&terminal, "\"<$part>\"", "\n<whole>");

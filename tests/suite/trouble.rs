@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::agent_way::Forwarder;
 use crate::agent_world::{PATIENCE, REMOVAL_TIMEOUT, World, path_without_powershell};
+use crate::forwarder::Forwarder;
 use crate::program::{Program, Ran, lyncsh, one_line, signal};
 
 fn journal_entries(world: &World) -> usize {
@@ -106,18 +106,18 @@ fn a_hanging_delete_is_reported_and_retried_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_delete_is_retried_reported_and_removed_later() {
     let world = World::start();
-    let way = Forwarder::of(&world).await;
+    let forwarder = Forwarder::of(&world).await;
     world.attach();
-    way.refuse_delete(true);
+    forwarder.refuse_delete(true);
     let (code, out, told) = world.run(&["stop", "work"]);
     assert_eq!((code, out.as_str()), (1, ""), "{told}");
     assert!(told.contains("'work': the session may still be on the server"), "{told}");
     assert!(told.contains("500 Internal Server Error"), "{told}");
     world.wait_agent_gone();
     // Deletes: one by the session, one on a new connection, and those of its guard, with pauses.
-    assert!((4..=8).contains(&way.refused()), "{}", way.refused());
+    assert!((4..=8).contains(&forwarder.refused()), "{}", forwarder.refused());
     assert_eq!((world.shells(), journal_entries(&world)), (1, 1));
-    way.refuse_delete(false);
+    forwarder.refuse_delete(false);
     let (_, _, told) = world.run(&["status"]);
     assert!(told.contains("removed an orphaned session of 'work'"), "{told}");
     assert_eq!((world.shells(), journal_entries(&world)), (0, 0));

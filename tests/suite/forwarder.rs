@@ -33,15 +33,15 @@ pub struct Forwarder {
 
 impl Forwarder {
     pub async fn to(port: u16) -> Self {
-        let mut way = Self {
+        let mut forwarder = Self {
             port: 0,
             to: Arc::new(port.into()),
             listening: None,
             cut: watch::Sender::new(0),
             faults: Arc::default(),
         };
-        way.open().await;
-        way
+        forwarder.open().await;
+        forwarder
     }
 
     /// Returns the listening port.
@@ -106,11 +106,11 @@ impl Forwarder {
     /// Creates a forwarder to a world's endpoint and puts it into the world's profile.
     pub async fn of(world: &World) -> Self {
         let endpoint: url::Url = world.uri.parse().unwrap();
-        let way = Self::to(endpoint.port().unwrap()).await;
+        let forwarder = Self::to(endpoint.port().unwrap()).await;
         let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
-        let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", way.port));
+        let text = text.replace(&world.uri, &format!("http://127.0.0.1:{}/wsman", forwarder.port));
         std::fs::write(world.folders.profile("work"), text).unwrap();
-        way
+        forwarder
     }
 }
 
