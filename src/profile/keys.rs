@@ -78,7 +78,7 @@ pub const KEYS: [Key; 42] = [
     key(
         "tags",
         Value::List(List { is_unique: true, ..list("[\"customers\", \"eu\"]", r"^[\p{L}\p{N}_.-]+$") }),
-        "Words that select the profile together with others",
+        "Labels by which a command selects several profiles",
     ),
     key("user", Value::Text, "Account, as name@domain"),
     key("domain", Value::Text, "Domain to administer, if it is not the user's"),
@@ -100,7 +100,7 @@ pub const KEYS: [Key; 42] = [
     key("key", Value::Path, "PEM file of the certificate's key"),
     key("configuration", Value::Text, "Session configuration, as a name or a resource URI"),
     key("authentication", Value::Word(authentications), "Authentication method"),
-    key("sign_in", Value::Word(flows), "How a token is requested"),
+    key("sign_in", Value::Word(flows), "OAuth flow that requests a token"),
     key("client_id", Value::Text, "Application that requests tokens"),
     key("scope", Value::Text, "Scopes of the token, separated by spaces"),
     key("tenant", Value::Text, "Tenant to sign in to"),

@@ -2,12 +2,12 @@
 
 mod credential;
 mod failure;
+mod group;
 mod include;
 mod mistake;
 mod reader;
 mod secret;
 mod service;
-mod several;
 mod source;
 mod tokens;
 mod value;
@@ -19,9 +19,9 @@ use toml::de::{DeTable, DeValue};
 
 use self::reader::Reader;
 use super::types::{Profile, own_proxy_entry};
+pub use group::GroupMembers;
 pub use include::{ReadText, sources};
 pub use mistake::{Mistake, ProfileError};
-pub use several::GroupMembers;
 pub use source::Source;
 
 /// A parsed profile.
@@ -68,7 +68,7 @@ fn read_sources(name: &str, sources: &[Source]) -> Result<Parsed, ProfileError> 
     let (table, mistakes) = include::merged(sources)?;
     let mut reader = Reader { table: &table, sources, mistakes };
     let read = if table.contains_key("connections") {
-        Some(Parsed::Group(reader.several()))
+        Some(Parsed::Group(reader.group()))
     } else {
         reader.profile(name).map(|profile| Parsed::Single(Box::new(profile)))
     };
@@ -106,7 +106,7 @@ pub fn entries(name: &str, path: &Path, text: &str) -> Option<Vec<String>> {
     })
 }
 
-/// Reads the merged keys of a profile's files; `None` if a file cannot be read.
+/// Reads the merged keys of a profile's files; `None` if a file of the profile cannot be read.
 fn with_keys<T>(path: &Path, text: &str, get: impl FnOnce(&DeTable<'_>) -> Option<T>) -> Option<T> {
     let sources = sources(path, text).ok()?;
     let (keys, _) = include::merged(&sources).ok()?;

@@ -25,7 +25,7 @@ pub struct Profile {
     pub name: String,
     pub path: PathBuf,
     pub kind: Kind,
-    /// Words that select the profile together with others.
+    /// Labels by which a command selects several profiles.
     pub tags: Vec<String>,
     /// The module that opens the session; `None` if lyncsh does.
     pub service: Option<Service>,
@@ -33,13 +33,13 @@ pub struct Profile {
     pub user: Option<String>,
     /// `lync-online`: domain to administer; by default the user's domain.
     pub domain: Option<String>,
-    /// Connection URI (for `lync-online` like `OverridePowershellUri`: no discovery).
+    /// Connection URI. For `lync-online`, it replaces discovery (as OverridePowershellUri does).
     pub uri: Option<Url>,
     /// `lync-online`: discovery URI instead of `lyncdiscover.DOMAIN`.
     pub discovery: Option<Url>,
     /// Additional hosts that may receive the credential.
     pub redirects: Vec<HostPattern>,
-    /// OAuth authority for token requests; it may receive the credential, as Microsoft's authorities may.
+    /// OAuth authority for token requests. The credential may be sent to it, in addition to Microsoft's authorities.
     pub authority: Option<Url>,
     pub proxy: ProxySetting,
     /// Account at the proxy.
@@ -53,7 +53,7 @@ pub struct Profile {
     pub tls: TlsLibrary,
     /// The client's certificate, a PEM or PKCS#12 file.
     pub certificate: Option<PathBuf>,
-    /// PEM file of its key; `None` if `certificate` contains it.
+    /// PEM file of the certificate's key; `None` if `certificate` contains it.
     pub key: Option<PathBuf>,
     /// Resource URI of the session configuration.
     pub configuration: String,

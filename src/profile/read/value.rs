@@ -79,7 +79,7 @@ impl Reader<'_> {
         Some(texts)
     }
 
-    /// Parses one of the declared words, which are the names of `all`.
+    /// Parses one of the words declared for the key. `all` are the values, `name` returns the word of a value.
     pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,
@@ -175,7 +175,7 @@ impl Reader<'_> {
         path.parent().map(Path::to_owned).unwrap_or(path)
     }
 
-    /// Returns whether a key is set, even to an invalid value: its mistake is reported when it is parsed.
+    /// Returns whether a key is set, even to an invalid value; parsing the key reports the mistake.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

@@ -16,7 +16,7 @@ pub struct GroupMembers {
 }
 
 impl Reader<'_> {
-    pub(super) fn several(&mut self) -> GroupMembers {
+    pub(super) fn group(&mut self) -> GroupMembers {
         let known = keys::names(&KEYS);
         for key in self.table.keys().filter(|key| known.contains(&key.get_ref().as_ref())) {
             if !GROUP.contains(&key.get_ref().as_ref()) {
