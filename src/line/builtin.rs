@@ -1,10 +1,7 @@
 //! Names of PowerShell's built-in commands, to recognize lines that need PowerShell itself.
 
-use super::number::Number;
-use super::syntax::{Arg, CommandLine, Expr};
-
-/// Cmdlets of PowerShell's own modules and their most used aliases, in lower case and sorted, including those
-/// that run in the console.
+/// Cmdlets of PowerShell's own modules and their most used aliases, in lower case and sorted, including the cmdlets
+/// that the console implements.
 const NAMES: &[&str] = &[
     "ac",
     "add-content",
@@ -415,19 +412,6 @@ const NAMES: &[&str] = &[
 /// Returns whether PowerShell has a built-in command of this name.
 pub fn is_builtin(name: &str) -> bool {
     NAMES.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
-}
-
-impl CommandLine {
-    /// Returns the exit code of an `exit` command with a literal number.
-    pub fn exit_code(&self) -> Option<u8> {
-        match self.arguments.first() {
-            Some(Arg::Value(Expr::Literal(code))) => {
-                let code = Number::convert(code)?.rounded()?;
-                u8::try_from(code & 0xff).ok()
-            }
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::common::{self, Action, CommonArgument, ERROR_ACTION, Kind};
 use super::error::LineError;
 use super::evaluate::Variables;
 use super::help;
+use super::number::Number;
 use super::parse::{expressions, parse_all};
 use super::stage::{self, PlanContext, Role};
 use super::syntax::{Arg, Block, CommandLine, Element, Expr, Repeat, Statement, SyntaxError, Target};
@@ -27,6 +28,19 @@ pub fn own_names() -> impl Iterator<Item = &'static str> {
 /// Returns whether a command ends the console or clears the screen, which the console does itself.
 pub fn is_own(command: &CommandLine) -> bool {
     OWN.iter().any(|name| name.eq_ignore_ascii_case(&command.name))
+}
+
+impl CommandLine {
+    /// Returns the exit code of an `exit` command with a literal number.
+    pub fn exit_code(&self) -> Option<u8> {
+        match self.arguments.first() {
+            Some(Arg::Value(Expr::Literal(code))) => {
+                let code = Number::convert(code)?.rounded()?;
+                u8::try_from(code & 0xff).ok()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Returns whether a command runs a script file: `./name.ps1`.

@@ -9,8 +9,8 @@ pub enum Found<'a> {
     Command(&'a CommandLine),
 }
 
-/// Visits everything in a statement, including the blocks of ForEach-Object and foreach. Other script blocks
-/// are values.
+/// Visits everything in a statement, including the script blocks of local cmdlets and foreach. Script blocks of remote
+/// commands are values.
 pub fn statement<'a>(statement: &'a Statement, visit: &mut impl FnMut(Found<'a>)) {
     for element in &statement.pipeline {
         match element {
