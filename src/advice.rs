@@ -79,7 +79,7 @@ fn tls_setup(error: &TlsSetupError) -> &'static str {
 
 fn timeout(operation: Operation) -> Vec<String> {
     let mut lines = vec![format!(
-        "Try again; if the endpoint is slow, raise `{}` under [timeouts] in the profile.",
+        "Try again; if the endpoint is slow, raise `{}` in [timeouts] in the profile.",
         operation.limit()
     )];
     if operation == Operation::Authenticate {

@@ -321,7 +321,7 @@ async fn walk(client: &HttpClient, domain: &str, start: Url, hosts: &Hosts) -> R
                 return Err(WalkError::NotStarted(error(reason)));
             }
             // The proxy could not reach the host.
-            Err(Missing::Proxy(error)) if hop == 0 && error.may_pass() => {
+            Err(Missing::Proxy(error)) if hop == 0 && error.is_temporary() => {
                 return Err(WalkError::NotStarted(DiscoveryError::Proxy(error)));
             }
             Err(Missing::Proxy(error)) => return Err(WalkError::Failed(DiscoveryError::Proxy(error))),

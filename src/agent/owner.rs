@@ -199,7 +199,7 @@ impl Owner {
     /// is incomplete. All other errors may be temporary network errors.
     fn is_final(&self, error: &SessionError) -> bool {
         if let Some(error) = error.proxy() {
-            return !error.may_pass();
+            return !error.is_temporary();
         }
         matches!(error, SessionError::NoUser | SessionError::NoEndpoint(_) | SessionError::Credential(_))
             || matches!(error, SessionError::Token(error) if error.is_final())

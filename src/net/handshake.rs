@@ -1,4 +1,4 @@
-//! Reasons for failed TLS handshakes, except the server's certificate.
+//! Reasons for failed TLS handshakes, except a refused server certificate.
 
 use super::{Cause, sources, tls_error};
 
@@ -9,7 +9,7 @@ pub enum HandshakeProblem {
     #[error("no common cipher suite")]
     NoCommonCipher,
     /// The server requires a client certificate, and the client presented none.
-    #[error("the server asks for a client certificate")]
+    #[error("the server requires a client certificate")]
     NoClientCertificate,
     #[error("the server refused the client certificate")]
     ClientCertificateRefused,
@@ -46,8 +46,8 @@ pub fn handshake_problem(error: Cause<'_>, client: ClientAuthentication) -> Opti
     })
 }
 
-/// Returns the reason if the connection ended in its handshake after the server requested a client certificate:
-/// if the server closes immediately, the client's write fails before it can read the alert.
+/// Returns the reason if the connection ended during the handshake, after the server requested a client certificate.
+/// If the server closes immediately, the client's write fails before the alert is read.
 pub fn cut_handshake(error: Cause<'_>, client: ClientAuthentication) -> Option<HandshakeProblem> {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let is_cut = |error: &std::io::Error| {

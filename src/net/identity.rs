@@ -23,7 +23,7 @@ use crate::platform;
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum IdentityError {
     #[error("cannot read {path}: {source}")]
-    #[diagnostic(help("correct certificate or key in the profile"))]
+    #[diagnostic(help("correct `certificate` or `key` in the profile"))]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{path} contains no certificate")]
     #[diagnostic(help("set certificate in the profile to a PEM file or a PKCS#12 file"))]
@@ -31,7 +31,7 @@ pub enum IdentityError {
     #[error("{path} contains no private key")]
     #[diagnostic(help("add key = \"…\" with the PEM file of the private key to the profile"))]
     NoKey { path: PathBuf },
-    #[error("{path} contains certificate and key (PKCS#12), but the profile has key")]
+    #[error("{path} contains certificate and key (PKCS#12), but the profile also sets `key`")]
     #[diagnostic(help("remove key from the profile"))]
     TwoKeys { path: PathBuf },
     #[error("other users can read {path}, a private key without a passphrase")]
@@ -52,7 +52,7 @@ pub enum IdentityError {
     #[diagnostic(help("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"))]
     Unusable { path: PathBuf, reason: String },
     #[error("the private key in {key} does not belong to a certificate in {certificate}")]
-    #[diagnostic(help("correct certificate or key in the profile"))]
+    #[diagnostic(help("correct `certificate` or `key` in the profile"))]
     Mismatch { certificate: PathBuf, key: PathBuf },
 }
 
@@ -116,7 +116,7 @@ impl ClientCertificate {
         };
         let signing = any_supported_type(&private).map_err(unusable)?;
         // Finds the key's certificate: PKCS#12 has no order, and in PEM files the issuer often comes first.
-        // rustls does not support the certificates of X.509 version 1 that openssl creates.
+        // x509-cert is used because rustls does not support certificates of X.509 version 1, which openssl creates.
         let public = signing.public_key();
         let belongs = |one: &CertificateDer<'static>| {
             let read = x509_cert::Certificate::from_der(one);
@@ -156,7 +156,7 @@ impl ClientCertificate {
     }
 }
 
-/// Returns whether a file is a PEM file; otherwise it is a PKCS#12 file.
+/// Returns whether a file is a readable PEM file.
 pub fn is_pem_file(path: &Path) -> bool {
     contents(path).is_ok_and(|bytes| is_pem(&bytes))
 }

@@ -33,7 +33,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the key of the operation's limit under `[timeouts]`.
+    /// Returns the key of the operation's limit in `[timeouts]`.
     pub const fn limit(self) -> &'static str {
         match self {
             Self::Connect | Self::Authenticate => "connect",

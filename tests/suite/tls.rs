@@ -292,7 +292,7 @@ fn a_client_certificate_is_presented_in_each_form() {
         let server = Server::start(&certificates, "server", options);
         let ca = format!("ca = {}", quoted(&certificates.path("server.pem")));
         let told = work(&server.uri, &ca);
-        assert!(told.contains("asks for a client certificate"), "{maximum}: {told}");
+        assert!(told.contains("requires a client certificate"), "{maximum}: {told}");
         assert!(server.report()["failed"].is_string());
         for library in libraries() {
             for (certificate, key) in [
@@ -356,12 +356,17 @@ fn an_unusable_client_certificate_is_reported_with_advice() {
         ("client.pem", Some("old.key"), "traditional PEM form", "openssl pkcs8 -topk8"),
         ("client.pem", Some("encrypted.p8"), "the passphrase does not decrypt", "lyncsh login"),
         ("encrypted.p12", None, "the passphrase does not decrypt", "lyncsh login"),
-        ("client.pem", Some("other.key"), "does not belong to a certificate", "correct certificate or key"),
+        (
+            "client.pem",
+            Some("other.key"),
+            "does not belong to a certificate",
+            "correct `certificate` or `key`",
+        ),
         ("client.pem", None, "contains no private key", "key = "),
         ("client.key", Some("client.key"), "contains no certificate", "PEM file"),
         ("text.pem", None, "contains no certificate", "PEM file"),
-        ("none.pem", None, "cannot read", "correct certificate or key"),
-        ("encrypted.p12", Some("client.key"), "the profile has key", "remove key"),
+        ("none.pem", None, "cannot read", "correct `certificate` or `key`"),
+        ("encrypted.p12", Some("client.key"), "the profile also sets `key`", "remove key"),
         ("stranger.pem", Some("stranger.key"), "refused the client certificate", "trusts its issuer"),
     ] {
         let key = key.map(|key| format!("key = {}\n", quoted(&certificates.path(key)))).unwrap_or_default();

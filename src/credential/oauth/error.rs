@@ -22,7 +22,7 @@ pub enum TokenError {
          proxy error or a redirect; or try again later"
     ))]
     Answered { endpoint: String, status: String },
-    #[error("cannot get the token service from {endpoint}: {reason}")]
+    #[error("cannot get the address of the token service from {endpoint}: {reason}")]
     #[diagnostic(help("check the endpoint's name and port, the network and the proxy, and try again"))]
     Endpoint { endpoint: String, reason: String },
     #[error("{endpoint} did not answer within {}", humantime::format_duration(*.limit))]

@@ -226,9 +226,11 @@ impl Http {
             RequestError::Certificate(reason) | RequestError::Unreadable(reason) => {
                 HttpFailure::lasting(reason)
             }
-            RequestError::Proxy(error) => {
-                HttpFailure { reason: error.to_string(), is_temporary: error.may_pass(), proxy: Some(error) }
-            }
+            RequestError::Proxy(error) => HttpFailure {
+                reason: error.to_string(),
+                is_temporary: error.is_temporary(),
+                proxy: Some(error),
+            },
             RequestError::Failed(reason) => HttpFailure { reason, is_temporary: true, proxy: None },
         })?;
         let status = answer.status();

@@ -42,7 +42,7 @@ pub enum ProxyError {
     Failed { proxy: String, problem: Box<ProxyProblem> },
 }
 
-/// The reason why a proxy cannot be used.
+/// Why a connection through a proxy failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProxyProblem {
     #[error("cannot reach the proxy: {0}")]
@@ -91,7 +91,7 @@ impl ProxyError {
     }
 
     /// Returns whether a later attempt may succeed without a change by the user.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Failed { problem, .. } => matches!(
                 **problem,
@@ -105,7 +105,7 @@ impl ProxyError {
         }
     }
 
-    /// Returns whether the proxy works, and did not reach the server behind it.
+    /// Returns whether the proxy works but could not connect to the target.
     pub fn misses_target(&self) -> bool {
         match self {
             Self::Failed { problem, .. } => matches!(
@@ -143,7 +143,7 @@ impl ProxyProblem {
                  \"…\" to the profile."
                     .into()
             }
-            Self::Late { .. } => "Try again; if the proxy or the endpoint is slow, raise `connect` under \
+            Self::Late { .. } => "Try again; if the proxy or the endpoint is slow, raise `connect` in \
                                   [timeouts] in the profile."
                 .into(),
             Self::Answered { status: 500.., .. } | Self::NoConnection { .. } => {

@@ -81,12 +81,11 @@ impl ProxyLogin {
         state.is_accepted = true;
     }
 
-    /// Waits until no other connection is testing the credential, and prevents further tests until the guard is
-    /// dropped, which must happen after the result is recorded. Returns `None` if the credential was accepted. The wait
-    /// extends `deadline`, because the other connection has its own time limit.
+    /// Waits while another connection tests the credential. Drop the guard after recording the result. Returns `None` if
+    /// the credential was accepted. The wait extends `deadline`, because the other connection has its own time limit.
     ///
     /// # Errors
-    /// The wait exceeded the time limits of a connection and of a KDC.
+    /// The wait took longer than `limit` plus [`KDC_TIMEOUT`].
     pub async fn test_lock(
         &self,
         deadline: &mut Instant,
@@ -101,7 +100,7 @@ impl ProxyLogin {
         Ok(Some(testing).filter(|_| !self.state().is_accepted))
     }
 
-    /// Selects the method for a proxy that offers these schemes, a security context before Basic. Returns whether a
+    /// Selects the method for the schemes that a proxy offers; prefers a security context to Basic. Returns whether a
     /// method was found.
     pub fn choose(&self, offered: &[String]) -> bool {
         let method = self.context(offered).map(Method::Context).or_else(|| self.basic(offered));
@@ -110,8 +109,8 @@ impl ProxyLogin {
         found
     }
 
-    /// Selects another method after the proxy ignored the token of `used`, which is not a refusal of the credential.
-    /// Returns whether a method was found.
+    /// Selects another method after the proxy ignored the token of `used`. An ignored token is not a refusal of the
+    /// credential. Returns whether a method was found.
     pub fn switch_to_offered(&self, used: &Method, offered: &[String]) -> bool {
         let Method::Context(negotiation) = used else { return false };
         if negotiation.switch_to_offered(negotiation.mode(), offered) {

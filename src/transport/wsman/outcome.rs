@@ -124,7 +124,7 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Protocol(_) => true,
-            Self::Proxy(error) => error.may_pass(),
+            Self::Proxy(error) => error.is_temporary(),
             Self::Http { status, .. } => {
                 SERVER_ERROR_STATUSES.contains(status) || matches!(status, 200..=299 | 400 | 408 | 429)
             }
@@ -137,7 +137,7 @@ impl Error {
     /// Returns whether no connection was established, for a reason that may be temporary.
     pub(super) fn is_not_connected(&self) -> bool {
         match self {
-            Self::Proxy(error) => error.may_pass(),
+            Self::Proxy(error) => error.is_temporary(),
             Self::Unreachable { .. }
             | Self::ConnectionLost { operation: Operation::Authenticate, .. }
             | Self::Timeout { operation: Operation::Connect, .. } => true,

@@ -39,7 +39,7 @@ struct ReceivedIds {
     /// Ids that have arrived in part.
     begun: BTreeSet<u64>,
     recent: RecentFragments,
-    /// Who uses the server's counter.
+    /// Users of the server's counter.
     counter: Counter,
     /// When the oldest gap was seen.
     gap: Option<Instant>,
