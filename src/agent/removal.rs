@@ -13,7 +13,7 @@ use crate::transport::wsman::{self, Endpoint, Removal, RemovalRecorder as _};
 const RETRY_INTERVALS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
 
-/// What is known of the Create of a session that is removed.
+/// State of the Create of a session that is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateState {
     /// It was answered, or its client has disconnected long ago.

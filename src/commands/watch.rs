@@ -26,7 +26,7 @@ use crate::screen::{self, Stream};
 
 /// Interval between status requests, which the agents answer without the endpoint.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval between requests for the accounts' sessions, which the agents request from the endpoints.
+/// Interval between counts of the accounts' sessions, for which agents query their endpoints.
 const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(15);
 /// Time limit for an agent's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
@@ -40,7 +40,8 @@ pub async fn run(folders: &Folders, json: bool) -> miette::Result<ExitCode> {
     }
     let is_terminal = Stream::Output.is_terminal() && std::io::IsTerminal::is_terminal(&std::io::stdin());
     if !is_terminal || screen::is_dumb() {
-        let reason = if is_terminal { "the terminal has no escape sequences" } else { "not a terminal" };
+        let reason =
+            if is_terminal { "the terminal does not support escape sequences" } else { "not a terminal" };
         return Err(usage!(
             help = "use `lyncsh status`, or `lyncsh watch --json` for one snapshot",
             "cannot show a live screen: {reason}"
@@ -215,7 +216,7 @@ fn effect(event: &Event, view: &mut View) -> Effect {
     Effect::Nothing
 }
 
-/// Asks all agents, without their endpoints.
+/// Requests the status of all agents, without requests to their endpoints.
 async fn rows(folders: &Folders) -> Vec<Row> {
     let names = AgentPaths::known(folders);
     let asked = names.iter().map(|name| control_client::brief_status(folders, name, ANSWER_TIMEOUT));

@@ -1,6 +1,6 @@
 //! Writer for Windows shortcuts (`.lnk`, MS-SHLLINK). Pure, so that it can be tested on every system.
 //!
-//! The crate `lnk` (0.6.4) reads shortcuts, but `ShellLink::save` writes neither the LinkTargetIDList nor any
+//! The crate `lnk` (0.6.4) reads shortcuts, but its `ShellLink::save` writes neither the LinkTargetIDList nor any
 //! ExtraData: its shortcuts would have no target.
 
 /// Contents of a shortcut.

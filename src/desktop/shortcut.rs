@@ -1,4 +1,5 @@
-//! Files of a profile's shortcut for each kind of desktop. They are created in memory, on every system alike.
+//! Files of a profile's shortcut for each kind of desktop. The files are created in memory, in the same way on every
+//! system.
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,7 @@ impl Desktop {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ShortcutError {
     #[error("cannot write the path {0} into a shortcut: it is not Unicode")]
+    #[diagnostic(help("use a path of Unicode characters for lyncsh and its configuration folder"))]
     NotUnicode(PathBuf),
     #[error("cannot write the program {0} into a desktop entry: the path has an equals sign")]
     #[diagnostic(help("install lyncsh in another folder"))]
@@ -69,8 +71,10 @@ pub enum ShortcutError {
     #[diagnostic(help("install lyncsh in another folder"))]
     TooLong(PathBuf),
     #[error("cannot render a template: {0}")]
+    #[diagnostic(help("correct or remove the custom templates in `templates` of the configuration folder"))]
     Template(#[from] minijinja::Error),
     #[error("cannot draw the icon: {0}")]
+    #[diagnostic(help("report this as a defect of lyncsh"))]
     Icon(std::io::Error),
 }
 
@@ -114,7 +118,7 @@ impl Shortcut<'_> {
         Ok(Some(File { path: self.icon_path(desktop), bytes, executable: false }))
     }
 
-    /// Returns a profile fragment for Windows Terminal, which reads it at its start.
+    /// Returns a JSON fragment with a profile for Windows Terminal, which reads it when it starts.
     ///
     /// # Errors
     /// A path is not Unicode.

@@ -1,4 +1,4 @@
-//! Windows.
+//! The functions of `platform` for Windows.
 
 mod file;
 mod identity;

@@ -53,10 +53,11 @@ fn removing_the_session_resets_the_prompt() {
     world.wait_removed();
 }
 
-/// Waits for the prompt without prefix. Each line redraws the prompt, and an event may be one line late.
+/// Waits for the prompt without prefix. Each line redraws the prompt, and the event that resets the prompt may
+/// arrive one line late.
 fn plain(terminal: &Terminal) {
     let since = std::time::Instant::now();
-    // Clear-Host needs a program that may be missing.
+    // Prints lines instead of Clear-Host, which needs a program that may be missing.
     for drawn in 101.. {
         terminal.line(&format!("'drawn ' + ({drawn} + 100)"));
         terminal.wait_for_text(&format!("drawn {}", drawn + 100));
@@ -168,7 +169,7 @@ fn constrained_language_is_reported() {
     terminal.line("exit");
     terminal.wait_exit();
     world.wait_removed();
-    // A noninteractive shell fails, since the command needs the cmdlets.
+    // A noninteractive shell fails: no session can be opened, so the command does not run.
     let mut terminal = Terminal::run(&world, &["work", "--", "-Command", "'<' + 1 + '>'"]);
     assert_eq!(terminal.wait_exit(), 1, "{}", terminal.text());
     assert!(!terminal.text().contains("<1>"), "{}", terminal.text());

@@ -1,4 +1,5 @@
-//! Every kind of CLIXML value from lyncsh's own client to a real PowerShell behind the WSMan front, and back.
+//! Every kind of CLIXML value from lyncsh's own client to a real PowerShell behind the tests' WSMan
+//! service (tests/front), and back.
 
 use lyncsh::psrp::client::{ClientPool, PipelineEvent};
 use lyncsh::psrp::clixml::{Content, Value};
@@ -50,7 +51,7 @@ const EXPECTED: &[&str] = &[
     "System.Guid 01020304-0506-0708-090a-0b0c0d0e0f10",
     "System.Uri http://litwareinc.com/?a=1&b=2",
     "System.Version 1.2.3.4",
-    // Script is not rebuilt (about_Remote_Output).
+    // A script block arrives as text (about_Remote_Output).
     "System.String { $_ -lt 3 }",
     "System.Security.SecureString hunter2 \u{1f511}",
     "System.Collections.ArrayList ",

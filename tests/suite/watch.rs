@@ -93,7 +93,7 @@ fn the_live_screen_needs_a_terminal() {
     let environment = [("TERM", "dumb".to_owned())];
     let mut terminal = Terminal::open_with(&world, lyncsh(), &["watch"], environment);
     assert_eq!(terminal.wait_exit(), 2);
-    terminal.wait_for_text("the terminal has no escape sequences");
+    terminal.wait_for_text("the terminal does not support escape sequences");
     let (code, _, error) = world.run(&["status", "--format", "{shels}"]);
     assert!(code == 2 && error.contains("did you mean 'shells'?"), "{error}");
 }

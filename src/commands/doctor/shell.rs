@@ -16,7 +16,8 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(6);
 /// Time to search for programs and modules.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Checks that the shell exists and is new enough. Returns the PowerShell as well, if it is one.
+/// Checks that the shell exists and is new enough. Returns the findings, and the PowerShell if the shell is a usable
+/// one.
 pub async fn shell(
     folders: &Folders,
     wanted: Option<&str>,
