@@ -34,10 +34,10 @@ pub use trust::{TlsLibrary, Trust, TrustError};
 /// User agent.
 pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("lyncsh/", env!("CARGO_PKG_VERSION")));
 
-/// `Accept-Encoding` of requests: a compressed answer saves little on a local network, and delays the first byte.
+/// `Accept-Encoding` of requests: a compressed response saves little on a local network, and delays the first byte.
 pub const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// Returns whether a URI's host is a loopback address: only there a credential may be sent without TLS.
+/// Returns whether a URI's host is a loopback address. Without TLS, a credential may be sent only to such an address.
 pub fn is_loopback(uri: &Url) -> bool {
     match uri.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -62,7 +62,7 @@ pub fn display(uri: &Url) -> String {
 /// Returns a URI without the user and the fragment, which are not sent. A redirect's target may contain a password.
 pub fn without_user(mut uri: Url) -> Url {
     uri.set_fragment(None);
-    // Both fail only for a URI without a host, which has neither.
+    // Both calls fail only for a URI without a host, which has neither user nor password.
     let _ = (uri.set_username(""), uri.set_password(None));
     uri
 }
@@ -75,14 +75,14 @@ pub fn sources(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
     std::iter::successors(Some(error), |cause| cause.source())
 }
 
-/// Returns the text of the innermost cause, which is the specific one: "Connection refused", "failed to
+/// Returns the text of the innermost cause, which is the most specific: "Connection refused", "failed to
 /// lookup address information".
 pub fn innermost(error: Cause<'_>) -> String {
     let last = sources(error).last().map(ToString::to_string);
     last.unwrap_or_else(|| error.to_string())
 }
 
-/// Returns the rustls error in a cause, also inside an `io::Error`: its `source` skips the inner error.
+/// Returns the rustls error in a cause, also inside an `io::Error`, whose `source` skips the inner error.
 fn tls_error(cause: Cause<'_>) -> Option<&rustls::Error> {
     let held = || cause.downcast_ref::<std::io::Error>()?.get_ref();
     cause.downcast_ref().or_else(|| tls_error(held()?))

@@ -1,4 +1,4 @@
-//! Profiles: one TOML file `NAME.toml` each, in the profiles folder of the configuration directory.
+//! Profiles. Each is a TOML file `NAME.toml` in `profiles` of the configuration folder, or in the folder of a team.
 
 mod authentication;
 mod connections;

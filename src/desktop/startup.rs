@@ -25,6 +25,7 @@ pub enum StartupError {
     #[diagnostic(help("add the output of `lyncsh hook print` manually, or remove it manually"))]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("cannot find the home directory of this user")]
+    #[diagnostic(help("add the output of `lyncsh hook print` manually"))]
     NoHome,
 }
 
@@ -182,7 +183,7 @@ pub fn remove(script: &Path) -> Result<Option<Removal>, StartupError> {
     let of = |source| StartupError::Block { path: file.clone(), source };
     let made = block::body(&before).map_err(of)?.is_some_and(|body| body.starts_with(MADE));
     let Some(after) = block::remove(&before).map_err(of)? else { return Ok(None) };
-    // Without its target, a link would be an error of the next installation.
+    // The target of a link is emptied, not removed: the next installation would fail on a dangling link.
     let whole = made && block::is_empty(&after) && !script.is_symlink();
     let change = check_writable(Change { file, before: Some(before), after })?;
     Ok(Some(if whole { Removal::File(change) } else { Removal::Lines(change) }))

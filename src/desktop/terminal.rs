@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 /// Terminals, the user's preference first, with the arguments before the command.
 const TERMINALS: [(&str, &[&str]); 19] = [
-    // The desktop's default, by freedesktop.org's proposal; then Debian's, whose policy (11.8.3) is `-e`.
+    // The desktop's default terminal (a proposal of freedesktop.org), then Debian's, which takes `-e` (Debian policy
+    // 11.8.3).
     ("xdg-terminal-exec", &[]),
     ("x-terminal-emulator", &["-e"]),
     ("gnome-terminal", &["--"]),

@@ -45,7 +45,7 @@ pub struct List {
     pub example: &'static str,
     /// Regular expression of an item.
     pub item: &'static str,
-    /// Whether an item may occur once only.
+    /// Whether an item may occur only once.
     pub is_unique: bool,
     /// Whether the list may be empty.
     pub may_be_empty: bool,
@@ -72,7 +72,7 @@ pub const KEYS: [Key; 42] = [
             may_be_empty: false,
             ..list("[\"lync\", \"exchange\"]", r"^[^-.\\/:*?\x22<>|][^\\/:*?\x22<>|]*$")
         }),
-        "Profiles to open together in one shell; only shell is valid beside it",
+        "Profiles to open together in one shell; the only other valid key is shell",
     ),
     key("kind", Value::Word(kinds), "Kind of endpoint"),
     key(

@@ -1,8 +1,7 @@
-//! SIGKILL to shell, launcher (`lyncsh work`) and agent, all of them real processes, alone and in pairs, at
-//! every stage: no session may be left.
+//! Kills the processes of the shell, the launcher (`lyncsh work`) and the agent, alone and in pairs, at every stage,
+//! and checks that no session is left.
 //!
-//! `LYNCSH_KILL_ROUNDS=200` runs more rounds than the default 20 per cell; the times are random with a fixed
-//! seed, which `LYNCSH_KILL_SEED` changes.
+//! Each test runs 20 rounds, or `LYNCSH_KILL_ROUNDS`. The times are random; `LYNCSH_KILL_SEED` changes their seed.
 
 use std::io::{Read as _, Write as _};
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -62,12 +61,12 @@ impl Work {
     }
 
     fn wait_for_prompt(&mut self) {
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         let mut piece = [0; 256];
-        while !said.ends_with(b"[work] PS> ") {
+        while !printed.ends_with(b"[work] PS> ") {
             let length = self.out.read(&mut piece).unwrap();
-            assert!(length > 0, "it ended before its prompt: {}", String::from_utf8_lossy(&said));
-            said.extend_from_slice(&piece[..length]);
+            assert!(length > 0, "it ended before its prompt: {}", String::from_utf8_lossy(&printed));
+            printed.extend_from_slice(&piece[..length]);
         }
     }
 
@@ -93,14 +92,15 @@ enum Server {
     Omi,
 }
 
-/// Returns whether an entry's Create was cut off and its Delete found nothing: a later Delete verifies it.
+/// Returns whether the Create of a journal entry was interrupted and Delete did not find the session: the entry stays
+/// until a later Delete confirms that.
 fn is_waited_for(path: &std::path::Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let last = text.lines().rev().find_map(|line| serde_json::from_str(line).ok());
     last.is_some_and(|entry: serde_json::Value| entry["created"] == false && entry["tries"] != 0)
 }
 
-/// Runs all rounds of one cell.
+/// Runs all rounds for one server, stage and set of victims.
 fn cell(server: Server, stage: Stage, victims: &[Victim]) {
     let rounds = number("LYNCSH_KILL_ROUNDS", 20);
     let mut random = rand::rngs::StdRng::seed_from_u64(number("LYNCSH_KILL_SEED", 2021));
@@ -148,21 +148,20 @@ fn cell(server: Server, stage: Stage, victims: &[Victim]) {
             }
         }
         work.leave();
-        let mut told = String::new();
+        let mut report = String::new();
         if victims.contains(&Launcher) && victims.contains(&Agent) {
             world.wait(PATIENCE, "no agent", |world| world.agent().is_none());
             let (code, out, err) = world.run(&["status"]);
             assert_eq!(code, 0, "{err}");
-            told = format!("{out}{err}");
+            report = format!("{out}{err}");
         }
-        // The surviving shell may have started another agent, which ends by itself.
+        // The surviving shell may have started another agent, which ends without a further action.
         world.wait(
             REMOVAL_TIMEOUT,
-            &format!("{victims:?} while {stage:?}, round {round}: {told}"),
+            &format!("{victims:?} while {stage:?}, round {round}: {report}"),
             |world| world.shells() == 0 && world.agent().is_none(),
         );
-        // There may be an incomplete entry: its Create was not sent. A shell that was connecting may be
-        // writing one.
+        // A shell that was connecting may be writing an entry under a temporary name; its Create was not sent.
         let left = |world: &World| {
             std::fs::read_dir(world.folders.state.join("sessions")).map_or(0, |files| {
                 let paths = files.map(|file| file.unwrap().path());
@@ -170,10 +169,10 @@ fn cell(server: Server, stage: Stage, victims: &[Victim]) {
                 entries.filter(|path| !is_waited_for(path)).count()
             })
         };
-        let what = format!("an empty journal after {victims:?} while {stage:?}, round {round}: {told}");
+        let what = format!("an empty journal after {victims:?} while {stage:?}, round {round}: {report}");
         world.wait(REMOVAL_TIMEOUT, &what, |world| left(world) == 0);
     }
-    assert_eq!(world.shells(), 0, "{victims:?} while {stage:?}: a Create that came late");
+    assert_eq!(world.shells(), 0, "{victims:?} while {stage:?}: a session was created afterwards");
 }
 
 macro_rules! cells {

@@ -7,7 +7,7 @@ use super::super::value::{custom, properties, strings, text};
 use super::user::{confirmed, not_found};
 use crate::psrp::clixml::Value;
 
-/// Providers of the vendor's documented list, with the number of a documentation example.
+/// Two providers of the vendor's documented list: name, domain and a fictitious number.
 const PROVIDERS: [(&str, &str, &str); 2] =
     [("Intercall", "intercall.com", "14255551298"), ("PGi", "pgi.com", "14255551299")];
 
