@@ -94,10 +94,10 @@ fn title(body: &[u8]) -> Option<String> {
 
 /// Returns a server's text on one line of limited length; `None` if it is empty.
 pub fn single_line(text: &str) -> Option<String> {
-    const LONGEST: usize = 100;
+    const MAX_LENGTH: usize = 100;
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(LONGEST).collect();
+    let line: String = words.join(" ").chars().take(MAX_LENGTH).collect();
     (!line.is_empty()).then_some(line)
 }
 
