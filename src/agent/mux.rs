@@ -56,8 +56,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Handle to the task that owns one remote runspace pool and the streams of its clients.
 ///
-/// The agent's owner opens and closes it, and the socket server attaches each shell. The error
-/// or end of a client does not end other clients' pipelines. Clones share the task; dropping the last one closes the pool without waiting.
+/// The agent's owner opens and closes it, and the socket server attaches each shell. The error or end of a
+/// client does not end other clients' pipelines. Clones share the task; dropping the last one closes the pool
+/// without waiting.
 #[derive(Clone, Debug)]
 pub struct Mux {
     control: mpsc::Sender<Control>,

@@ -18,8 +18,8 @@ use crate::screen::{Colour, clean};
 use crate::transport::stream::{Ack, Incoming};
 
 /// Delay between the capabilities and the pool state sent to a PowerShell. PowerShell drops a pool state that
-/// arrives before another of its threads has finished the negotiation, and may then end the session (seen in PowerShell 7.6.9;
-/// ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
+/// arrives before another of its threads has finished the negotiation, and may then end the session (seen in
+/// PowerShell 7.6.9; ClientRemoteSessionDSHandlerStateMachine). A server that has to create the pool takes longer.
 const NEGOTIATION_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A client's protocol violation.

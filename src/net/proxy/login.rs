@@ -81,8 +81,9 @@ impl ProxyLogin {
         state.is_accepted = true;
     }
 
-    /// Waits while another connection tests the credential. Drop the guard after recording the result. Returns `None` if
-    /// the credential was accepted. The wait extends `deadline`, because the other connection has its own time limit.
+    /// Waits while another connection tests the credential. Drop the guard after recording the result. Returns `None`
+    /// if the credential was accepted. The wait extends `deadline`, because the other connection has its own time
+    /// limit.
     ///
     /// # Errors
     /// The wait took longer than `limit` plus [`KDC_TIMEOUT`].
