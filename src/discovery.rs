@@ -45,26 +45,32 @@ const OAUTH_PATH: &str = "/OcsPowershellOAuth";
 /// Error of discovery.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum DiscoveryError {
+    /// Neither `lyncdiscover.DOMAIN` nor `lyncdiscoverinternal.DOMAIN` exists, or they do not know the domain.
     #[error("the domain {domain} has no discovery service: {reason}")]
     #[diagnostic(help(
         "check the domain's spelling, try the tenant's domain NAME.onmicrosoft.com, or write the endpoint into the \
          profile: uri = \"https://…\""
     ))]
     NotFound { domain: String, reason: String },
+    /// A server refused the connection, or returned an error, an invalid document or an unusable link.
     #[error("discovery at {uri} {reason}")]
     #[diagnostic(help(
         "try again later, or write the endpoint into the profile: uri = \"https://…\"; for a private CA, add ca = \"…\""
     ))]
     Failed { uri: String, reason: String },
+    /// The document names an endpoint on a host that the profile does not permit in `redirects`.
     #[error("discovery at {uri} returned the endpoint {target}; the credential may not be sent to that host")]
     #[diagnostic(help("{}", permit(host)))]
     Foreign { uri: String, target: String, host: String },
+    /// The documents were not complete within `discovery` of `[timeouts]`.
     #[error("discovery of {domain} took longer than {}", humantime::format_duration(*.limit))]
     #[diagnostic(help("try again; if the network is slow, raise `discovery` in [timeouts] in the profile"))]
     Timeout { domain: String, limit: Duration },
+    /// The proxy before the discovery service failed: see `ProxyError`.
     #[error("cannot discover the endpoint: {0}")]
     #[diagnostic(help("{}", .0.advice()))]
     Proxy(ProxyError),
+    /// The profile has no `uri`, and neither `domain` nor a `user` with a domain.
     #[error("cannot discover the endpoint: the profile has no domain and no uri")]
     #[diagnostic(help("add domain = \"…\" or uri = \"…\" to the profile"))]
     NoDomain,

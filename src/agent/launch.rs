@@ -61,15 +61,20 @@ pub struct Launch {
 /// Error of starting or finding an agent.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LaunchError {
+    /// The runtime folder cannot be created, is a link, or belongs to another user.
     #[error("cannot use the folder for the agent's sockets: {0}")]
     Folder(io::Error),
+    /// The lock among launchers of this profile is held for too long, or cannot be used: see `LockError`.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The program could not be executed, the pipe to it broke, or the agent ended before it listened.
     #[error("cannot start the agent: {0}")]
     Start(io::Error),
+    /// The agent accepts connections but sends no event in time: it hangs or is suspended.
     #[error("the agent of '{profile}'{} does not answer", paths::in_brackets(*.process))]
     #[diagnostic(help("Run `lyncsh stop {profile}` to end the agent and remove its session"))]
     Silent { profile: String, process: Option<u32> },
+    /// The new agent could not listen, or the proxy has refused the password before.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
@@ -77,11 +82,14 @@ pub enum LaunchError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Refused(Failure),
+    /// The secret for the new agent could not be fetched: see `CredentialError`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Credential(#[from] CredentialError),
+    /// The file of the profile was removed or made unreadable after it was loaded.
     #[error("cannot reread the profile: {0}")]
     Reread(io::Error),
+    /// The file of the profile was changed after it was loaded, and is invalid now.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Profile(#[from] ProfileError),

@@ -59,22 +59,31 @@ pub struct EndpointResolver {
 /// Error of opening a session.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// The file of `ca` cannot be used: see `TrustError`.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The client certificate cannot be used: see `IdentityError`.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// No endpoint was discovered: see `DiscoveryError`.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    /// The secret could not be fetched: see `CredentialError`.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// The token service issued no token: see `TokenError`.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The endpoint could not be reached, or refused the session: see `transport::Error`.
     #[error(transparent)]
     Transport(#[from] transport::Error),
+    /// The profile names no account, and its authentication method needs one.
     #[error("the profile has no user")]
     NoUser,
+    /// The URI of the profile or of a journal entry has another scheme.
     #[error("{0} is not an HTTP(S) URI")]
     NoEndpoint(Url),
+    /// The journal entry, which must exist before the session, could not be written: no permission, or a full disk.
     #[error("cannot write the session journal; no session was created: {0}")]
     Journal(std::io::Error),
 }

@@ -123,9 +123,11 @@ fn shared(
 /// Error of connecting a profile.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ConnectError {
+    /// The agent could not be started or found: see `LaunchError`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Launch(#[from] LaunchError),
+    /// The agent could not open the session; it sends its error as a `Failure`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Reported(#[from] Failure),
@@ -133,11 +135,14 @@ pub enum ConnectError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     PasswordRefused(Failure),
+    /// The agent was killed or has crashed. `left`: the reason why its session may still exist.
     #[error("the agent ended before its session was open{}", .left.as_deref().map(|left| format!("; the session may still be on the server: {left}")).unwrap_or_default())]
     #[diagnostic(help("read its log in the state folder; for a more detailed log, connect again with -vvv"))]
     Died { left: Option<String> },
+    /// `lyncsh stop` ended the agent while this command waited for the session.
     #[error("the agent was stopped while it was connecting")]
     Stopped,
+    /// The profile is of the kind `teams` or `exchange-online`: only PowerShell can load the module.
     #[error("'{name}' is a profile for PowerShell: the module {module} opens its session")]
     #[diagnostic(help(
         "open it with `lyncsh {name}`, or import it into a running PowerShell: lyncsh attach {name} | Invoke-Expression"

@@ -16,20 +16,28 @@ const SIGNATURE: &str = "# SIG # Begin signature block";
 /// Reason why a script cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
+    /// The user removed the end marker of the block; the number is the line of the start marker.
     #[error("line {0} starts a lyncsh block, but its end is missing")]
     MissingEnd(usize),
+    /// The user removed the start marker of the block; the number is the line of the end marker.
     #[error("line {0} ends a lyncsh block, but its start is missing")]
     MissingStart(usize),
+    /// The user copied the block, or merged two scripts.
     #[error("found two lyncsh blocks, on lines {0} and {1}")]
     SeveralBlocks(usize, usize),
+    /// The checksum in the start marker does not match the lines of the block.
     #[error("the lyncsh block on line {0} was edited")]
     Edited(usize),
+    /// The script has a signature block (about_Signing), which covers all other lines.
     #[error("the script is signed (line {0}), and any change breaks its signature")]
     Signed(usize),
+    /// The script starts with the byte order mark of UTF-32.
     #[error("the script is in UTF-32, which is not supported")]
     Utf32,
+    /// The script has the byte order mark of UTF-16 and an odd number of bytes.
     #[error("the script is in UTF-16, but its last character is incomplete")]
     IncompleteUtf16,
+    /// A custom template of the hook contains other characters, whose bytes depend on the encoding of the script.
     #[error("the lines of the hook are not ASCII")]
     NotAscii,
 }

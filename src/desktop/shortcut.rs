@@ -58,9 +58,11 @@ impl Desktop {
 /// Error of creating a shortcut.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ShortcutError {
+    /// A shortcut is a text file, and a file name of the system may have any bytes.
     #[error("cannot write the path {0} into a shortcut: it is not Unicode")]
     #[diagnostic(help("use a path of Unicode characters for lyncsh and its configuration folder"))]
     NotUnicode(PathBuf),
+    /// The Desktop Entry Specification does not allow an equals sign in the program of `Exec`.
     #[error("cannot write the program {0} into a desktop entry: the path has an equals sign")]
     #[diagnostic(help("install lyncsh in another folder"))]
     Equals(PathBuf),
@@ -70,9 +72,11 @@ pub enum ShortcutError {
     )]
     #[diagnostic(help("install lyncsh in another folder"))]
     TooLong(PathBuf),
+    /// A custom template of a shortcut is invalid.
     #[error("cannot render a template: {0}")]
     #[diagnostic(help("correct or remove the custom templates in `templates` of the configuration folder"))]
     Template(#[from] minijinja::Error),
+    /// The ICO file of the Windows shortcut could not be encoded.
     #[error("cannot draw the icon: {0}")]
     #[diagnostic(help("report this as a defect of lyncsh"))]
     Icon(std::io::Error),

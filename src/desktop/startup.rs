@@ -15,15 +15,19 @@ const FILE: &str = "profile.ps1";
 /// Error of changing a startup script.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum StartupError {
+    /// The block in the script cannot be changed safely: see `BlockError`.
     #[error("{path} was not modified: {source}")]
     #[diagnostic(help("{}", help(source)))]
     Block { path: PathBuf, source: BlockError },
+    /// The script has no write permission, or its attribute for read-only files is set.
     #[error("{path} was not modified: it is read-only")]
     #[diagnostic(help("make the file writable, or add the output of `lyncsh hook print` manually"))]
     ReadOnly { path: PathBuf },
+    /// The system refused to read, write or remove the script, or another program changed it meanwhile.
     #[error("cannot {doing} {path}: {source}")]
     #[diagnostic(help("add the output of `lyncsh hook print` manually, or remove it manually"))]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
+    /// The system reports no home directory, or on Windows no documents folder.
     #[error("cannot find the home directory of this user")]
     #[diagnostic(help("add the output of `lyncsh hook print` manually"))]
     NoHome,

@@ -10,8 +10,10 @@ use crate::platform;
 /// Error of waiting for a lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
+    /// The lock file cannot be created, or its file system does not support locks.
     #[error("cannot lock {}: {error}", .path.display())]
     Io { path: PathBuf, error: io::Error },
+    /// Another process of this user held the lock for the whole time limit: it is busy, or hangs.
     #[error("cannot lock {}: another process has held the lock for {}", .path.display(), humantime::format_duration(*.limit))]
     Taken { path: PathBuf, limit: Duration },
 }

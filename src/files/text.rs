@@ -6,12 +6,16 @@ use std::path::Path;
 /// Error of decoding text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotText {
+    /// The line has bytes of another encoding, for example of an 8-bit code page.
     #[error("line {line} is not UTF-8: save the file as UTF-8, or as UTF-16 with a byte order mark")]
     Utf8 { line: usize },
+    /// The line has half of a surrogate pair or of a code unit: the file was cut or damaged.
     #[error("line {line} is not UTF-16, although the file starts with its byte order mark")]
     Utf16 { line: usize },
+    /// The file is UTF-16 without a byte order mark, or is not text.
     #[error("line {line} contains a NUL: UTF-16 needs a byte order mark; save the file as UTF-8")]
     Nul { line: usize },
+    /// An editor saved the file as UTF-32, which lyncsh does not read.
     #[error("line 1 starts with the byte order mark of UTF-32: save the file as UTF-8")]
     Utf32,
 }

@@ -136,6 +136,7 @@ pub enum DataError {
     /// Invalid JSON in one of several lines.
     #[error("{reason} at line {line} column {column}")]
     Line { reason: String, line: usize, column: usize },
+    /// The `csv` crate rejected the text; its message has the position.
     #[error(transparent)]
     Csv(#[from] ::csv::Error),
     /// A quote in the CSV row that begins in this line is not closed.

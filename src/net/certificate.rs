@@ -45,8 +45,10 @@ impl fmt::Debug for Fingerprint {
 /// Error of parsing a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFingerprint {
+    /// The text has 40 digits, as the thumbprint that Windows shows.
     #[error("expected a SHA-256 fingerprint of 64 hexadecimal digits, got a SHA-1 thumbprint")]
     Sha1,
+    /// The text has another number of digits, or other characters.
     #[error("expected a SHA-256 fingerprint of 64 hexadecimal digits")]
     Other,
 }
@@ -82,28 +84,34 @@ impl FromStr for Fingerprint {
 /// Reason why a server's certificate is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
+    /// The date of notAfter has passed, or this computer's clock is wrong.
     #[error("expired{}", .0.as_deref().map(|at| format!(" on {at}")).unwrap_or_default())]
     Expired(Option<String>),
+    /// The date of notBefore has not been reached, or this computer's clock is wrong.
     #[error("not valid yet{}", .0.as_deref().map(|at| format!(": only from {at}")).unwrap_or_default())]
     NotYetValid(Option<String>),
-    /// The names of the certificate.
+    /// The host in the URI is not among subjectAltName, whose names the message lists.
     #[error("issued for another host name{}", listed(.0))]
     OtherName(Vec<String>),
-    /// Names are compared with subjectAltName only (RFC 6125 6.4.4, RFC 9110 4.3.4).
+    /// The certificate has only a common name, which is not compared (RFC 6125 6.4.4, RFC 9110 4.3.4).
     #[error(
         "no subject alternative name{}",
         .0.as_deref().map(|name| format!(", only the common name {name}")).unwrap_or_default()
     )]
     NoName(Option<String>),
+    /// Neither the system nor `ca` has the CA certificate, or the server does not send the intermediate certificate.
     #[error("unknown issuer")]
     UnknownIssuer,
+    /// The server's certificate is its own issuer, and is not in `ca`.
     #[error("unknown issuer: the certificate is self-signed")]
     SelfSigned,
+    /// The issuer has withdrawn the certificate before its end.
     #[error("revoked")]
     Revoked,
     /// The profile's `pin` names another certificate.
     #[error("its fingerprint is {found}, and pin in the profile is {expected}")]
     OtherFingerprint { expected: Fingerprint, found: Fingerprint },
+    /// The TLS library refused the certificate for another reason, for example a malformed extension.
     #[error("{0}")]
     Other(String),
 }

@@ -11,12 +11,16 @@ pub enum HandshakeProblem {
     /// The server requires a client certificate, and the client presented none.
     #[error("the server requires a client certificate")]
     NoClientCertificate,
+    /// The server sent an alert about the certificate, or closed the connection, after it had requested one.
     #[error("the server refused the client certificate")]
     ClientCertificateRefused,
+    /// Alert protocol_version, or a ServerHello with TLS 1.1 or older.
     #[error("the server does not support TLS 1.2 or 1.3")]
     OldVersion,
+    /// OpenSSL's security level forbids the DHE key of the server, usually one of less than 2048 bits.
     #[error("the Diffie-Hellman key of the server is too small")]
     SmallKey,
+    /// The first bytes of the server are not a TLS record: the port has plain HTTP or another service.
     #[error("the server does not use TLS on this port")]
     NotTls,
 }

@@ -22,21 +22,27 @@ use crate::platform;
 /// Error of reading a client certificate.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum IdentityError {
+    /// A file of `certificate` or `key` does not exist, or this user may not read it.
     #[error("cannot read {path}: {source}")]
     #[diagnostic(help("correct `certificate` or `key` in the profile"))]
     Unreadable { path: PathBuf, source: std::io::Error },
+    /// The PEM file has no CERTIFICATE section, or the file is neither PEM nor PKCS#12.
     #[error("{path} contains no certificate")]
     #[diagnostic(help("set certificate in the profile to a PEM file or a PKCS#12 file"))]
     NoCertificate { path: PathBuf },
+    /// The file has only certificates: the key is in another file, which `key` must name.
     #[error("{path} contains no private key")]
     #[diagnostic(help("add key = \"…\" with the PEM file of the private key to the profile"))]
     NoKey { path: PathBuf },
+    /// A PKCS#12 file always has its own key, and the profile names another one.
     #[error("{path} contains certificate and key (PKCS#12), but the profile also sets `key`")]
     #[diagnostic(help("remove key from the profile"))]
     TwoKeys { path: PathBuf },
+    /// The permissions or the owner of the file let other users read a key that is not encrypted.
     #[error("other users can read {path}, a private key without a passphrase")]
     #[diagnostic(help("run: chmod 600 '{}'", path.display()))]
     Exposed { path: PathBuf },
+    /// The key has the header `Proc-Type: 4,ENCRYPTED` (RFC 1421, 4.6.1.1): OpenSSL's form before PKCS#8.
     #[error("{path} is encrypted in the traditional PEM form, which has a weak key derivation")]
     #[diagnostic(help(
         "convert it, and use the new file in the profile: openssl pkcs8 -topk8 -v2 aes-256-cbc -in '{}' -out \
@@ -45,12 +51,15 @@ pub enum IdentityError {
         path.with_extension("p8").display()
     ))]
     Traditional { path: PathBuf },
+    /// The profile's secret is not the passphrase: the decryption or the MAC of the file failed.
     #[error("the passphrase does not decrypt {path}")]
     #[diagnostic(help("store the passphrase with `lyncsh login`, or correct credential in the profile"))]
     Passphrase { path: PathBuf },
+    /// The key is malformed, or its encryption or type is not supported.
     #[error("cannot use the private key in {path}: {reason}")]
     #[diagnostic(help("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"))]
     Unusable { path: PathBuf, reason: String },
+    /// The public key of no certificate in the file is that of the private key.
     #[error("the private key in {key} does not belong to a certificate in {certificate}")]
     #[diagnostic(help("correct `certificate` or `key` in the profile"))]
     Mismatch { certificate: PathBuf, key: PathBuf },

@@ -15,13 +15,16 @@ const CAPACITY: usize = 1 << 20;
 /// The reason why a body is not readable.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
+    /// The connection broke before the body was complete.
     #[error(transparent)]
     Connection(#[from] hyper::Error),
+    /// The body, before or after its decompression, exceeds the caller's limit.
     #[error("an answer is larger than {0} bytes")]
     TooLarge(usize),
     /// An encoding other than gzip; lyncsh requests uncompressed responses.
     #[error("an answer is compressed with {0:?}")]
     Encoding(String),
+    /// The body is not complete or not gzip, although its Content-Encoding is gzip.
     #[error("cannot decompress an answer: {0}")]
     Gzip(std::io::Error),
 }

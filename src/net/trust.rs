@@ -46,9 +46,11 @@ pub struct Trust {
 /// Error of reading a profile's `ca`.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TrustError {
+    /// The file of `ca` does not exist, or this user may not read it.
     #[error("cannot read the CA certificates in {path}: {source}")]
     #[diagnostic(help("set ca in the profile to a PEM file of CA certificates"))]
     Unreadable { path: PathBuf, source: std::io::Error },
+    /// The file of `ca` has no CERTIFICATE section, or an invalid one.
     #[error("{path} is not a PEM file of CA certificates: {reason}")]
     #[diagnostic(help(
         "set ca in the profile to a PEM file with one or more -----BEGIN CERTIFICATE----- sections"

@@ -15,8 +15,10 @@ const PROFILES: &str = "profiles";
 /// Error of the configuration file.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ConfigError {
+    /// `config.toml` exists, but this user may not read it, or it is not text.
     #[error("cannot read {path}: {source}")]
     Unreadable { path: PathBuf, source: std::io::Error },
+    /// `config.toml` is not TOML, or has a key other than `profiles`, or a value that is not a list of folders.
     #[error("{path} has a mistake in line {line}: {message}")]
     #[diagnostic(help("edit {}, for example profiles = [\"/srv/lyncsh/profiles\"]", .path.display()))]
     Mistake { path: PathBuf, line: usize, message: String },

@@ -30,27 +30,33 @@ pub struct Selected {
 /// Error of a selection. Nothing was selected.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum SelectionError {
+    /// `--all` in a configuration without profiles.
     #[error("cannot select all profiles: there are none")]
     #[diagnostic(help("create one with `lyncsh add NAME --kind KIND --user USER@DOMAIN`"))]
     NoProfiles,
+    /// The caller selected by name and passed no name.
     #[error("expected the names of profiles, got none")]
     #[diagnostic(help("pass names, for example `--profiles work,lab`"))]
     NoNames,
+    /// The list of `--profiles` has a name more than once.
     #[error("the profile '{name}' is named twice")]
     #[diagnostic(help("pass each name once"))]
     Twice { name: String },
+    /// No own or team folder has a file with one of these names.
     #[error("{}", unknown(.names))]
     Unknown {
         names: Vec<String>,
         #[help]
         advice: String,
     },
+    /// No profile that can be read has the tag in `tags`.
     #[error("no profile has the tag '{tag}'")]
     Tag {
         tag: String,
         #[help]
         advice: String,
     },
+    /// A word of the list cannot be the name of a profile: see `StoreError`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Name(StoreError),

@@ -13,6 +13,7 @@ use crate::nearest::nearest;
 /// Error of loading a profile.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum StoreError {
+    /// Neither the user's own folder nor a team's folder has the file.
     #[error("there is no profile '{name}'")]
     Missing {
         name: String,
@@ -21,16 +22,21 @@ pub enum StoreError {
         #[help]
         advice: String,
     },
+    /// The name is empty or too long, has characters that are invalid in file names, or is a command's.
     #[error("invalid profile name '{name}': {reason}")]
     Name { name: String, reason: String },
+    /// The profile has `connections`, and the command is about one connection.
     #[error("'{name}' groups several connections ({}); this command takes one", .connections.join(", "))]
     #[diagnostic(help("pass the name of one connection"))]
     Several { name: String, connections: Vec<String> },
+    /// The file exists, but this user may not read it, or it is not text.
     #[error("cannot read the profile {path}: {source}")]
     Unreadable { path: PathBuf, source: std::io::Error },
+    /// The file is not a valid profile: see `ProfileError`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Mistakes(#[from] ProfileError),
+    /// The folders of teams are not known: see `ConfigError`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Config(#[from] ConfigError),

@@ -46,18 +46,25 @@ pub enum PipelineEvent {
 /// Error of processing a message.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
+    /// The body of the message is not valid CLIXML: see `ReadError`.
     #[error(transparent)]
     Clixml(#[from] super::clixml::ReadError),
+    /// The header of the message is invalid: see `MessageError`.
     #[error(transparent)]
     Message(#[from] super::message::MessageError),
+    /// The fragments do not form a message: see `FragmentError`.
     #[error(transparent)]
     Fragment(#[from] super::fragment::FragmentError),
+    /// The key exchange failed, or a secret cannot be decrypted: see `KeyError`.
     #[error(transparent)]
     Key(#[from] super::key::KeyError),
+    /// The peer sent the message without a property that its type requires (MS-PSRP 2.2.2).
     #[error("{kind:?} lacks {what}")]
     Missing { kind: MessageType, what: &'static str },
+    /// The peer sent the message in a state of the pool that does not allow it.
     #[error("unexpected {kind:?}: the runspace pool is {state:?}")]
     Unexpected { kind: MessageType, state: PoolState },
+    /// SESSION_CAPABILITY has another major version of the protocol (MS-PSRP 2.2.2.1).
     #[error("unsupported protocol version {0}")]
     Version(String),
 }

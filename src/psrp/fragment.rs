@@ -56,8 +56,10 @@ impl Fragmenter {
 /// Error of joining fragments.
 #[derive(Debug, thiserror::Error)]
 pub enum FragmentError {
+    /// The peer or an intermediary dropped, repeated or reordered a fragment (MS-PSRP 2.2.4).
     #[error("fragment {got} of object {object} is out of order: expected fragment {expected}")]
     OutOfOrder { object: u64, expected: u64, got: u64 },
+    /// The fragments of one message exceed the limit of the defragmenter.
     #[error("a received message is larger than {0} bytes")]
     TooLarge(usize),
 }

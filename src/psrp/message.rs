@@ -77,12 +77,16 @@ impl std::fmt::Debug for Message {
 /// Error of decoding a message.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
+    /// The fragments joined to fewer than the 40 bytes of the header (MS-PSRP 2.2.1).
     #[error("a message of {0} bytes is shorter than its header")]
     Short(usize),
+    /// The peer sent a MessageType that MS-PSRP 2.2.1 does not define; the WSMan client skips it.
     #[error("unknown message type {0:#010x}")]
     UnknownType(u32),
+    /// The first field of the header is neither 1 (client) nor 2 (server) (MS-PSRP 2.2.1).
     #[error("unknown destination {0}")]
     UnknownDestination(u32),
+    /// The peer sent CLIXML in another encoding, or the bytes were damaged.
     #[error("a message's body is not UTF-8")]
     NotUtf8,
 }

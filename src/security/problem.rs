@@ -4,31 +4,44 @@
 /// problem. The instructions for the user are in [`advice`](crate::advice).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum KerberosProblem {
+    /// KDC_ERR_PREAUTH_FAILED (RFC 4120): the key of the password does not decrypt the timestamp.
     #[error("the KDC refused the password")]
     WrongPassword,
     /// SSPI's code for a wrong password and for an unknown, disabled or locked account.
     #[error("the logon was denied")]
     LogonDenied,
+    /// KDC_ERR_C_PRINCIPAL_UNKNOWN: the realm has no account of this name.
     #[error("the KDC does not know the account")]
     UnknownClient,
+    /// KDC_ERR_S_PRINCIPAL_UNKNOWN, SEC_E_TARGET_UNKNOWN: no account has the service principal `HTTP/HOST`.
     #[error("the KDC does not know the service principal")]
     UnknownService,
+    /// KDC_ERR_CLIENT_REVOKED: the account is disabled, or locked after wrong passwords.
     #[error("the account is locked or disabled")]
     AccountRevoked,
+    /// KDC_ERR_NAME_EXP, KDC_ERR_CLIENT_NOTYET: the date is outside of the account's validity.
     #[error("the account has expired or is not valid yet")]
     AccountExpired,
+    /// KDC_ERR_KEY_EXPIRED: the user must change the password before the KDC issues a ticket.
     #[error("the password has expired")]
     PasswordExpired,
+    /// KDC_ERR_SERVICE_EXP, KDC_ERR_SERVICE_REVOKED, KDC_ERR_SERVICE_NOTYET: concerns the account of the server.
     #[error("the service's account is disabled or has expired")]
     ServiceDisabled,
+    /// KDC_ERR_POLICY, SEC_E_DELEGATION_POLICY, SEC_E_POLICY_NLTM_ONLY: for example on logon hours, computers or
+    /// delegation.
     #[error("a KDC policy forbids the request")]
     Policy,
+    /// KDC_ERR_BADOPTION: for example delegation, which the accounts do not permit.
     #[error("the KDC cannot grant the requested option")]
     Option,
+    /// KRB_AP_ERR_TKT_EXPIRED, KDC_ERR_TGT_REVOKED, SEC_E_CONTEXT_EXPIRED: its end time has passed, or it was revoked.
     #[error("the ticket has expired")]
     TicketExpired,
+    /// KRB_AP_ERR_TKT_NYV: the ticket is postdated, or the server's clock is behind the KDC's.
     #[error("the ticket is not valid yet")]
     TicketNotYetValid,
+    /// KRB_AP_ERR_SKEW, KRB5_KDCREP_SKEW, SEC_E_TIME_SKEW: by default, 5 minutes are permitted.
     #[error("the clocks differ too much")]
     ClockSkew,
     /// The service cannot read the ticket.
@@ -38,38 +51,55 @@ pub enum KerberosProblem {
     /// service, the keys differ.
     #[error("the keys do not match")]
     KeyMismatch,
+    /// KRB5_KDC_UNREACH, KDC_ERR_SVC_UNAVAILABLE, SEC_E_NO_AUTHENTICATING_AUTHORITY: network, DNS or port 88.
     #[error("no KDC answers")]
     KdcUnreachable,
+    /// KRB5_REALM_UNKNOWN, KDC_ERR_WRONG_REALM: neither krb5.conf nor DNS has the KDCs of the realm.
     #[error("the realm is not known")]
     RealmUnknown,
+    /// KRB5_CONFIG_NODEFREALM: the user name has no realm, and krb5.conf has no default_realm.
     #[error("there is no default realm")]
     NoDefaultRealm,
+    /// KRB5_CONFIG_CANTOPEN, KRB5_CONFIG_BADFORMAT: krb5.conf is unreadable or malformed.
     #[error("the Kerberos configuration cannot be read")]
     Configuration,
+    /// KRB5_CC_NOTFOUND, GSS_S_NO_CRED, SEC_E_NO_CREDENTIALS: the ticket cache is missing or empty.
     #[error("there is no Kerberos ticket")]
     NoTicket,
+    /// KRB5_KT_NOTFOUND: the acceptor's keytab lacks the principal or the key version. Only for servers.
     #[error("the keytab has no key for this")]
     NoKey,
+    /// KDC_ERR_ETYPE_NOSUPP, SEC_E_KDC_UNKNOWN_ETYPE: the account, the KDC and this computer share no type.
     #[error("the encryption type is not supported")]
     EncryptionType,
+    /// KDC_ERR_PADATA_TYPE_NOSUPP: the account requires for example a smart card.
     #[error("the kind of pre-authentication is not supported")]
     Preauthentication,
+    /// GSS_S_BAD_BINDINGS, SEC_E_BAD_BINDINGS: the client and the server see different TLS certificates (RFC 5929).
     #[error("the channel binding is wrong")]
     ChannelBinding,
+    /// KRB_AP_ERR_REPEAT: the acceptor has already received this authenticator.
     #[error("a token was sent twice")]
     Replay,
+    /// KRB_AP_ERR_BADORDER, SEC_E_OUT_OF_SEQUENCE, or a supplementary bit of GSSAPI (RFC 2743, 1.2.3).
     #[error("a message is old, repeated, missing or out of sequence")]
     Sequence,
+    /// GSS_S_BAD_SIG, SEC_E_MESSAGE_ALTERED: the message was changed on its way, or has another key.
     #[error("a signature is wrong")]
     Signature,
+    /// KRB5_MUTUAL_FAILED, SEC_E_MUTUAL_AUTH_FAILED: the answer does not prove that the server has the key.
     #[error("the peer failed to prove its identity")]
     MutualAuthentication,
+    /// GSS_S_DEFECTIVE_TOKEN, SEC_E_INVALID_TOKEN: the peer or an intermediary sent other data.
     #[error("the token is not valid")]
     InvalidToken,
+    /// SEC_E_DOWNGRADE_DETECTED: Windows detected a possible attempt to force a weaker method.
     #[error("the authentication was downgraded")]
     Downgrade,
+    /// GSS_S_BAD_MECH, SEC_E_UNSUPPORTED_FUNCTION, SEC_E_SECPKG_NOT_FOUND: the library lacks the mechanism.
     #[error("the library cannot do this")]
     Unsupported,
+    /// A status of GSSAPI without a more specific cause, such as GSS_S_FAILURE.
     #[error("Kerberos failed")]
     Other,
 }

@@ -51,8 +51,10 @@ pub enum TenantFault {
 /// Error of parsing a [`TenantFault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TenantFaultError {
+    /// The value of the option has no equals sign.
     #[error("expected DOMAIN=FAULT")]
     Form,
+    /// The word after the equals sign is neither a fault nor a duration.
     #[error("expected refused, dead, full, or a delay such as 2s")]
     Fault,
 }

@@ -72,8 +72,10 @@ impl fmt::Display for Operation {
 /// Reason for refusing a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectRefusal {
+    /// The servers redirected Create more often than the endpoint's `max_redirections`.
     #[error("too many redirects")]
     TooMany,
+    /// The server sent a location that cannot be parsed as a URI.
     #[error("the target is not a URI")]
     NotUri,
     /// Credentials are sent over TLS only.
@@ -82,6 +84,7 @@ pub enum RedirectRefusal {
     /// The profile does not permit the host.
     #[error("the credential may not be sent to that host")]
     Foreign,
+    /// The server redirected a request of an open session, which exists on this server only.
     #[error("redirects are followed only while opening a session")]
     NotAtOpening,
 }
@@ -112,21 +115,29 @@ impl AuthScheme {
 /// instructions for the user.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The host name is not known, the connection was refused, or there is no route.
     #[error("cannot reach {endpoint}: {reason}")]
     Unreachable { endpoint: String, reason: String },
+    /// The server's certificate failed the checks: see `CertificateProblem`.
     #[error("the certificate of {endpoint} is not trusted: {}", .refused.problem)]
     Certificate { endpoint: String, refused: Box<RefusedCertificate> },
+    /// The TLS handshake failed for another reason than the server's certificate: see `HandshakeProblem`.
     #[error("cannot open a TLS connection to {endpoint}: {problem}")]
     Handshake { endpoint: String, problem: HandshakeProblem },
+    /// The TLS library could not be set up: see `TlsSetupError`.
     #[error("cannot set up TLS: {0}")]
     Tls(TlsSetupError),
+    /// The proxy failed, and the endpoint received nothing: see `ProxyError`.
     #[error(transparent)]
     Proxy(ProxyError),
+    /// The URI is http to another computer, and the authentication method does not seal the messages.
     #[error("the credential was not sent to {endpoint}: the connection would not be encrypted")]
     Insecure { endpoint: String },
+    /// The server sent a redirect that must not be followed: see `RedirectRefusal`.
     #[error("refused redirect from {endpoint} to {target}: {refusal}")]
     Redirect { endpoint: String, target: String, refusal: RedirectRefusal },
-    /// `scheme`: the method, `None` for a credential that was refused before and was not sent again.
+    /// 401 to a request with the credential. `scheme`: the method, `None` for a credential that was refused before and
+    /// was not sent again.
     #[error("{endpoint} refused the credential of {user}{}{}", answered(*.scheme), offers(.offered))]
     Unauthorized { endpoint: String, user: String, scheme: Option<AuthScheme>, offered: Vec<String> },
     /// A security context failed before the endpoint received an envelope.
@@ -138,22 +149,29 @@ pub enum Error {
     /// A 401 to a ticket that the KDC granted for this service.
     #[error("{endpoint} refused the Kerberos ticket of {user} for {service} (HTTP 401)")]
     TicketRefused { endpoint: String, user: String, service: String },
+    /// 401 whose WWW-Authenticate lacks the profile's method: the server or a proxy has disabled it.
     #[error("{endpoint} does not offer {wanted} (HTTP 401); it offers {}", list(.offered))]
     NotOffered { endpoint: String, wanted: &'static str, offered: Vec<String> },
-    /// `detail`: content of the answer besides the status, and the intermediary that sent it.
+    /// A status without a SOAP fault, from the server or an intermediary. `detail`: content of the answer besides the
+    /// status, and its sender.
     #[error("{endpoint} answered {status} {reason}{}", .detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default())]
     Http { endpoint: String, status: u16, reason: String, detail: Option<String> },
+    /// The endpoint answered with a SOAP fault, whose text is shown with its code.
     #[error("{0}")]
     Fault(Fault),
+    /// The endpoint did not answer within the limit of `[timeouts]` for this operation.
     #[error("{operation} took longer than {}", humantime::format_duration(*.limit))]
     Timeout { operation: Operation, limit: Duration },
+    /// The peer's answer is not WSMan or PSRP, is too large, or does not belong to the request.
     #[error("the endpoint violated the protocol: {0}")]
     Protocol(String),
     /// The endpoint has an unsupported version of the protocol; no session is left.
     #[error("the endpoint is not supported: {0}")]
     Unsupported(String),
+    /// The peer closed the connection or the session, or retries after lost connections have failed.
     #[error("the connection ended: {0}")]
     Ended(String),
+    /// The server, a proxy or a firewall closed the connection during a request.
     #[error("the connection to {endpoint} ended while {operation}: {reason}")]
     ConnectionLost { endpoint: String, operation: Operation, reason: String },
     /// The command was sent, and its result was lost with the connection.
@@ -163,6 +181,7 @@ pub enum Error {
     /// "not found" while the session still exists.
     #[error("the endpoint did not confirm the removal of the session")]
     Unconfirmed,
+    /// This process closed the session, or the driver of the session has ended.
     #[error("the session was closed")]
     Closed,
 }

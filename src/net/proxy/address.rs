@@ -44,8 +44,10 @@ pub struct ProxyAddress {
 /// Not the address of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotProxy {
+    /// The text is not a URL, or has another scheme, no host, a path or a query.
     #[error("expected http://HOST:PORT, https://HOST:PORT, socks5h://HOST:PORT or socks5://HOST:PORT")]
     Form,
+    /// The URL has a user name or a password, which belong to other keys of the profile.
     #[error("a profile must not contain a secret: use proxy_user and proxy_credential")]
     Credential,
 }

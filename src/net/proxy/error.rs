@@ -35,9 +35,10 @@ impl fmt::Display for ProxyStep {
 /// Error of connecting through a proxy. Nothing was sent to the endpoint.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// `problem` does not contain the value, which may have a password.
+    /// A variable or the system's settings have an invalid value, which is not shown: it may have a password.
     #[error("cannot use the proxy in {source_name}: {problem}")]
     Wrong { source_name: &'static str, problem: NotProxy },
+    /// The proxy could not be reached, or did not open a tunnel: see `ProxyProblem`.
     #[error("cannot connect through the proxy {proxy}: {problem}")]
     Failed { proxy: String, problem: Box<ProxyProblem> },
 }
@@ -45,30 +46,41 @@ pub enum ProxyError {
 /// Why a connection through a proxy failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProxyProblem {
+    /// The host name is not known, or no process listens on the port of the proxy.
     #[error("cannot reach the proxy: {0}")]
     Unreachable(String),
+    /// The proxy is reached by https, and its certificate failed the checks.
     #[error("the certificate of the proxy is not trusted: {0}")]
     Certificate(String),
+    /// The proxy is reached by https, and its TLS handshake failed for another reason than its certificate.
     #[error("cannot open a TLS connection to the proxy: {0}")]
     Tls(String),
+    /// The step was not complete within `connect` of `[timeouts]`.
     #[error("{step} took longer than {}", humantime::format_duration(*.limit))]
     Late { step: ProxyStep, limit: Duration },
+    /// The proxy closed or reset the connection before it answered.
     #[error("the proxy ended the connection during {step}: {reason}")]
     ConnectionLost { step: ProxyStep, reason: String },
+    /// The proxy sent an answer that is not HTTP or SOCKS 5, or changed its offers with each request.
     #[error("invalid answer of the proxy to {step}: {reason}")]
     Unreadable { step: ProxyStep, reason: String },
-    /// `detail`: content of the answer besides the status, and its sender.
+    /// The proxy does not permit the target, or cannot reach it. `detail`: content of the answer besides the status, and
+    /// its sender.
     #[error("the proxy answered {status} {reason} to CONNECT {target}{}", .detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default())]
     Answered { target: String, status: u16, reason: &'static str, detail: Option<String> },
     /// A SOCKS proxy refused the connection to `target`.
     #[error("the proxy cannot connect to {target}: {reason}")]
     NoConnection { target: String, reason: String },
+    /// 407, or method 0xFF of SOCKS (RFC 1928, 3), and neither the profile nor the variable has a credential.
     #[error("the proxy requires a credential{}", list(.offered))]
     Required { offered: Vec<String> },
+    /// 407 to the credential, a SOCKS status other than 0 (RFC 1929, 2), or an earlier refusal: it is not sent again.
     #[error("the proxy refused the credential of {user}")]
     Refused { user: String },
+    /// The proxy offers no method of lyncsh, or only methods that need a password, for SOCKS of at most 255 bytes.
     #[error("the proxy does not offer an authentication method for this credential{}", list(.offered))]
     NotOffered { offered: Vec<String> },
+    /// Kerberos or NTLM failed before the proxy received a proof: see `ContextError`.
     #[error("cannot authenticate {user}: {error}")]
     Context { user: String, error: ContextError },
 }

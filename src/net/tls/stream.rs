@@ -5,10 +5,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// Error of setting up TLS.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TlsSetupError {
+    /// rustls cannot use the CA certificates of the system or the client certificate.
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
+    /// This build has no feature `system-tls`, and the profile has `tls = "system"`.
     #[error("tls = \"system\" needs a lyncsh that was built with OpenSSL: cargo build --features system-tls")]
     NotBuilt,
+    /// The system's TLS library cannot use a CA certificate or the client certificate.
     #[error("{0}")]
     System(String),
 }

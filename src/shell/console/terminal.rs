@@ -57,9 +57,11 @@ struct Lost {
 /// Error of reading piped input.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Unreadable {
+    /// A line of piped input has bytes of another encoding, for example of an 8-bit code page.
     #[error("line {line} of the input is not UTF-8; the lines before it were run")]
     #[diagnostic(help("save the input as UTF-8"))]
     Encoding { line: usize },
+    /// The system refused to read standard input.
     #[error("cannot read the input")]
     Io(#[from] std::io::Error),
 }

@@ -135,6 +135,7 @@ pub enum TranscriptError {
     /// `-NoClobber`: the file must not be overwritten.
     #[error("The file '{0}' already exists.")]
     Exists(PathBuf),
+    /// The file of Start-Transcript cannot be created or written: no permission, a missing drive, or a full disk.
     #[error("cannot write to '{0}': {1}")]
     Write(PathBuf, io::Error),
     /// The transcript of a session, with its folder or file, cannot be started or continued.

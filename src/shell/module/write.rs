@@ -31,8 +31,10 @@ pub struct Written {
 /// Error of writing the proxies.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum WriteError {
+    /// The endpoint did not describe its commands, and no proxies of an earlier session exist.
     #[error("cannot import the commands of '{name}': {error}")]
     Ask { name: String, error: transport::Error },
+    /// The proxies could not be rendered or written: see `ModuleError`.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Module(#[from] ModuleError),

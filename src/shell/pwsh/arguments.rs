@@ -33,17 +33,22 @@ enum Run {
 /// Arguments that cannot be combined with a session.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ArgumentError {
+    /// `-Command -` or `-File -`: PowerShell would read standard input instead of the connect script.
     #[error("cannot use {option} -: commands on standard input cannot follow the connect script")]
     #[diagnostic(help("pass the commands (-Command TEXT) or a script (-File PATH)"))]
     Input { option: String },
+    /// The first word without a dash is a script's path (about_Pwsh), and no such file exists.
     #[error("cannot find the script {path}")]
     #[diagnostic(help("pass commands with -Command"))]
     Missing { path: String },
+    /// A script is named before `--`, and a command or another script after it.
     #[error("cannot run both {path} and the command after `--`")]
     #[diagnostic(help("pass only one of them"))]
     Two { path: String },
+    /// The option is the last word, and PowerShell requires a value for it.
     #[error("{option} needs a value")]
     Value { option: String },
+    /// The user passed plain or UTF-8 text to `-EncodedCommand` (about_Pwsh).
     #[error("the value of {option} is not Base64 of UTF-16 text")]
     Encoding { option: String },
 }

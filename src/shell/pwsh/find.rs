@@ -54,16 +54,19 @@ pub struct Version {
 /// Error of finding a shell.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum FindError {
+    /// `shell` or `--shell` names a program that is neither a path nor on PATH.
     #[error("cannot find the shell '{wanted}': {reason}")]
     #[diagnostic(help(
         "set `shell` to its path in the profile, or set shell = \"console\" for the built-in shell"
     ))]
     Missing { wanted: String, reason: which::Error },
+    /// The program is an older PowerShell, which lacks features that the module needs.
     #[error("expected PowerShell {OLDEST} or later, got {version} at {}", .path.display())]
     #[diagnostic(help(
         "install a newer PowerShell (https://aka.ms/powershell), or set shell = \"console\" in the profile"
     ))]
     TooOld { path: PathBuf, version: Version },
+    /// The program could not be started with `--version`, did not answer in time, or is not PowerShell.
     #[error("cannot determine the PowerShell version of {}: {reason}", .path.display())]
     #[diagnostic(help(
         "set `shell` to a PowerShell in the profile, or set shell = \"console\" for the built-in shell"

@@ -22,12 +22,16 @@ impl Default for Limits {
 /// Error of reading CLIXML.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The peer sent values nested beyond [`Limits::depth`]; PowerShell's own limit is 50.
     #[error("CLIXML is nested deeper than {0} values")]
     TooDeep(usize),
+    /// The peer sent more text than [`Limits::size`].
     #[error("CLIXML is larger than {0} bytes")]
     TooLarge(usize),
+    /// The peer sent more values than [`Limits::references`], for example references to references.
     #[error("CLIXML has more than {0} values")]
     TooManyReferences(usize),
+    /// The text is not XML, or not the XML of CLIXML (MS-PSRP 2.2.5).
     #[error("CLIXML is malformed: {0}")]
     Malformed(String),
 }

@@ -20,14 +20,19 @@ pub struct ReadError {
 /// Reason why an envelope is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
+    /// The bytes are not UTF-8 or UTF-16, not XML, or the root is not the Envelope of SOAP 1.2.
     #[error("not a SOAP envelope: {0}")]
     NotSoap(String),
+    /// `a:Action` is not an action of DSP0226 or MS-WSMV that lyncsh supports.
     #[error("unknown action {0}")]
     Action(String),
+    /// The peer omitted an element or attribute that the action requires.
     #[error("the envelope lacks {0}")]
     Missing(&'static str),
+    /// The text of an element or attribute has another type: a duration, number, GUID or base64.
     #[error("invalid {what}: {value:?}")]
     Value { what: &'static str, value: String },
+    /// The client requires the server to process a header that it does not know (SOAP 1.2 part 1, 5.2.3).
     #[error("unsupported header with mustUnderstand: {0}")]
     NotUnderstood(String),
 }
