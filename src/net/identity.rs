@@ -35,7 +35,7 @@ pub enum IdentityError {
     #[diagnostic(help("add key = \"…\" with the PEM file of the private key to the profile"))]
     NoKey { path: PathBuf },
     /// A PKCS#12 file always has its own key, and the profile names another one.
-    #[error("{path} contains certificate and key (PKCS#12), but the profile also sets `key`")]
+    #[error("{path} contains certificate and key (PKCS#12), but the profile also sets key")]
     #[diagnostic(help("remove key from the profile"))]
     TwoKeys { path: PathBuf },
     /// The permissions or the owner of the file let other users read a key that is not encrypted.

@@ -1,10 +1,23 @@
-//! Checks of the documentation: complete, without dead links, and with valid commands.
+//! Checks of the documentation: complete, without dead links, and with valid commands. The causes of errors are
+//! documented in the source, and their texts in `docs`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use lyncsh::cli::{Cli, Command, Work};
+use syn::visit::Visit;
+
+use crate::layers::{collect, is_test};
+
+/// Error types whose texts no page lists, with the reason.
+const UNLISTED: [(&str, &str); 5] = [
+    ("FilterError", "the simulated endpoint answers with its own texts, as a service does"),
+    ("Late", "reported as a time limit that was exceeded"),
+    ("PoolSizeError", "the simulated endpoint refuses pool sizes that lyncsh does not request"),
+    ("TakeError", "the simulated endpoint refuses messages that lyncsh does not send"),
+    ("TenantFaultError", "belongs to a hidden option of the simulated endpoint"),
+];
 
 /// Returns every page with its text.
 fn pages() -> Vec<(PathBuf, String)> {
@@ -177,4 +190,204 @@ fn every_documented_command_is_valid() {
         }
     }
     assert!(wrong.is_empty() && count > 100, "{count}\n{}", wrong.join("\n"));
+}
+
+/// A variant or a struct with `#[error(…)]`.
+struct ErrorItem {
+    /// The file, the type and the variant.
+    place: String,
+    type_name: String,
+    is_documented: bool,
+    /// The text with placeholders; `None` for the text of another error.
+    format: Option<String>,
+}
+
+/// Collects the errors of a source file, without those of tests.
+struct ErrorReader {
+    file: String,
+    found: Vec<ErrorItem>,
+}
+
+impl ErrorReader {
+    fn add(&mut self, type_name: &syn::Ident, name: &syn::Ident, attributes: &[syn::Attribute]) {
+        let Some(error) = attributes.iter().find(|one| one.path().is_ident("error")) else { return };
+        let syn::Meta::List(list) = &error.meta else { return };
+        let first = list.tokens.clone().into_iter().next();
+        let literal = first.and_then(|first| syn::parse2::<syn::LitStr>(first.into()).ok());
+        self.found.push(ErrorItem {
+            place: format!("{}: {type_name}::{name}", self.file),
+            type_name: type_name.to_string(),
+            is_documented: attributes.iter().any(|one| one.path().is_ident("doc")),
+            format: literal.map(|literal| literal.value()),
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for ErrorReader {
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if !is_test(&module.attrs) {
+            syn::visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        for variant in &item.variants {
+            self.add(&item.ident, &variant.ident, &variant.attrs);
+        }
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.add(&item.ident, &item.ident, &item.attrs);
+    }
+}
+
+/// Returns every error of the source.
+fn errors() -> Vec<ErrorItem> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    collect(&root.join("src"), &mut paths);
+    paths.retain(|path| !path.ends_with("tests.rs") && !path.iter().any(|part| part == "tests"));
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let source = std::fs::read_to_string(&path).unwrap();
+        let source = syn::parse_file(&source).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file = path.strip_prefix(root).unwrap().display().to_string();
+        let mut reader = ErrorReader { file, found: Vec::new() };
+        reader.visit_file(&source);
+        found.append(&mut reader.found);
+    }
+    assert!(found.len() > 300, "{}", found.len());
+    found
+}
+
+/// Returns the texts of a format string before, between and after its placeholders, without spaces at their ends.
+fn literal_parts(format: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut letters = format.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '{' | '}' if letters.peek() == Some(&letter) => {
+                letters.next();
+                parts.last_mut().unwrap().push(letter);
+            }
+            '{' => {
+                for inner in letters.by_ref() {
+                    if inner == '}' {
+                        break;
+                    }
+                }
+                parts.push(String::new());
+            }
+            letter => parts.last_mut().unwrap().push(letter),
+        }
+    }
+    parts.into_iter().map(|part| part.trim().to_owned()).collect()
+}
+
+/// Returns the number of backticks at the start of a text.
+fn backticks(text: &str) -> usize {
+    text.len() - text.trim_start_matches('`').len()
+}
+
+/// Returns the offset of the next run of exactly `length` backticks.
+fn closing(text: &str, length: usize) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let start = at + text[at..].find('`')?;
+        let run = backticks(&text[start..]);
+        if run == length {
+            return Some(start);
+        }
+        at = start + run;
+    }
+}
+
+/// Returns the code spans of a page.
+fn code_spans(text: &str) -> Vec<String> {
+    let mut is_block = false;
+    let mut spans = Vec::new();
+    for line in text.lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        is_block ^= is_fence;
+        if is_block || is_fence {
+            continue;
+        }
+        let mut rest = line;
+        while let Some(start) = rest.find('`') {
+            let length = backticks(&rest[start..]);
+            let inner = &rest[start + length..];
+            let Some(end) = closing(inner, length) else { break };
+            // A table escapes the vertical bar.
+            spans.push(inner[..end].trim().replace("\\|", "|"));
+            rest = &inner[end + length..];
+        }
+    }
+    spans
+}
+
+/// Returns whether a code span contains the parts of a message in their order. The first part is at the start of the
+/// span, or follows another message or an omission.
+fn shows(span: &str, parts: &[String]) -> bool {
+    let (first, others) = parts.split_first().unwrap();
+    span.match_indices(first.as_str()).any(|(at, _)| {
+        let before = &span[..at];
+        let begins =
+            first.is_empty() || before.is_empty() || before.ends_with(": ") || before.ends_with("… ");
+        let mut rest = &span[at + first.len()..];
+        begins
+            && others.iter().all(|part| match rest.find(part.as_str()) {
+                Some(found) => {
+                    rest = &rest[found + part.len()..];
+                    true
+                }
+                None => false,
+            })
+    })
+}
+
+#[test]
+fn every_error_documents_its_cause() {
+    let silent: Vec<_> = errors().into_iter().filter(|one| !one.is_documented).map(|one| one.place).collect();
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
+
+#[test]
+fn every_error_text_is_documented() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let spans: Vec<String> = pages()
+        .iter()
+        .filter(|(page, _)| page.starts_with(&docs))
+        .flat_map(|(_, text)| code_spans(text))
+        .collect();
+    assert!(spans.len() > 1000, "{}", spans.len());
+    let mut missing = Vec::new();
+    let mut unlisted = BTreeSet::new();
+    for error in errors() {
+        let Some(format) = &error.format else { continue };
+        let parts = literal_parts(format);
+        // Without words of its own, the message is the text of its values.
+        if parts.iter().all(|part| part.len() < 5) || spans.iter().any(|span| shows(span, &parts)) {
+            continue;
+        }
+        if UNLISTED.iter().any(|(name, _)| *name == error.type_name) {
+            unlisted.insert(error.type_name);
+        } else {
+            missing.push(format!("{}: {format}", error.place));
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert_eq!(unlisted.len(), UNLISTED.len(), "{unlisted:?}");
+}
+
+#[test]
+fn messages_are_found_in_code_spans() {
+    let spans =
+        code_spans("| `a: cannot read PATH: REASON` | ``run `x\\|y` `` |\n```\n`block`\n```\n`… its end`");
+    assert_eq!(spans, ["a: cannot read PATH: REASON", "run `x|y`", "… its end"]);
+    let parts = literal_parts("cannot read {path}: {0:?} {{x}}");
+    assert_eq!(parts, ["cannot read", ":", "{x}"]);
+    let shown = |format: &str| spans.iter().any(|span| shows(span, &literal_parts(format)));
+    assert!(shown("cannot read {path}: {source}") && shown("its end") && shown("{command} `x|y`"));
+    assert!(!shown("read {path}: {source}") && !shown("cannot read {path}; {source}") && !shown("block"));
 }

@@ -103,7 +103,8 @@ impl Program {
     }
 }
 
-fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+/// Finds the Rust files in a folder.
+pub fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -191,7 +192,8 @@ impl Reader<'_> {
     }
 }
 
-fn is_test(attributes: &[syn::Attribute]) -> bool {
+/// Returns whether an item is compiled only for tests or for the documentation.
+pub fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let text = match &attribute.meta {
             syn::Meta::List(list) => list.tokens.to_string(),

@@ -366,7 +366,7 @@ fn an_unusable_client_certificate_is_reported_with_advice() {
         ("client.key", Some("client.key"), "contains no certificate", "PEM file"),
         ("text.pem", None, "contains no certificate", "PEM file"),
         ("none.pem", None, "cannot read", "correct `certificate` or `key`"),
-        ("encrypted.p12", Some("client.key"), "the profile also sets `key`", "remove key"),
+        ("encrypted.p12", Some("client.key"), "the profile also sets key", "remove key"),
         ("stranger.pem", Some("stranger.key"), "refused the client certificate", "trusts its issuer"),
     ] {
         let key = key.map(|key| format!("key = {}\n", quoted(&certificates.path(key)))).unwrap_or_default();
