@@ -25,6 +25,7 @@ mod session_lookup;
 mod terminal;
 mod transcript;
 mod trouble;
+mod typed_ahead;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -307,14 +308,11 @@ async fn run_interactive(
             EditorInput::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(code),
                 // The next line uses the reopened session.
-                Ended::Succeeded
-                | Ended::Failed
-                | Ended::Silenced
-                | Ended::Stopped
-                | Ended::Interrupted
-                | Ended::Lost(_) => {}
+                Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Lost(_) => {}
+                Ended::Stopped | Ended::Interrupted => console.terminal.typed_ahead.clear(),
             },
-            EditorInput::Dropped | EditorInput::Woken => {}
+            EditorInput::Dropped => console.terminal.typed_ahead.clear(),
+            EditorInput::Woken => {}
             EditorInput::Leave => return Ok(0),
         }
     }

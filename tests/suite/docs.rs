@@ -121,21 +121,24 @@ fn words(line: &str) -> Vec<String> {
 const PROFILES: &[&str] = &["work", "NAME", "PROFILE", "contoso", "fabrikam"];
 
 /// Returns the command lines of lyncsh in a line of a script: parts of pipelines, without prompts and assignments.
-fn commands(line: &str) -> impl Iterator<Item = &str> {
-    let parts = line.split(" | ").flat_map(|part| part.split(" && ")).flat_map(|part| part.split("; "));
-    let command = |part: &'_ str| {
-        let mut words = part.trim().trim_start_matches("$ ");
-        while let Some((first, rest)) = words.split_once(' ')
-            && (first.contains('=') || matches!(first, "sudo" | "exec" | "&" | "if" | "!"))
-        {
-            words = rest.trim_start();
-        }
-        words.starts_with("lyncsh ").then_some(words)
-    };
+fn commands(line: &str) -> Vec<&str> {
     // A quoted `|` separates commands of an endpoint.
-    let is_one = line.contains("'|'") || line.contains("\"|\"");
-    let whole = is_one.then(|| command(line)).flatten();
-    whole.into_iter().chain(parts.filter_map(command).filter(move |_| !is_one))
+    let parts: Vec<&str> = if line.contains("'|'") || line.contains("\"|\"") {
+        vec![line]
+    } else {
+        line.split(" | ").flat_map(|part| part.split(" && ")).flat_map(|part| part.split("; ")).collect()
+    };
+    parts.into_iter().filter_map(command).collect()
+}
+
+fn command(part: &str) -> Option<&str> {
+    let mut words = part.trim().trim_start_matches("$ ");
+    while let Some((first, rest)) = words.split_once(' ')
+        && (first.contains('=') || matches!(first, "sudo" | "exec" | "&" | "if" | "!"))
+    {
+        words = rest.trim_start();
+    }
+    words.starts_with("lyncsh ").then_some(words)
 }
 
 /// Returns the command lines of lyncsh in a page: lines of code blocks and inline code.
@@ -150,12 +153,12 @@ fn documented_commands(text: &str) -> Vec<String> {
         match language.as_deref() {
             None => {
                 for span in line.split('`').skip(1).step_by(2) {
-                    found.extend(commands(span).map(str::to_owned));
+                    found.extend(commands(span).into_iter().map(str::to_owned));
                 }
             }
             Some("sh" | "bash" | "powershell" | "text" | "yaml" | "ini" | "") => {
                 let line = line.trim().trim_start_matches("- run: ").trim_start_matches("ExecStart=");
-                found.extend(commands(line).map(str::to_owned));
+                found.extend(commands(line).into_iter().map(str::to_owned));
             }
             Some(_) => {}
         }

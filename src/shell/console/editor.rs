@@ -14,6 +14,7 @@ use reedline::{
 use super::completion::Candidate;
 use super::history::CarefulHistory;
 use super::terminal::{Answer, Terminal};
+use super::typed_ahead::{LineByLine, TypedAhead};
 use crate::screen;
 
 /// Name by which a key binding opens the completion menu.
@@ -52,6 +53,9 @@ pub struct PlainReader {
 pub struct Editor {
     line: Reedline,
     prompt: ProfilePrompt,
+    typed_ahead: TypedAhead,
+    /// The next read accepts the text in the buffer, a line that was typed ahead.
+    accepts_buffer: bool,
 }
 
 impl Reader {
@@ -73,7 +77,7 @@ impl Reader {
                 text: String::new(),
             }));
         }
-        let editor = Editor::new(profile, history, complete, wake)?;
+        let editor = Editor::new(profile, history, complete, wake, terminal.typed_ahead.clone())?;
         Ok(Self::Drawn(Arc::new(Mutex::new(editor))))
     }
 
@@ -125,6 +129,7 @@ impl Editor {
         history: Option<PathBuf>,
         complete: impl FnMut(&str, usize) -> (std::ops::Range<usize>, Vec<Candidate>) + Send + 'static,
         wake: Arc<AtomicBool>,
+        typed_ahead: TypedAhead,
     ) -> std::io::Result<Self> {
         let menu = ColumnarMenu::default()
             .with_name(MENU)
@@ -155,17 +160,28 @@ impl Editor {
             .with_quick_completions(true)
             .with_partial_completions(true)
             .with_validator(Box::new(WholeStatements))
-            .with_edit_mode(Box::new(Emacs::new(keys)))
+            .with_edit_mode(Box::new(LineByLine::new(Emacs::new(keys), typed_ahead.clone(), wake.clone())))
             // Typed text keeps the terminal's default colour, which is legible on any background.
             .with_highlighter(Box::new(SimpleMatchHighlighter::default()))
             .with_ansi_colors(screen::wants_colour())
             .use_bracketed_paste(true)
             .with_break_signal(wake);
-        Ok(Self { line, prompt: ProfilePrompt::of(profile) })
+        Ok(Self { line, prompt: ProfilePrompt::of(profile), typed_ahead, accepts_buffer: false })
     }
 
     fn read(&mut self) -> std::io::Result<EditorInput> {
-        let read = self.line.read_line(&self.prompt).map_err(std::io::Error::other)?;
+        let read = loop {
+            self.insert_typed_ahead();
+            let read = self.line.read_line(&self.prompt).map_err(std::io::Error::other)?;
+            let after_line = self.typed_ahead.end_line();
+            match read {
+                Signal::ExternalBreak(_) if after_line => {}
+                read => break read,
+            }
+        };
+        if !matches!(read, Signal::ExternalBreak(_)) {
+            self.accept_buffer(false);
+        }
         if matches!(read, Signal::Success(_))
             && let Err(error) = self.line.sync_history()
         {
@@ -177,6 +193,39 @@ impl Editor {
             Signal::ExternalBreak(_) => EditorInput::Woken,
             _ => EditorInput::Leave,
         })
+    }
+}
+
+impl Editor {
+    /// Inserts the next statement that was typed ahead, or the beginning of one.
+    fn insert_typed_ahead(&mut self) {
+        // The last read was interrupted before it accepted its line.
+        while !self.accepts_buffer {
+            let Some(line) = self.typed_ahead.next_line() else {
+                self.insert(self.typed_ahead.take_open_line());
+                return;
+            };
+            self.insert(line);
+            if crate::line::is_incomplete(self.line.current_buffer_contents()) {
+                self.line.run_edit_commands(&[EditCommand::InsertNewline]);
+            } else {
+                self.accept_buffer(true);
+            }
+        }
+    }
+
+    fn insert(&mut self, text: String) {
+        if !text.is_empty() {
+            self.line.run_edit_commands(&[EditCommand::InsertString(text)]);
+        }
+    }
+
+    fn accept_buffer(&mut self, accepts: bool) {
+        if self.accepts_buffer != accepts {
+            self.accepts_buffer = accepts;
+            let line = std::mem::replace(&mut self.line, Reedline::create());
+            self.line = line.with_immediately_accept(accepts);
+        }
     }
 }
 

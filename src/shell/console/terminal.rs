@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::exec::ExecOutput;
 use super::progress::Progress;
 use super::transcript::Recorder;
+use super::typed_ahead::TypedAhead;
 pub use crate::keys::Answer;
 use crate::keys::{self, Echo};
 use crate::platform;
@@ -38,6 +39,7 @@ pub struct Terminal {
     /// The output of `lyncsh exec`; `None`: the standard streams.
     exec: Option<Arc<dyn ExecOutput>>,
     pub recorder: Recorder,
+    pub typed_ahead: TypedAhead,
 }
 
 /// Standard input that is not a terminal.
@@ -102,6 +104,7 @@ impl Terminal {
             lost: Arc::default(),
             progress: Progress::new(interactive),
             recorder: Recorder::default(),
+            typed_ahead: TypedAhead::default(),
             exec: None,
         }
     }
@@ -330,10 +333,17 @@ impl Terminal {
         answer.unwrap_or(Ok(Some(Answer::End)))
     }
 
-    /// Asks for one line, echoed as typed, or as stars if `mask` is set.
+    /// Asks for one line, echoed as typed, or as stars if `mask` is set. A line that was typed ahead is the answer, but
+    /// a secret is always typed at its question.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
         if self.exec.is_some() && !self.interactive {
             return Answer::End;
+        }
+        if mask {
+            self.typed_ahead.clear();
+        } else if let Some(line) = self.typed_ahead.next_line() {
+            self.write(&format!("{question}{line}\n"));
+            return Answer::Given(SecretString::from(line));
         }
         self.report(self.recorder.output(question));
         if self.interactive && screen::is_dumb() && !mask {

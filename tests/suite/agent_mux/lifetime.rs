@@ -7,6 +7,7 @@ use super::endpoint::Seen;
 use super::*;
 use lyncsh::agent::mux::State;
 use lyncsh::psrp::fragment::Fragmenter;
+use lyncsh::psrp::host::HostException;
 use lyncsh::psrp::message::{Destination, Message, MessageType};
 use lyncsh::transport::Error;
 use lyncsh::transport::stream::Element;
@@ -20,7 +21,7 @@ async fn a_question_of_the_startup_script_fails_and_the_session_opens() {
     pool.open();
     let mux = within(Mux::open(connection, pool, Options::default())).await.unwrap();
     let reason = "no shell is attached to answer".to_owned();
-    endpoint.seen(|seen| seen.contains(&Seen::Answered(Err(reason.clone())))).await;
+    endpoint.seen(|seen| seen.contains(&Seen::Answered(Err(HostException(reason.clone()))))).await;
     let (shell, _events) = attach(&mux, 100).await;
     let mut echo = invoke(&shell, "Get-Cs", Some(Value::I32(7))).await;
     assert_eq!(finish(&mut echo).await, (vec![Value::I32(7)], PipelineState::Completed));

@@ -319,7 +319,7 @@ async fn ask(call: &mut Call<'_>, method: HostMethod, parameters: Vec<Value>) ->
             -2_146_233_087,
             "HostException",
             Category::OperationStopped,
-            &message,
+            &message.0,
         )
         .into()
     })
