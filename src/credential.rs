@@ -44,7 +44,7 @@ async fn fetch_from(
 ) -> Result<SecretString, CredentialError> {
     match source {
         CredentialSource::File(path) => file::read_in_background(path.clone()).await,
-        CredentialSource::Command(command) => command::run(profile, command).await,
+        CredentialSource::Command { line, folder } => command::run(profile, line, folder).await,
         // The question names the profile: a shell can have the sessions of several profiles.
         CredentialSource::Prompt => prompt::ask(&format!("{question} (profile '{profile}'): ")).await,
         CredentialSource::System | CredentialSource::Keyring | CredentialSource::Shared(_) => {
@@ -75,7 +75,7 @@ pub fn source(profile: &Profile) -> String {
     match &profile.credential {
         CredentialSource::Keyring | CredentialSource::Shared(_) => "the keyring".to_owned(),
         CredentialSource::File(_) => "the file of the password".to_owned(),
-        CredentialSource::Command(_) => "the password command".to_owned(),
+        CredentialSource::Command { .. } => "the password command".to_owned(),
         CredentialSource::Prompt => "the password".to_owned(),
         CredentialSource::System => "the system".to_owned(),
     }

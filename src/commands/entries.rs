@@ -72,7 +72,7 @@ impl Entries {
             CredentialSource::Keyring | CredentialSource::Shared(_) => {
                 format!("Store a new password with `lyncsh login {}`.", profile.name)
             }
-            CredentialSource::Command(command) => format!("The password comes from the command: {command}"),
+            CredentialSource::Command { line, .. } => format!("The password comes from the command: {line}"),
             CredentialSource::File(path) => format!("The password comes from the file {}", path.display()),
             CredentialSource::Prompt | CredentialSource::System => return failure,
         };

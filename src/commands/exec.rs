@@ -21,7 +21,7 @@ use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
 use crate::folders::expanded_text;
 use crate::line::data::DataFormat;
-use crate::profile::{self, Selection};
+use crate::profile::{self, Selection, StoreError};
 use crate::screen;
 use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
 use crate::shell::console::{self, Console};
@@ -47,6 +47,36 @@ enum Target {
 
 /// Runs the command. Returns its exit code, or the highest of all profiles.
 pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
+    let errors = options.errors;
+    let code = match execute(context, options).await {
+        Err(report) if errors == ErrorFormat::Json => {
+            let (text, help) = lines_of(&report);
+            report_line(errors, &text, help.as_deref());
+            exit_code(&report).code()
+        }
+        result => result?,
+    };
+    Ok(code.into())
+}
+
+/// Returns the text and the advice of an error; of a profile's mistakes, each with its line.
+fn lines_of(report: &miette::Report) -> (String, Option<String>) {
+    let text = match report.downcast_ref::<StoreError>() {
+        Some(StoreError::Mistakes(mistakes)) => mistakes.lines_of_files().join("; "),
+        _ => report.to_string(),
+    };
+    (text, report.help().map(|help| help.to_string()))
+}
+
+/// Writes an error of lyncsh itself to standard error.
+fn report_line(errors: ErrorFormat, text: &str, help: Option<&str>) {
+    match errors {
+        ErrorFormat::Json => console::exec::write_failure(text, help),
+        ErrorFormat::Text => crate::errln!("{text}"),
+    }
+}
+
+async fn execute(context: &Context, options: Exec) -> miette::Result<u8> {
     let (target, script) = target(&options)?;
     let input = match options.input {
         Some(format) => Some(task::input(format).await?),
@@ -58,8 +88,8 @@ pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
     let is_one = matches!(target, Target::One(_));
     let _guard = blocked::watch(deadline.filter(|_| is_one), options.errors)?;
     match target {
-        Target::One(name) => one(context, &options, &name, task).await.map(ExitCode::from),
-        Target::Many(selection) => many::run(context, &options, &selection, task).await.map(ExitCode::from),
+        Target::One(name) => one(context, &options, &name, task).await,
+        Target::Many(selection) => many::run(context, &options, &selection, task).await,
     }
 }
 
@@ -101,7 +131,7 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
             Ok(input) => input,
             Err(refused) => {
                 let is_recorded = connections.profiles.iter().any(|profile| profile.transcript.is_some());
-                return Ok(refuse(refused, name, is_recorded));
+                return Ok(refuse(refused, name, is_recorded, options.errors));
             }
         };
         let console = Console::of_exec(&context.folders, &connections, output.clone(), screen::can_ask());
@@ -112,15 +142,8 @@ async fn one(context: &Context, options: &Exec, name: &str, task: Task) -> miett
     };
     // The result already covers a reader that closed the pipe.
     let finished = output.finish();
-    match result {
-        Err(report) if options.errors == ErrorFormat::Json => {
-            output.fail(&report.to_string(), report.help().map(|help| help.to_string()).as_deref());
-            Ok(exit_code(&report).code())
-        }
-        Ok(0) => {
-            finished.into_diagnostic().wrap_err("cannot write to standard output")?;
-            Ok(0)
-        }
-        result => result,
+    if matches!(result, Ok(0)) {
+        finished.into_diagnostic().wrap_err("cannot write to standard output")?;
     }
+    result
 }

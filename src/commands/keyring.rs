@@ -26,7 +26,7 @@ pub fn instead(name: &str, reason: &str, asks: bool, exists: bool) -> miette::Re
             "c" | "command" => {
                 let command = answer("The command, for example pass show work: ")?;
                 if !command.is_empty() {
-                    return Ok(CredentialSource::Command(command));
+                    return Ok(CredentialSource::command(&command));
                 }
             }
             "f" | "file" => return password_file(None).map(CredentialSource::File),

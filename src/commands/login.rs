@@ -140,7 +140,7 @@ fn check_source(name: &str, key: &str, source: &CredentialSource) -> miette::Res
         CredentialSource::System => {
             Err(usage!(help = help, "'{name}' uses the system's ticket: it has no password"))
         }
-        CredentialSource::Command(command) => Err(usage!(
+        CredentialSource::Command { line: command, .. } => Err(usage!(
             help = help,
             "cannot store the password of '{name}': it comes from a command: {command}"
         )),

@@ -128,7 +128,7 @@ impl Keeper {
 
     /// Asks for another password. The refused password is not sent again automatically.
     async fn has_other_password(&mut self, entries: &mut Entries, failure: &Failure) -> bool {
-        if matches!(self.profile.credential, CredentialSource::Command(_) | CredentialSource::File(_)) {
+        if matches!(self.profile.credential, CredentialSource::Command { .. } | CredentialSource::File(_)) {
             // The source may have another password now.
             return entries.once_more(failure).await;
         }

@@ -51,7 +51,7 @@ fn text(value: &Value) -> String {
 /// Describes the source of a password. `own`: the keyring entry that is used if the profile names none.
 async fn described(source: &CredentialSource, own: &str) -> String {
     match source {
-        CredentialSource::Command(command) => format!("the command: {command}"),
+        CredentialSource::Command { line, .. } => format!("the command: {line}"),
         CredentialSource::Prompt => "asked for".to_owned(),
         CredentialSource::System => "the system's ticket or logon".to_owned(),
         CredentialSource::File(path) => format!("the file: {}", path.display()),

@@ -1,5 +1,6 @@
 //! Reads a password from the first line of a command's output.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,15 +18,19 @@ const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum length of the shown line of a command's standard error, in characters.
 const MAX_ERROR_LENGTH: usize = 300;
 
-/// Runs `command` with the platform's shell. Its standard error goes to the terminal. Without a terminal, the
+/// Runs `command` with the platform's shell in `folder`, or in the folder of this process if that is empty: the agent's
+/// folder is the root, and `lyncsh` may be started anywhere. Its standard error goes to the terminal. Without a terminal, the
 /// last line of it becomes part of the error.
-pub async fn run(profile: &str, command: &str) -> Result<SecretString, CredentialError> {
+pub async fn run(profile: &str, command: &str, folder: &Path) -> Result<SecretString, CredentialError> {
     let failed = |reason: String| CredentialError::Command {
         profile: profile.to_owned(),
         command: command.to_owned(),
         reason,
     };
     let mut shell = platform_shell(command);
+    if !folder.as_os_str().is_empty() {
+        shell.current_dir(folder);
+    }
     let seen = Stream::Error.is_terminal();
     let errors = if seen { Stdio::inherit() } else { Stdio::piped() };
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);

@@ -174,7 +174,9 @@ impl SignIn {
     /// newer token.
     async fn federated(&self) -> Result<SecretString, TokenError> {
         Ok(match &self.profile.credential {
-            CredentialSource::Command(command) => command::run(&self.profile.name, command).await?,
+            CredentialSource::Command { line, folder } => {
+                command::run(&self.profile.name, line, folder).await?
+            }
             CredentialSource::File(path) => file::read(path)?,
             _ => self.secret.clone(),
         })

@@ -145,6 +145,9 @@ pub enum DataError {
     /// A CSV row and the first row have different numbers of fields.
     #[error("line {line}: expected {expected} fields, got {got}")]
     Fields { line: usize, expected: usize, got: usize },
+    /// Two fields of the first CSV row are the same name, without regard to case.
+    #[error("two columns are named '{0}'")]
+    Repeated(String),
 }
 
 /// Reads the input of a pipeline.
@@ -180,6 +183,9 @@ fn objects(text: &str) -> Result<Vec<Value>, DataError> {
     }
     let mut rows = read.rows.into_iter();
     let names = rows.next().unwrap_or_default().fields;
+    if let Some(name) = rows::repeated_name(&names) {
+        return Err(DataError::Repeated(name.to_owned()));
+    }
     let object = |rows::Row { line, fields }| {
         if fields.len() != names.len() {
             return Err(DataError::Fields { line, expected: names.len(), got: fields.len() });

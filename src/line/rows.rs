@@ -1,5 +1,6 @@
 //! Rows of CSV text.
 
+use std::collections::HashSet;
 use std::io::Read as _;
 
 /// A row.
@@ -16,6 +17,12 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// Line of the row with a quote that is not closed: its last field has the rest of the text.
     pub unclosed: Option<usize>,
+}
+
+/// Returns a name that occurs twice, without regard to case.
+pub fn repeated_name(names: &[String]) -> Option<&str> {
+    let mut known = HashSet::new();
+    names.iter().find(|name| !known.insert(name.to_lowercase())).map(String::as_str)
 }
 
 /// Reads CSV text. The rows may have different numbers of fields.

@@ -210,6 +210,14 @@ pub fn kill(process: u32) -> io::Result<()> {
     }
 }
 
+/// Sends Ctrl-C to the process group of a process that leads it; the group may have ended already.
+pub fn interrupt_group(leader: u32) {
+    let id = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(id) = id {
+        let _ = rustix::process::kill_process_group(id, rustix::process::Signal::INT);
+    }
+}
+
 /// Asks a process to end; it may have ended already.
 pub fn terminate(process: u32) {
     let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);

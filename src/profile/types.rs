@@ -142,7 +142,18 @@ pub enum CredentialSource {
     /// The system's credential: a ticket cache or a keytab, on Windows the logon. There is no password.
     System,
     /// A command whose first output line is the secret.
-    Command(String),
+    Command {
+        line: String,
+        /// The folder of the file with the key, in which the command runs. Empty: the folder of the process.
+        folder: PathBuf,
+    },
     /// A file whose first line is the secret.
     File(PathBuf),
+}
+
+impl CredentialSource {
+    /// Returns the source for a command that is written to a profile.
+    pub fn command(line: &str) -> Self {
+        Self::Command { line: line.to_owned(), folder: PathBuf::new() }
+    }
 }

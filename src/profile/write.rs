@@ -64,7 +64,7 @@ impl Settings<'_> {
             Some(CredentialSource::Keyring) => set(&mut document, "credential", "keyring".into()),
             Some(CredentialSource::Prompt) => set(&mut document, "credential", "prompt".into()),
             Some(CredentialSource::System) => set(&mut document, "credential", "system".into()),
-            Some(CredentialSource::Command(command)) => set_source(&mut document, "command", command),
+            Some(CredentialSource::Command { line, .. }) => set_source(&mut document, "command", line),
             Some(CredentialSource::Shared(entry)) => set_source(&mut document, "keyring", entry),
             Some(CredentialSource::File(path)) => {
                 set_source(&mut document, "file", &path.display().to_string());
@@ -164,7 +164,7 @@ mod tests {
         let settings = Settings {
             kind: Some("wsman"),
             user: Some("a\"b@c.d"),
-            credential: Some(CredentialSource::Command("pass \"show\" x".into())),
+            credential: Some(CredentialSource::command("pass \"show\" x")),
             ..Settings::default()
         };
         let text = settings.apply("").unwrap();

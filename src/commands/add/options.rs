@@ -37,7 +37,7 @@ pub fn source(add: &Add, before: Option<&Before>) -> miette::Result<Option<Crede
             _ => None,
         });
     Ok(if let Some(command) = &add.credential_command {
-        Some(CredentialSource::Command(command.clone()))
+        Some(CredentialSource::command(command))
     } else if let Some(file) = &add.credential_file {
         Some(CredentialSource::File(absolute(file)?))
     } else if let Some(entry) = add.keyring.clone().or(shared.filter(|_| add.password_stdin)) {

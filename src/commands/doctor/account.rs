@@ -97,8 +97,8 @@ pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: B
 fn late_secret(profile: &Profile, late: CheckTimeout) -> CredentialError {
     let reason = format!("did not answer {}", late.within());
     match &profile.credential {
-        CredentialSource::Command(command) => {
-            let (profile, command) = (profile.name.clone(), command.clone());
+        CredentialSource::Command { line, .. } => {
+            let (profile, command) = (profile.name.clone(), line.clone());
             CredentialError::Command { profile, command, reason }
         }
         CredentialSource::File(path) => {

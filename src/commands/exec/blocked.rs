@@ -12,7 +12,7 @@ use crate::commands::session::{StopCause, StopConditions};
 use crate::credential;
 use crate::platform::Ending;
 use crate::screen::{print_report, writing};
-use crate::shell::console::exec::{ErrorFormat, Standard};
+use crate::shell::console::exec::{ErrorFormat, write_failure};
 
 /// Time after which a write counts as blocked.
 const BLOCKED_AFTER: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ async fn exit(over: StopCause, errors: ErrorFormat) {
         Err(report) => {
             let code = exit_code(&report).code();
             let reporting = tokio::task::spawn_blocking(move || match errors {
-                ErrorFormat::Json => Standard::new(None, errors).fail(&report.to_string(), None),
+                ErrorFormat::Json => write_failure(&report.to_string(), None),
                 ErrorFormat::Text => print_report(&report),
             });
             let _ = tokio::time::timeout(MESSAGE_TIMEOUT, reporting).await;

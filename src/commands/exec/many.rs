@@ -10,18 +10,21 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::module;
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
 use super::task::{Task, refuse, without_keep};
+use super::{lines_of, module, report_line};
+use crate::agent::paths::AgentPaths;
 use crate::cli::Exec;
 use crate::commands::connect::{Context, ParallelConnection, drawing};
 use crate::commands::session::{self, StopConditions, StoppedEarly};
 use crate::commands::{exit_code, last_used};
 use crate::credential;
 use crate::exit::Exit;
+use crate::folders::Folders;
 use crate::platform::ShutdownSignals;
-use crate::profile::{Connections, Profile, Selected, Selection, select, unreadable_folders};
+use crate::profile::{self, Connections, Profile, Selected, Selection, select, unreadable_folders};
+use crate::shell::console::exec::ErrorFormat;
 use crate::shell::console::{self, Console};
 use crate::shell::{Attached, OnLoss};
 
@@ -31,14 +34,14 @@ const LISTED: usize = 20;
 /// Runs a command in each selected profile. Returns the highest exit code.
 pub async fn run(context: &Context, options: &Exec, selection: &Selection, task: Task) -> miette::Result<u8> {
     for line in unreadable_folders(&context.folders) {
-        crate::errln!("{line}");
+        report_line(options.errors, &line, None);
     }
     let selected = select(&context.folders, selection)?;
     let needs_console = |one: &Selected| matches!(&one.profile, Ok(profile) if profile.service.is_none());
     if selected.iter().any(needs_console)
         && let Err(refused) = task.input()
     {
-        return Ok(refuse(refused, "PROFILE", false));
+        return Ok(refuse(refused, "PROFILE", false, options.errors));
     }
     let mut signals = ShutdownSignals::catch().into_diagnostic()?;
     let stop = CancellationToken::new();
@@ -66,7 +69,8 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     if options.fail_fast && tally.has_failed() {
         stop.cancel();
     }
-    let mut schedule = Schedule::new(&profiles, usize::from(options.parallel));
+    let mut schedule =
+        Schedule::new(&profiles, &open_profiles(&context.folders), usize::from(options.parallel));
     let mut among: Vec<_> = ParallelConnection::all(&profiles).into_iter().map(Some).collect();
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
@@ -157,8 +161,17 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         Some(error) => return Err(miette::miette!("cannot write to standard output: {error}")),
         None => {}
     }
-    tally.report();
+    if errors == ErrorFormat::Text {
+        tally.report();
+    }
     Ok(interrupted.unwrap_or_else(|| tally.highest()))
+}
+
+/// Returns the profiles whose agents are running.
+fn open_profiles(folders: &Folders) -> Vec<Profile> {
+    let mut names = AgentPaths::known(folders);
+    names.retain(|name| AgentPaths::of(folders, name).holder().is_some());
+    names.iter().filter_map(|name| profile::load(folders, name).ok()).collect()
 }
 
 /// Returns the profile, or the reason why it cannot run beside others.
@@ -173,12 +186,7 @@ fn usable(profile: Result<Profile, crate::profile::StoreError>) -> miette::Resul
 
 /// Reports why a profile has no result. Returns its exit code.
 fn failed(output: &ProfileOutput, report: &miette::Report) -> u8 {
-    let help = report.help().map(|help| help.to_string());
-    let text = match report.downcast_ref::<crate::profile::StoreError>() {
-        // Each mistake with its line.
-        Some(crate::profile::StoreError::Mistakes(mistakes)) => mistakes.lines_of_files().join("; "),
-        _ => report.to_string(),
-    };
+    let (text, help) = lines_of(report);
     output.fail(&text, help.as_deref());
     exit_code(report).code()
 }
@@ -223,7 +231,11 @@ impl Run {
         }
         let input = match task.input() {
             Ok(input) => input,
-            Err(refused) => return Ok(refuse(refused, &profile.name, profile.transcript.is_some())),
+            Err(refused) => {
+                let lines = refused.lines(&profile.name, profile.transcript.is_some());
+                output.fail(&lines.join("\n"), None);
+                return Ok(Exit::Usage.code());
+            }
         };
         let connections = without_keep(Connections::from(profile));
         let console = Console::of_exec(&context.folders, &connections, output.clone(), false);

@@ -192,15 +192,18 @@ fn pass(line: &str, output: &dyn ExecOutput) -> std::io::Result<()> {
     output.text(&format!("{line}\n"))
 }
 
-/// Ends the program and its PowerShell.
+/// Ends the program and its PowerShell. An interrupted PowerShell signs out; a terminated one does not (seen in
+/// PowerShell 7.6.9).
 async fn end(child: &mut Child) {
-    if let Some(process) = child.id() {
-        crate::platform::terminate(process);
-    }
     let limit = crate::commands::session::REMOVAL_TIMEOUT;
-    if tokio::time::timeout(limit, child.wait()).await.is_err() {
-        let _ = child.kill().await;
+    for ask in [crate::platform::interrupt_group, crate::platform::terminate] {
+        let Some(process) = child.id() else { return };
+        ask(process);
+        if tokio::time::timeout(limit, child.wait()).await.is_ok() {
+            return;
+        }
     }
+    let _ = child.kill().await;
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::profile::Profile;
+use crate::profile::{Kind, Profile};
 
 /// Time after which a running profile no longer takes a place.
 pub const SLOW: Duration = Duration::from_secs(5);
@@ -30,13 +30,20 @@ struct Limit {
 }
 
 impl Schedule {
-    pub fn new(profiles: &[Profile], places: usize) -> Self {
+    /// `open`: the profiles whose agents already have a session.
+    pub fn new(profiles: &[Profile], open: &[Profile], places: usize) -> Self {
+        let mut in_use = HashMap::new();
+        for limit in open.iter().flat_map(limits) {
+            *in_use.entry(limit.owner).or_default() += 1;
+        }
+        let needs_session = |profile: &&Profile| open.iter().all(|one| one.name != profile.name);
+        let limits = |profile| Some(profile).filter(needs_session).map(limits).unwrap_or_default();
         Self {
             places,
             waiting: (0..profiles.len()).collect(),
             running: HashMap::new(),
             limits: profiles.iter().map(limits).collect(),
-            in_use: HashMap::new(),
+            in_use,
         }
     }
 
@@ -52,8 +59,10 @@ impl Schedule {
                 .iter()
                 .all(|limit| self.in_use.get(&limit.owner).is_none_or(|used| *used < limit.sessions))
         };
-        let at = self.waiting.iter().position(is_free)?;
-        let one = self.waiting.remove(at)?;
+        // If shells hold all sessions of an account, waiting for this command's profiles is pointless: the endpoint
+        // decides.
+        let next = self.waiting.iter().position(is_free);
+        let one = self.waiting.remove(next.or(self.running.is_empty().then_some(0))?)?;
         for limit in &self.limits[one] {
             *self.in_use.entry(limit.owner.clone()).or_default() += 1;
         }
@@ -97,7 +106,9 @@ impl Schedule {
 fn limits(profile: &Profile) -> Vec<Limit> {
     let sessions = profile.kind.traits().sessions;
     let user = profile.user.as_deref().unwrap_or_default().to_lowercase();
-    let place = profile.uri.as_ref().map(|uri| uri.origin().ascii_serialization()).unwrap_or_default();
+    // Discovery and `uri` find the same service.
+    let uri = profile.uri.as_ref().filter(|_| profile.kind != Kind::LyncOnline);
+    let place = uri.map(|uri| uri.origin().ascii_serialization()).unwrap_or_default();
     let tenant =
         profile.domain.clone().or_else(|| user.rsplit_once('@').map(|(_, domain)| domain.to_owned()));
     let of = |owner: String, sessions: Option<usize>| sessions.map(|sessions| Limit { owner, sessions });
@@ -133,18 +144,34 @@ mod tests {
         let mut profiles = vec![lync("a@t.example"); 5];
         profiles.push(lync("a@other.example"));
         let now = Instant::now();
-        let mut schedule = Schedule::new(&profiles, 16);
+        let mut schedule = Schedule::new(&profiles, &[], 16);
         assert_eq!(started(&mut schedule, now), [0, 1, 2, 5]);
         schedule.end(1);
         assert_eq!(started(&mut schedule, now), [3]);
+        // Two of its sessions are open: that of the profile `here` is used, the other counts.
+        let text = |name: &str, more: &str| {
+            profile(name, &format!("kind = \"lync-online\"\nuser = \"a@t.example\"\n{more}"))
+        };
+        let (here, shell) = (text("here", ""), text("shell", "uri = \"https://h/\""));
+        let profiles = [here.clone(), text("b", ""), text("c", "uri = \"https://h/\""), text("d", "")];
+        let mut schedule = Schedule::new(&profiles, &[here, shell], 16);
+        assert_eq!(started(&mut schedule, now), [0, 1]);
+        schedule.end(1);
+        assert_eq!(started(&mut schedule, now), [2]);
+        // Nothing of this command holds a session: the endpoint decides.
+        let full = [text("x", ""), text("y", ""), text("z", "")];
+        let mut schedule = Schedule::new(&profiles[1..], &full, 16);
+        assert_eq!(started(&mut schedule, now), [0]);
+        schedule.end(0);
+        assert_eq!(started(&mut schedule, now), [1]);
         let many: Vec<Profile> = (0..12).map(|at| lync(&format!("u{at}@t.example"))).collect();
-        assert_eq!(started(&mut Schedule::new(&many, 16), now).len(), 9);
+        assert_eq!(started(&mut Schedule::new(&many, &[], 16), now).len(), 9);
     }
 
     #[test]
     fn a_profile_whose_session_is_being_removed_takes_no_place() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(&vec![wsman("a"); 12], 2);
+        let mut schedule = Schedule::new(&vec![wsman("a"); 12], &[], 2);
         assert_eq!(started(&mut schedule, now), [0, 1]);
         schedule.leave(0);
         assert_eq!(started(&mut schedule, now), [2]);
@@ -159,7 +186,7 @@ mod tests {
         schedule.leave(7);
         assert!(started(&mut schedule, now).is_empty());
         // The session still counts.
-        let mut schedule = Schedule::new(&vec![lync("a@t.example"); 4], 16);
+        let mut schedule = Schedule::new(&vec![lync("a@t.example"); 4], &[], 16);
         assert_eq!(started(&mut schedule, now), [0, 1, 2]);
         schedule.leave(0);
         assert!(started(&mut schedule, now).is_empty());
@@ -171,7 +198,7 @@ mod tests {
     fn a_slow_profile_takes_no_place() {
         let profiles = vec![wsman("a"); 20];
         let start = Instant::now();
-        let mut schedule = Schedule::new(&profiles, 2);
+        let mut schedule = Schedule::new(&profiles, &[], 2);
         assert_eq!(started(&mut schedule, start), [0, 1]);
         assert_eq!(schedule.wakes(start), Some(start + SLOW));
         assert_eq!(started(&mut schedule, start + SLOW), [2, 3]);

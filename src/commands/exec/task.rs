@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::line::data::{self, InputFormat};
 use crate::profile::Connections;
 use crate::psrp::clixml::Value;
+use crate::shell::console::exec::ErrorFormat;
 use crate::shell::console::{Input, Refused, Script};
 
 /// A command to run, read before a session opens.
@@ -90,9 +91,9 @@ pub async fn task(
 }
 
 /// Reports why the console cannot run a command. Returns the exit code.
-pub fn refuse(refused: &Refused, title: &str, is_recorded: bool) -> u8 {
+pub fn refuse(refused: &Refused, title: &str, is_recorded: bool, errors: ErrorFormat) -> u8 {
     for line in refused.lines(title, is_recorded) {
-        crate::errln!("{line}");
+        super::report_line(errors, &line, None);
     }
     Exit::Usage.code()
 }

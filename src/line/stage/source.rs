@@ -1,7 +1,5 @@
 //! Local sources of a pipeline, and the conversion of CSV.
 
-use std::collections::HashSet;
-
 use tokio_util::sync::CancellationToken;
 
 use super::bind::BoundParameters;
@@ -95,8 +93,7 @@ fn table(bound: &BoundParameters, text: &str) -> Result<Vec<Value>, LineError> {
             *name = format!("H{}", at + 1);
         }
     }
-    let mut known = HashSet::new();
-    if let Some(twice) = names.iter().find(|name| !known.insert(name.to_lowercase())) {
+    if let Some(twice) = rows::repeated_name(&names) {
         return Err(bound.wrong(&format!(
             "The member \"{twice}\" is already present: two columns have this name. Rename one, or name all with -Header."
         )));

@@ -74,6 +74,11 @@ pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
     }
 }
 
+/// Ends a process: another console's Ctrl-C cannot be sent (GenerateConsoleCtrlEvent).
+pub fn interrupt_group(leader: u32) {
+    terminate(leader);
+}
+
 /// Ends a process: Windows has no signal for a process without a window.
 pub fn terminate(process: u32) {
     // It may have ended already.

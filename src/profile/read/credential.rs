@@ -43,7 +43,7 @@ impl Reader<'_> {
             (table.len() == 1 && !text.trim().is_empty()).then(|| text.to_owned())
         };
         if let Some(command) = text("command") {
-            return CredentialSource::Command(command);
+            return CredentialSource::Command { line: command, folder: self.folder(key) };
         }
         if let Some(file) = text("file") {
             let is_systemd = Path::new(&file).starts_with(CREDENTIALS_DIRECTORY);

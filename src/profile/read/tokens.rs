@@ -46,7 +46,7 @@ impl Reader<'_> {
     fn token_credential(&mut self, profile: &Profile) {
         use CredentialSource::{Command, File, Keyring, Prompt, Shared};
         let expected = match (profile.token_flow, &profile.credential) {
-            (TokenFlow::Federated, Command(_) | File(_)) => return,
+            (TokenFlow::Federated, Command { .. } | File(_)) => return,
             (TokenFlow::Federated, _) => {
                 "{ file = \"…\" } or { command = \"…\" }, the source of the federated token"
             }

@@ -97,11 +97,6 @@ impl Standard {
         Self { data: format.map(buffered), errors }
     }
 
-    /// Reports an error of lyncsh itself, not of the command, as a line of JSON.
-    pub fn fail(&self, text: &str, help: Option<&str>) {
-        line_of(&failure_json(text, help));
-    }
-
     fn with_data(&self, change: impl FnOnce(&mut Buffered) -> bool) -> io::Result<()> {
         let Some(data) = &self.data else { return Ok(()) };
         let Ok(mut data) = data.lock() else { return Ok(()) };
@@ -112,6 +107,11 @@ impl Standard {
         data.text.clear();
         crate::output::data(&text)
     }
+}
+
+/// Writes an error of lyncsh itself, not of the command, to standard error as a line of JSON.
+pub fn write_failure(text: &str, help: Option<&str>) {
+    line_of(&failure_json(text, help));
 }
 
 impl ExecOutput for Standard {
