@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lyncsh::simulator::{Options, Server};
+use lyncsh::simulator::{MadeUpCommand, Options, Server};
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::PATIENCE;
@@ -73,6 +73,27 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
         err.contains("line 2, column 1: Cannot find a script by a relative path after Set-Location"),
         "{err}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qualified_name_runs_the_endpoints_command() {
+    let there = MadeUpCommand {
+        name: "Get-ChildItem".to_owned(),
+        module: "Microsoft.PowerShell.Management",
+        answer: "at the endpoint".to_owned(),
+        ..MadeUpCommand::default()
+    };
+    let options = Options { fixtures: true, commands: vec![there], ..Options::default() };
+    let (world, server) = online(options, "").await;
+    std::fs::write(world.root().join("here.txt"), "").unwrap();
+    let lines = "Microsoft.PowerShell.Management\\Get-ChildItem | % { $_ }\n\
+                 Get-ChildItem here.txt | % Name\nCsAdmin\\Get-CsTenant | % DisplayName\n";
+    for arguments in [&["work", "--shell", "console"][..], &["exec", "work"]] {
+        let program = world.program(arguments).folder(world.root()).stdin(lines);
+        let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+        assert_eq!(ran.success_output(), "at the endpoint\nhere.txt\nLitware\n", "{arguments:?}");
+    }
+    empty(&server).await;
 }
 
 #[test]
