@@ -208,6 +208,56 @@ fn a_terminal_completes_asks_and_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_profile_has_its_own_history() {
+    let (world, server) = online(Options::default(), "shell = \"console\"").await;
+    std::fs::copy(world.folders.profile("work"), world.folders.profile("other")).unwrap();
+    let done = tokio::task::spawn_blocking(move || {
+        let open = |name: &str| {
+            let terminal = Terminal::open_with(&world, lyncsh(), &[name], []);
+            terminal.ends_with(&format!("[{name}] PS>"));
+            terminal
+        };
+        let leave = |mut terminal: Terminal| {
+            terminal.line("exit");
+            assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        };
+        let history = |name: &str| {
+            let file = world.folders.state.join("history").join(format!("{name}.txt"));
+            std::fs::read_to_string(file).unwrap_or_default()
+        };
+        let first = open("work");
+        first.line("'kept ' + 'line'");
+        first.wait_for_text("\nkept line\n");
+        first.ends_with("[work] PS>");
+        leave(first);
+        assert_eq!(history("work"), "'kept ' + 'line'\nexit\n");
+        let second = open("work");
+        second.press("\u{1b}[A");
+        second.ends_with("PS> exit");
+        second.press("\u{1b}[A");
+        second.ends_with("PS> 'kept ' + 'line'");
+        second.press("\r");
+        second.wait_for_text("\nkept line\n");
+        second.ends_with("[work] PS>");
+        leave(second);
+        let other = open("other");
+        other.line("'own ' + 'line'");
+        other.wait_for_text("\nown line\n");
+        other.ends_with("[other] PS>");
+        // The oldest line stays in the editor. The last key shows that the others have been processed.
+        other.press("\u{1b}[A\u{1b}[A\u{1b}[A#");
+        other.ends_with("PS> 'own ' + 'line'#");
+        other.press("\u{3}");
+        other.ends_with("[other] PS>");
+        leave(other);
+        assert_eq!(history("other"), "'own ' + 'line'\nexit\n");
+        server
+    })
+    .await;
+    empty(&done.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_page_is_shown_while_the_pipeline_runs_and_ends_it() {
     let trickle = Some(Duration::from_millis(50));
     let options = Options { users: Some(2000), trickle, ..Options::default() };
