@@ -1,12 +1,14 @@
 //! The console's own cmdlets, its help, completion and transcripts, as users type and read them.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use lyncsh::simulator::{MadeUpCommand, Options, Server};
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::PATIENCE;
-use crate::program::{Program, lyncsh, wait};
+use crate::program::{Program, found, lyncsh, wait};
 use crate::stand_in::Terminal;
 
 fn demo(lines: &str) -> (i32, String, String) {
@@ -255,6 +257,59 @@ async fn each_profile_has_its_own_history() {
     })
     .await;
     empty(&done.unwrap()).await;
+}
+
+/// Writes to a named pipe once a process reads it.
+fn write_pipe(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flag = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let open = || std::fs::File::options().write(true).custom_flags(flag).open(path).ok();
+    let mut pipe = found(PATIENCE, open).expect("a reader of the pipe");
+    pipe.write_all(b"read\n").unwrap();
+}
+
+#[test]
+fn lines_typed_ahead_run_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    Program::new("mkfifo").args([&pipe]).run().success_output();
+    let terminal = Terminal::sized((150, 50), lyncsh(), &["demo"], []);
+    terminal.ends_with("[demo] PS>");
+    // The line runs until the pipe is written. The terminal echoes what is typed meanwhile.
+    let while_running = |keys: &str, last: &str| {
+        terminal.line("cls");
+        terminal.wait_until("an empty screen", |text| text.trim() == "[demo] PS>");
+        terminal.line(&format!("'star' + 'ted'; cat '{}'; 'first ' + 'done'", pipe.display()));
+        terminal.wait_until("the running line", |text| text.trim_end().ends_with("\nstarted"));
+        terminal.press(keys);
+        terminal.ends_with(last);
+        write_pipe(&pipe);
+    };
+    while_running("'second ' + 'line'\r'third ' +\r'line'\r'fou", "\n'fou");
+    terminal.ends_with("[demo] PS> 'fou");
+    let text = terminal.text();
+    let outputs = ["first done\n", "\nsecond line\n", ">> 'line'\nthird line\n"];
+    let places: Vec<Option<usize>> = outputs.iter().map(|output| text.find(output)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+    terminal.press("rth ' + 'line'\r");
+    terminal.wait_for_text("\nfourth line\n");
+    terminal.ends_with("[demo] PS>");
+
+    // The next line answers a question.
+    while_running("$n = Read-Host Name; \"hello $n\"\rKen\r'be' + 'hind'\r", "'be' + 'hind'");
+    terminal.wait_for_text("\nName: Ken\nhello Ken\n");
+    terminal.wait_for_text("\nbehind\n");
+    terminal.ends_with("[demo] PS>");
+
+    // Ctrl-C drops the kept lines with the running one.
+    while_running("'runs ' + 'now'; Start-Sleep 600\r'not ' + 'reached'\r'nor ", "\n'nor");
+    terminal.wait_until("the second line", |text| text.trim_end().ends_with("\nruns now"));
+    terminal.press("\u{3}");
+    terminal.ends_with("[demo] PS>");
+    terminal.line("'next ' + 'line'");
+    terminal.wait_for_text("\nnext line\n");
+    terminal.ends_with("[demo] PS>");
+    assert!(!terminal.text().contains("not reached"), "{}", terminal.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
