@@ -639,3 +639,54 @@ async fn a_terminal_shows_progress_and_results() {
     assert!(!text.contains("1/2") && !text.contains("2/2"), "{text}");
     empty(&server).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_one_profile_like_the_console_and_answers_questions() {
+    let (world, server) =
+        online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
+    let done = tokio::task::spawn_blocking(move || {
+        let exec = |line: &str| {
+            Terminal::open_with(&world, crate::program::lyncsh(), &["exec", "work", "--", line], [])
+        };
+        let line = "Get-CsOnlineUser kenmyer | Select-Object DisplayName, SipAddress";
+        let mut terminal = exec(line);
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        let table = "DisplayName SipAddress\n----------- ----------\nKen Myer    sip:kenmyer@litwareinc.com";
+        // A terminal keeps the spaces at the ends of lines.
+        let trimmed =
+            |text: &str| text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>();
+        assert_eq!(trimmed(&terminal.text()).trim(), table);
+        let console = Terminal::open_with(&world, crate::program::lyncsh(), &["work"], []);
+        console.ends_with("[work] PS>");
+        console.line(line);
+        let wanted = format!("{line}\n\n{table}\n");
+        console.wait_until(&wanted, |text| trimmed(text).contains(&wanted));
+        drop(console);
+        // The questions of a command at the endpoint.
+        let mut terminal = exec("$a = Read-CsInput; \"<$($a.Name)|$($a.PinLength)|$($a.Choice)|$($a.Age)>\"");
+        for (question, answer) in [
+            ("Your name:", "Ken"),
+            ("Pin:", "1234"),
+            ("[R] Red  [B] Blue  [?] Help (default is \"B\"):", "r"),
+            ("Password for user litwareinc.com\\ken:", "hunter2"),
+            ("Age:", "42"),
+        ] {
+            terminal.ends_with(question);
+            terminal.line(answer);
+        }
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        let text = terminal.text().trim_end().to_owned();
+        assert!(
+            text.ends_with("<Ken|4|0|42>") && !text.contains("1234") && !text.contains("hunter2"),
+            "{text}"
+        );
+        let mut terminal = exec("$name = Read-Host 'Your name'; \"hello $name\"; exit 3");
+        terminal.ends_with("Your name:");
+        terminal.line("Ken");
+        assert_eq!(terminal.wait_exit(), 3, "{}", terminal.text());
+        assert_eq!(terminal.text().trim_end(), "Your name: Ken\nhello Ken");
+        server
+    })
+    .await;
+    empty(&done.unwrap()).await;
+}
