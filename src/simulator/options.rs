@@ -6,6 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct MadeUpCommand {
     pub name: String,
+    /// Module of the command; empty: the endpoint's own module.
+    pub module: &'static str,
     pub parameters: Vec<Parameter>,
     /// Target of an alias.
     pub resolves: Option<String>,

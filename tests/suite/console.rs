@@ -1,12 +1,14 @@
 //! The console's own cmdlets, its help, completion and transcripts, as users type and read them.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
-use lyncsh::simulator::{Options, Server};
+use lyncsh::simulator::{MadeUpCommand, Options, Server};
 
 use crate::agent_simulator::{empty, online};
 use crate::agent_world::PATIENCE;
-use crate::program::{Program, lyncsh, wait};
+use crate::program::{Program, found, lyncsh, wait};
 use crate::stand_in::Terminal;
 
 fn demo(lines: &str) -> (i32, String, String) {
@@ -73,6 +75,27 @@ fn local_cmdlets_run_here_and_qualified_names_at_the_endpoint() {
         err.contains("line 2, column 1: Cannot find a script by a relative path after Set-Location"),
         "{err}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qualified_name_runs_the_endpoints_command() {
+    let there = MadeUpCommand {
+        name: "Get-ChildItem".to_owned(),
+        module: "Microsoft.PowerShell.Management",
+        answer: "at the endpoint".to_owned(),
+        ..MadeUpCommand::default()
+    };
+    let options = Options { fixtures: true, commands: vec![there], ..Options::default() };
+    let (world, server) = online(options, "").await;
+    std::fs::write(world.root().join("here.txt"), "").unwrap();
+    let lines = "Microsoft.PowerShell.Management\\Get-ChildItem | % { $_ }\n\
+                 Get-ChildItem here.txt | % Name\nCsAdmin\\Get-CsTenant | % DisplayName\n";
+    for arguments in [&["work", "--shell", "console"][..], &["exec", "work"]] {
+        let program = world.program(arguments).folder(world.root()).stdin(lines);
+        let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+        assert_eq!(ran.success_output(), "at the endpoint\nhere.txt\nLitware\n", "{arguments:?}");
+    }
+    empty(&server).await;
 }
 
 #[test]
@@ -184,6 +207,109 @@ fn a_terminal_completes_asks_and_waits() {
     terminal.press(" q");
     terminal.ends_with("[demo] PS>");
     assert!(!terminal.text().contains("\n100\n"), "{}", terminal.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_profile_has_its_own_history() {
+    let (world, server) = online(Options::default(), "shell = \"console\"").await;
+    std::fs::copy(world.folders.profile("work"), world.folders.profile("other")).unwrap();
+    let done = tokio::task::spawn_blocking(move || {
+        let open = |name: &str| {
+            let terminal = Terminal::open_with(&world, lyncsh(), &[name], []);
+            terminal.ends_with(&format!("[{name}] PS>"));
+            terminal
+        };
+        let leave = |mut terminal: Terminal| {
+            terminal.line("exit");
+            assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        };
+        let history = |name: &str| {
+            let file = world.folders.state.join("history").join(format!("{name}.txt"));
+            std::fs::read_to_string(file).unwrap_or_default()
+        };
+        let first = open("work");
+        first.line("'kept ' + 'line'");
+        first.wait_for_text("\nkept line\n");
+        first.ends_with("[work] PS>");
+        leave(first);
+        assert_eq!(history("work"), "'kept ' + 'line'\nexit\n");
+        let second = open("work");
+        second.press("\u{1b}[A");
+        second.ends_with("PS> exit");
+        second.press("\u{1b}[A");
+        second.ends_with("PS> 'kept ' + 'line'");
+        second.press("\r");
+        second.wait_for_text("\nkept line\n");
+        second.ends_with("[work] PS>");
+        leave(second);
+        let other = open("other");
+        other.line("'own ' + 'line'");
+        other.wait_for_text("\nown line\n");
+        other.ends_with("[other] PS>");
+        // The oldest line stays in the editor. The last key shows that the others have been processed.
+        other.press("\u{1b}[A\u{1b}[A\u{1b}[A#");
+        other.ends_with("PS> 'own ' + 'line'#");
+        other.press("\u{3}");
+        other.ends_with("[other] PS>");
+        leave(other);
+        assert_eq!(history("other"), "'own ' + 'line'\nexit\n");
+        server
+    })
+    .await;
+    empty(&done.unwrap()).await;
+}
+
+/// Writes to a named pipe once a process reads it.
+fn write_pipe(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flag = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let open = || std::fs::File::options().write(true).custom_flags(flag).open(path).ok();
+    let mut pipe = found(PATIENCE, open).expect("a reader of the pipe");
+    pipe.write_all(b"read\n").unwrap();
+}
+
+#[test]
+fn lines_typed_ahead_run_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    Program::new("mkfifo").args([&pipe]).run().success_output();
+    let terminal = Terminal::sized((150, 50), lyncsh(), &["demo"], []);
+    terminal.ends_with("[demo] PS>");
+    // The line runs until the pipe is written. The terminal echoes what is typed meanwhile.
+    let while_running = |keys: &str, last: &str| {
+        terminal.line("cls");
+        terminal.wait_until("an empty screen", |text| text.trim() == "[demo] PS>");
+        terminal.line(&format!("'star' + 'ted'; cat '{}'; 'first ' + 'done'", pipe.display()));
+        terminal.wait_until("the running line", |text| text.trim_end().ends_with("\nstarted"));
+        terminal.press(keys);
+        terminal.ends_with(last);
+        write_pipe(&pipe);
+    };
+    while_running("'second ' + 'line'\r'third ' +\r'line'\r'fou", "\n'fou");
+    terminal.ends_with("[demo] PS> 'fou");
+    let text = terminal.text();
+    let outputs = ["first done\n", "\nsecond line\n", ">> 'line'\nthird line\n"];
+    let places: Vec<Option<usize>> = outputs.iter().map(|output| text.find(output)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+    terminal.press("rth ' + 'line'\r");
+    terminal.wait_for_text("\nfourth line\n");
+    terminal.ends_with("[demo] PS>");
+
+    // The next line answers a question.
+    while_running("$n = Read-Host Name; \"hello $n\"\rKen\r'be' + 'hind'\r", "'be' + 'hind'");
+    terminal.wait_for_text("\nName: Ken\nhello Ken\n");
+    terminal.wait_for_text("\nbehind\n");
+    terminal.ends_with("[demo] PS>");
+
+    // Ctrl-C drops the kept lines with the running one.
+    while_running("'runs ' + 'now'; Start-Sleep 600\r'not ' + 'reached'\r'nor ", "\n'nor");
+    terminal.wait_until("the second line", |text| text.trim_end().ends_with("\nruns now"));
+    terminal.press("\u{3}");
+    terminal.ends_with("[demo] PS>");
+    terminal.line("'next ' + 'line'");
+    terminal.wait_for_text("\nnext line\n");
+    terminal.ends_with("[demo] PS>");
+    assert!(!terminal.text().contains("not reached"), "{}", terminal.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -184,6 +184,31 @@ fn a_user_works_in_the_demo() {
     assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
 }
 
+#[test]
+fn the_demo_of_the_readme_shows_what_the_readme_shows() {
+    let text = include_str!("../../README.md");
+    let (_, rest) = text.split_once("```text\n$ lyncsh demo\n").unwrap();
+    let (block, _) = rest.split_once("\n```\n").unwrap();
+    let mut terminal = demo();
+    prompts(&terminal);
+    let typed: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("[demo] PS> ")).collect();
+    assert!(typed.len() > 2 && typed.last() == Some(&"exit"), "{typed:?}");
+    for (index, line) in typed.iter().enumerate() {
+        terminal.line(line);
+        if index + 1 < typed.len() {
+            let count = index + 2;
+            terminal.wait_until("the next prompt", |text| text.matches("[demo] PS>").count() == count);
+            prompts(&terminal);
+        }
+    }
+    assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+    let shown = terminal.text();
+    let mut lines = shown.lines().map(str::trim_end);
+    for line in block.lines().filter(|line| line.trim() != "\u{2026}") {
+        assert!(lines.any(|shown| shown == line), "{line:?}\n{shown}");
+    }
+}
+
 /// Returns the command cache of the only profile in a folder.
 fn cache_file(folder: &std::path::Path) -> Option<std::path::PathBuf> {
     let mut folders = vec![folder.to_owned()];

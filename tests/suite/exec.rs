@@ -3,28 +3,32 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use lyncsh::simulator::{Options, Server, TenantFault};
+use lyncsh::simulator::{MadeUpCommand, Options, Server, TenantFault};
 use serde_json::{Value, json};
 
 use crate::agent_simulator::{empty, online, run};
 use crate::agent_world::{PATIENCE, World};
-use crate::program::{Ran, signal, until};
+use crate::program::{Program, Ran, signal, until};
 use crate::stand_in::Terminal;
 
 /// Creates a user with the profiles `t1` to `tN`, one for each additional tenant of an endpoint.
 pub async fn tenants(count: usize, options: Options) -> (World, Server) {
     let server = Server::start(Options { tenants: count, ..options }).await.unwrap();
     let world = World::without_endpoint();
+    tenant_profiles(&world, count, &server.url, "T3nant!");
+    (world, server)
+}
+
+/// Writes the profiles of additional tenants.
+fn tenant_profiles(world: &World, count: usize, uri: &str, password: &str) {
     std::fs::create_dir_all(world.folders.profiles()).unwrap();
     for number in 1..=count {
         let text = format!(
-            "kind = \"lync-online\"\nuri = \"{}\"\nuser = \"admin@tenant{number:04}.example\"\n\
-             tags = [\"customers\"]\ncredential = {{ command = \"echo T3nant!\" }}\n",
-            server.url
+            "kind = \"lync-online\"\nuri = \"{uri}\"\nuser = \"admin@tenant{number:04}.example\"\n\
+             tags = [\"customers\"]\ncredential = {{ command = \"echo {password}\" }}\n"
         );
         std::fs::write(world.folders.profile(&format!("t{number}")), text).unwrap();
     }
-    (world, server)
 }
 
 /// Runs the program with an input, without blocking the simulator.
@@ -177,8 +181,12 @@ async fn a_command_uses_the_running_agent_or_leaves_none() {
     run(&world, &["stop", "work"]).await;
     empty(&server).await;
     // Two commands at once share one agent, without one before.
-    let both = tokio::join!(run(&world, &count), run(&world, &count));
-    assert_eq!((both.0.1.as_str(), both.1.1.as_str()), ("1\n", "1\n"));
+    let ids = ["exec", "work", "--jsonl", "--", "Get-CsBig 500 | % Id"];
+    let both = tokio::join!(run(&world, &ids), run(&world, &ids));
+    let wanted: String = (1..=500).map(|id| format!("{id}\n")).collect();
+    for (code, out, err) in [both.0, both.1] {
+        assert_eq!((code, out.as_str()), (0, wanted.as_str()), "{err}");
+    }
     empty(&server).await;
 }
 
@@ -471,24 +479,147 @@ async fn dead_tenants_take_no_time_from_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_ends_early_leaves_no_session() {
-    let (world, server) = tenants(6, Options::default()).await;
-    let mut child = world
-        .program(&["exec", "--all", "--jsonl", "--parallel", "1", "--", "Get-CsTenant"])
-        .stderr(Stdio::null())
-        .start();
-    let child = tokio::task::spawn_blocking(move || {
-        child.line();
-        drop(child.0.stdout.take());
-        child.wait()
-    });
-    assert_eq!(child.await.unwrap().code(), Some(141));
+    let (world, server) = tenants(6, Options { fixtures: true, ..Options::default() }).await;
+    for arguments in [
+        &["exec", "--all", "--jsonl", "--parallel", "1", "--", "Get-CsTenant"][..],
+        &["exec", "t1", "--jsonl", "--", "Get-CsBig 1000000"],
+        &["exec", "t1", "--", "Get-CsBig 1000000"],
+    ] {
+        let mut child = world.program(arguments).start();
+        let ran = tokio::task::spawn_blocking(move || {
+            // Dropping the output closes the pipe.
+            let line = child.line();
+            (line, child.ran())
+        });
+        let (line, ran) = ran.await.unwrap();
+        assert!(!line.is_empty(), "{arguments:?}");
+        assert_eq!((ran.code, ran.err.as_str()), (Some(141), ""), "{arguments:?}");
+        empty(&server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_an_error_and_leaves_no_session() {
+    let (world, server) = tenants(2, Options::default()).await;
+    for selection in ["--all", "t1"] {
+        for format in ["--csv", "--errors=text"] {
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let program = world.program(&["exec", selection, format, "--", "Get-CsTenant"]).stdout(full);
+            let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
+            let err = ran.text();
+            assert_eq!(ran.code, Some(1), "{selection} {format}: {err}");
+            let wanted = "cannot write to standard output: No space left on device";
+            assert_eq!(err.matches(wanted).count(), 1, "{selection} {format}: {err}");
+            empty(&server).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_characters_and_bytes_are_data_for_a_pipe() {
+    let answer = "a\0b\u{1b}[31mc\u{7}\u{7f}\u{9b}d".to_owned();
+    let raw = MadeUpCommand { name: "Get-CsRaw".to_owned(), answer, ..MadeUpCommand::default() };
+    let options = Options { fixtures: true, commands: vec![raw], ..Options::default() };
+    let (world, server) = online(options, "").await;
+    let of = |format: &'static str, line: &'static str| {
+        let world = &world;
+        async move { run(world, &["exec", "work", format, "--", line]).await }
+    };
+    let (code, out, err) = of("--jsonl", "Get-CsRaw").await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.trim_end_matches('\n').chars().all(|letter| letter >= ' '), "{out:?}");
+    let value: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value, "a\0b\u{1b}[31mc\u{7}\u{7f}\u{9b}d");
+    // The plain text of a command is not changed for a pipe.
+    let plain = of("--errors=text", "Get-CsRaw | % { $_ }").await;
+    assert_eq!(plain, (0, "a\0b\u{1b}[31mc\u{7}\u{7f}\u{9b}d\n".to_owned(), String::new()));
+    let bytes = of("--jsonl", "Get-CsTenant | % Logo").await;
+    assert_eq!(bytes, (0, "\"AQIDBAUGBwgJCgsMDQ4PEA==\"\n".to_owned(), String::new()));
     empty(&server).await;
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let program = world.program(&["exec", "--all", "--csv", "--", "Get-CsTenant"]).stdout(full);
-    let ran = tokio::task::spawn_blocking(move || program.run()).await.unwrap();
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.err.contains("cannot write to standard output: No space left on device"), "{}", ran.err);
+}
+
+/// The rest of the output is unread when the memory is measured: the process cannot have ended.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn large_output_is_not_kept_in_memory() {
+    /// Width of an object, with two letters for each unit.
+    const WIDTH: usize = 35_000;
+    /// Number of objects that are read after the measurement: more than the buffers and pipes hold.
+    const REST: usize = 20;
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "keep = \"10m\"").await;
+    assert_eq!(run(&world, &["attach", "work", "--socket"]).await.0, 0);
+    let peak = |count: usize| {
+        let line = format!("Get-CsBig {count} {WIDTH}");
+        let mut child = world.program(&["exec", "work", "--jsonl", "--", &line]).start();
+        tokio::task::spawn_blocking(move || {
+            let mut lines = std::io::BufRead::lines(child.output());
+            let mut read = |count| lines.by_ref().take(count).map(|line| line.unwrap().len()).sum::<usize>();
+            let mut length = read(count - REST);
+            let peak = peak_resident(child.0.id());
+            length += read(usize::MAX);
+            assert!(length > count * WIDTH * 2, "{length}");
+            assert_eq!(child.wait().code(), Some(0));
+            peak
+        })
+    };
+    let few = peak(2 * REST).await.unwrap();
+    let many = peak(400).await.unwrap();
+    // The output is about 42 MB.
+    assert!(many < few + 12 * 1024, "{few} KiB for little output, {many} KiB for much");
+    run(&world, &["stop", "work"]).await;
     empty(&server).await;
+}
+
+/// Returns the largest resident size of a process in KiB.
+#[cfg(target_os = "linux")]
+fn peak_resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// A command runs in one profile only; another profile does not connect.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_profile_ends_at_the_time_limit_while_others_succeed() {
+    let faults = vec![("tenant0002.example".to_owned(), TenantFault::NoResponse)];
+    let (world, server) = tenants(4, Options { faults, ..Options::default() }).await;
+    let line = "Get-CsOnlineUser | ? SipAddress -like *tenant0003* | Start-CsExMeetingMigration";
+    let arguments = ["exec", "--all", "--ordered", "--json", "--timeout", "6s", "--", line];
+    let (code, out, err) = run(&world, &arguments).await;
+    assert_eq!(code, 4, "{err}");
+    assert!(err.ends_with("4 profiles: 2 succeeded, 2 failed (t2: 3, t3: 4)\n"), "{err}");
+    let results: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let brief: Vec<Value> = results
+        .iter()
+        .map(|one| json!([one["profile"], one["exit_code"], one["errors"][0]["message"]]))
+        .collect();
+    let wanted = json!([
+        ["t1", 0, null],
+        ["t2", 3, "could not connect within the time limit of --timeout"],
+        ["t3", 4, "the command was stopped at the time limit of --timeout"],
+        ["t4", 0, null],
+    ]);
+    assert_eq!(json!(brief), wanted);
+    empty(&server).await;
+}
+
+#[test]
+fn the_printed_accounts_of_a_served_demo_are_used() {
+    let options = ["demo", "--serve", "--tenants", "3", "--fault", "tenant0002.example=refused"];
+    let mut endpoint = Program::lyncsh().args(options).stderr(Stdio::inherit()).start();
+    let ready = endpoint.ready();
+    assert_eq!(ready["tenants"], 3);
+    let text = |key: &str| ready[key].as_str().unwrap();
+    let world = World::without_endpoint();
+    tenant_profiles(&world, 3, text("url"), text("tenant_password"));
+    let line = "Get-CsTenant | % DisplayName";
+    let (code, out, err) = world.run(&["exec", "--all", "--ordered", "--json", "--", line]);
+    assert_eq!((code, err.as_str()), (3, "3 profiles: 2 succeeded, 1 failed (t2: 3)\n"));
+    let results: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let brief: Vec<Value> = results.iter().map(|one| json!([one["exit_code"], one["output"]])).collect();
+    assert_eq!(json!(brief), json!([[0, ["tenant0001"]], [3, []], [0, ["tenant0003"]]]));
+    let message = results[1]["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("refused the credential of admin@tenant0002.example"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -507,4 +638,55 @@ async fn a_terminal_shows_progress_and_results() {
     // The bar is gone.
     assert!(!text.contains("1/2") && !text.contains("2/2"), "{text}");
     empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_one_profile_like_the_console_and_answers_questions() {
+    let (world, server) =
+        online(Options { fixtures: true, ..Options::default() }, "shell = \"console\"").await;
+    let done = tokio::task::spawn_blocking(move || {
+        let exec = |line: &str| {
+            Terminal::open_with(&world, crate::program::lyncsh(), &["exec", "work", "--", line], [])
+        };
+        let line = "Get-CsOnlineUser kenmyer | Select-Object DisplayName, SipAddress";
+        let mut terminal = exec(line);
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        let table = "DisplayName SipAddress\n----------- ----------\nKen Myer    sip:kenmyer@litwareinc.com";
+        // A terminal keeps the spaces at the ends of lines.
+        let trimmed =
+            |text: &str| text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>();
+        assert_eq!(trimmed(&terminal.text()).trim(), table);
+        let console = Terminal::open_with(&world, crate::program::lyncsh(), &["work"], []);
+        console.ends_with("[work] PS>");
+        console.line(line);
+        let wanted = format!("{line}\n\n{table}\n");
+        console.wait_until(&wanted, |text| trimmed(text).contains(&wanted));
+        drop(console);
+        // The questions of a command at the endpoint.
+        let mut terminal = exec("$a = Read-CsInput; \"<$($a.Name)|$($a.PinLength)|$($a.Choice)|$($a.Age)>\"");
+        for (question, answer) in [
+            ("Your name:", "Ken"),
+            ("Pin:", "1234"),
+            ("[R] Red  [B] Blue  [?] Help (default is \"B\"):", "r"),
+            ("Password for user litwareinc.com\\ken:", "hunter2"),
+            ("Age:", "42"),
+        ] {
+            terminal.ends_with(question);
+            terminal.line(answer);
+        }
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        let text = terminal.text().trim_end().to_owned();
+        assert!(
+            text.ends_with("<Ken|4|0|42>") && !text.contains("1234") && !text.contains("hunter2"),
+            "{text}"
+        );
+        let mut terminal = exec("$name = Read-Host 'Your name'; \"hello $name\"; exit 3");
+        terminal.ends_with("Your name:");
+        terminal.line("Ken");
+        assert_eq!(terminal.wait_exit(), 3, "{}", terminal.text());
+        assert_eq!(terminal.text().trim_end(), "Your name: Ken\nhello Ken");
+        server
+    })
+    .await;
+    empty(&done.unwrap()).await;
 }

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 #[cfg(unix)]
 use crate::agent_world::{REMOVAL_TIMEOUT, World};
-use crate::program::Program;
+use crate::program::{Program, lyncsh};
+#[cfg(unix)]
+use crate::stand_in::Terminal;
 
 const BODY: &str = "# one\n$x = 'two'\n";
 const OTHER: &str = "$x = 'three'\n\n# four\n";
@@ -259,9 +261,21 @@ fn install_shows_and_writes_the_hook_and_connects() {
     assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
 
     // PowerShell is not needed: the one on PATH fails.
-    let (said, good) = hook(&["install", "--yes"]);
+    let typed = |answer: &str| {
+        let home = home.0.path().to_str().unwrap();
+        let folders = [("HOME", home.to_owned()), ("XDG_CONFIG_HOME", format!("{home}/.config"))];
+        let mut terminal = Terminal::open_with(&world, lyncsh(), &["hook", "install"], folders);
+        terminal.ends_with("Write these lines (y/N)?");
+        terminal.line(answer);
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+        terminal.text()
+    };
+    let said = typed("n");
+    assert!(said.contains("Nothing was written."), "{said}");
+    assert_eq!(home.read(SCRIPT), "Set-Alias ll Get-ChildItem");
+    let said = typed("y");
     assert!(
-        good && said.contains("The cmdlets of 'work' are now available in every new PowerShell.")
+        said.contains("The cmdlets of 'work' are now available in every new PowerShell.")
             && said.contains("work  72 cmdlets"),
         "{said}"
     );

@@ -107,6 +107,74 @@ async fn profiles_from_a_table_share_a_password_that_login_changes_for_all() {
 }
 
 #[test]
+fn hundreds_of_rows_share_one_keyring_entry() {
+    let world = World::without_endpoint();
+    let rows: String = (1..=300)
+        .map(|number| format!("t{number},lync-online,admin@t{number}.example,https://host.example/x\n"))
+        .collect();
+    std::fs::write(world.root().join("tenants.csv"), format!("name,kind,user,uri\n{rows}")).unwrap();
+    let items = "dbus-send --session --print-reply --dest=org.freedesktop.secrets \
+                 /org/freedesktop/secrets/collection/login org.freedesktop.DBus.Properties.Get \
+                 string:org.freedesktop.Secret.Collection string:Items";
+    let script = format!(
+        "cd \"$LYNCSH_CONFIG_DIR\"\n\
+         echo hunter2 | $LYNCSH add --from tenants.csv --keyring partner --password-stdin; echo ADDED $?\n\
+         for name in t1 t300; do $LYNCSH show $name | grep ^password; done\n\
+         {items} >items; echo ENTRIES $(grep -c 'object path' items)\n"
+    );
+    let mut terminal = in_session(&world, &script);
+    terminal.wait_for_text("ADDED 0");
+    terminal.wait_for_text("ENTRIES 1");
+    assert_eq!(terminal.wait_exit(), 0);
+    let text = terminal.text();
+    assert!(text.contains("300 profiles are written to"), "{text}");
+    assert_eq!(text.matches("stored in the keyring entry 'partner'").count(), 2, "{text}");
+    for number in 1..=300 {
+        let file = world.folders.profile(&format!("t{number}"));
+        let profile: toml::Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
+        assert_eq!(profile["user"].as_str(), Some(format!("admin@t{number}.example").as_str()));
+        assert_eq!(profile["credential"]["keyring"].as_str(), Some("partner"), "t{number}");
+    }
+    assert_eq!(std::fs::read_dir(world.folders.profiles()).unwrap().count(), 300);
+}
+
+#[test]
+fn list_and_remove_are_used_at_a_terminal() {
+    let world = World::without_endpoint();
+    std::fs::create_dir_all(world.folders.profiles()).unwrap();
+    let text =
+        "kind = \"wsman\"\nuri = \"https://a.b/c\"\nuser = \"u\"\ncredential = \"prompt\"\ntags = [\"eu\"]\n";
+    for name in ["north", "south"] {
+        std::fs::write(world.folders.profile(name), text).unwrap();
+    }
+    let list = || {
+        let mut terminal = Terminal::open_with(&world, lyncsh(), &["list"], []);
+        assert_eq!(terminal.wait_exit(), 0);
+        let text = terminal.text();
+        let rows = text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        rows.filter(|row| !row.is_empty()).collect::<Vec<_>>()
+    };
+    let head = ["name", "kind", "user", "endpoint", "tags", "shells", "last", "used"];
+    let row = |name| [name, "wsman", "u", "https://a.b/c", "eu", "0", "-"];
+    assert_eq!(list(), [&head[..], &row("north"), &row("south")]);
+    let remove = |answer: &str, outcome: &str| {
+        let home = [("HOME", world.root().to_str().unwrap().to_owned())];
+        let mut terminal = Terminal::open_with(&world, lyncsh(), &["remove", "south"], home);
+        terminal.ends_with("Remove the profile 'south', its password and its shortcuts (y/N)?");
+        terminal.line(answer);
+        terminal.wait_for_text(outcome);
+        assert_eq!(terminal.wait_exit(), 0, "{}", terminal.text());
+    };
+    for answer in ["n", ""] {
+        remove(answer, "'south' was not removed.");
+        assert!(world.folders.profile("south").exists(), "{answer:?}");
+    }
+    remove("y", "The profile 'south' is removed");
+    assert!(!world.folders.profile("south").exists());
+    assert_eq!(list(), [&head[..], &row("north")]);
+}
+
+#[test]
 fn a_table_with_a_bad_row_creates_nothing() {
     let world = World::without_endpoint();
     let table = world.root().join("tenants.csv");

@@ -6,6 +6,8 @@ use lyncsh::profile::{
     Authentication, CredentialSource, KEYS, Kind, Parsed, Value, check_name, parse, read, schema,
 };
 
+use crate::program::Program;
+
 /// Returns the example profiles with their texts.
 fn examples() -> Vec<(PathBuf, String)> {
     let paths = std::fs::read_dir("profiles").unwrap().map(|entry| entry.unwrap().path());
@@ -219,6 +221,7 @@ fn a_mistake_is_shown_with_line_and_suggestion() {
 #[test]
 fn a_key_with_an_invalid_value_is_not_reported_as_missing() {
     let wsman = "kind = \"wsman\"\nuser = \"a\"\nuri = \"https://h/\"\n";
+    let schema = jsonschema::validator_for(&schema()).unwrap();
     for (text, line, part) in [
         ("kind = \"wsman\"\nuser = \"a\"\nuri = \"host.example\"", 3, "expected a URI such as"),
         ("kind = \"wsman\"\nuri = \"https://h/\"\nuser = 1", 3, "expected text in quotes"),
@@ -238,6 +241,7 @@ fn a_key_with_an_invalid_value_is_not_reported_as_missing() {
         let found = mistakes(text);
         let [(at, message)] = found.as_slice() else { panic!("{text:?}: {found:?}") };
         assert!(*at == line && message.contains(part), "{text:?}: {found:?}");
+        assert!(!fits(&schema, text), "{text:?}");
     }
 }
 
@@ -269,9 +273,10 @@ fn fits(schema: &jsonschema::Validator, text: &str) -> bool {
 
 #[test]
 fn the_schema_accepts_and_refuses_what_the_reader_does() {
-    let file: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string("profiles/schema.json").unwrap()).unwrap();
+    let text = std::fs::read_to_string("profiles/schema.json").unwrap();
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(file, schema(), "write it again: lyncsh schema > profiles/schema.json");
+    assert_eq!(Program::lyncsh().args(["schema"]).run().success_output(), text);
     assert!(jsonschema::meta::is_valid(&file));
     let schema = jsonschema::validator_for(&file).unwrap();
     for (path, text) in examples() {

@@ -176,6 +176,13 @@ fn real_shells_complete_profiles_tags_and_cmdlets() {
         .run()
         .success_output();
     assert_lines("fish", &out);
+    // zsh completes only in its line editor: a function in place of `_describe` prints the words, without their
+    // descriptions.
+    let zsh = r#"compdef() { : }; _describe() { shift 2; print -rl -- "${(@)${(@P)1}%%:*}" }; source words.zsh
+        for line in "$@"; do words=("${(@s: :)line}"); CURRENT=$#words; _clap_dynamic_completer_lyncsh; print '=='; done"#;
+    let lines = LINES.map(|(line, _)| line);
+    let out = program(&world, "zsh", &["-f", "-c", zsh, "zsh"]).args(lines).run().success_output();
+    assert_lines("zsh", &out);
     // The name of a new profile is not completed.
     let out = program(&world, "bash", &["--norc", "-c", bash, "bash", "lyncsh add c"]).run().success_output();
     assert_words("bash", "lyncsh add c", &out, &[""]);
@@ -218,6 +225,9 @@ fn names_with_spaces_are_completed_at_a_terminal() {
             ("p\t", "lyncsh my\\ profile"),
             ("--she\t", "lyncsh my\\ profile --shell"),
             ("\u{15}lyncsh show \"my o\t", "lyncsh show \"my other\""),
+            ("\u{15}lyncsh exec --tag cu\t", "lyncsh exec --tag customers"),
+            ("\u{15}lyncsh exec --profiles contoso,fa\t", "lyncsh exec --profiles contoso,fabrikam"),
+            ("\u{15}lyncsh exec contoso -- Set\t", "lyncsh exec contoso -- Set-CsUser"),
         ] {
             terminal.press(keys);
             terminal.ends_with(expected);

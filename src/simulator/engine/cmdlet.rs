@@ -57,6 +57,9 @@ fn made_up(command: &MadeUpCommand) -> Executable {
         .collect();
     let mut made = made.with(parameters);
     made.spec.kind = kind;
+    if !command.module.is_empty() {
+        made.spec.module = command.module;
+    }
     made.spec.resolves.clone_from(&command.resolves);
     made.spec.answer.clone_from(&command.answer);
     made

@@ -20,7 +20,7 @@ pub fn matching<'a>(
     for name in wanted {
         for spec in commands {
             let known = found.iter().any(|known| known.name == spec.name);
-            if !known && spec.kind.bit() & types != 0 && like(name, &spec.name) {
+            if !known && spec.kind.bit() & types != 0 && like(spec.unqualified(name), &spec.name) {
                 found.push(spec);
             }
         }

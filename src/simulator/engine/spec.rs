@@ -46,6 +46,16 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
+    /// Returns a name without `MODULE\`, if that is the command's module.
+    pub fn unqualified<'a>(&self, name: &'a str) -> &'a str {
+        match name.split_once('\\') {
+            Some((module, rest)) if !self.module.is_empty() && module.eq_ignore_ascii_case(self.module) => {
+                rest
+            }
+            _ => name,
+        }
+    }
+
     /// Returns a cmdlet of Lync Online.
     pub fn cmdlet(name: String, synopsis: String) -> Self {
         Self {

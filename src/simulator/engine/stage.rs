@@ -29,8 +29,9 @@ impl World {
         &self.commands
     }
 
+    /// Finds a command by `NAME` or `MODULE\NAME`.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Executable>> {
-        self.commands.iter().find(|spec| spec.name.eq_ignore_ascii_case(name)).cloned()
+        self.commands.iter().find(|spec| spec.name.eq_ignore_ascii_case(spec.unqualified(name))).cloned()
     }
 
     pub(super) fn has_fixtures(&self) -> bool {

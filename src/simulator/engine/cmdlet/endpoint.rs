@@ -135,7 +135,7 @@ fn get_command<'a>(call: &'a mut Call<'_>) -> Running<'a> {
             modules.is_empty() || modules.iter().any(|module| crate::wildcard::like(module, spec.module))
         };
         for name in names.iter().filter(|name| !name.contains(['*', '?', '['])) {
-            if !found.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {
+            if !found.iter().any(|spec| spec.name.eq_ignore_ascii_case(spec.unqualified(name))) {
                 let fault = Fault::command_not_found(name)
                     .of_activity("Get-Command")
                     .of_command("Get-Command", "Microsoft.PowerShell.Commands.GetCommandCommand");
