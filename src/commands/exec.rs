@@ -1,6 +1,7 @@
 //! `lyncsh exec`: runs one command or script without a shell, in one profile or many.
 
 mod blocked;
+mod failure;
 mod many;
 mod module;
 mod results;
@@ -10,6 +11,7 @@ mod task;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use failure::{lines_of, report_line};
 use miette::{Context as _, IntoDiagnostic as _};
 use task::{Task, refuse, without_keep};
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ use super::{exit_code, last_used};
 use crate::cli::{Exec, ExecFormat};
 use crate::folders::expanded_text;
 use crate::line::data::DataFormat;
-use crate::profile::{self, Selection, StoreError};
+use crate::profile::{self, Selection};
 use crate::screen;
 use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
 use crate::shell::console::{self, Console};
@@ -57,23 +59,6 @@ pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
         result => result?,
     };
     Ok(code.into())
-}
-
-/// Returns the text and the advice of an error; of a profile's mistakes, each with its line.
-fn lines_of(report: &miette::Report) -> (String, Option<String>) {
-    let text = match report.downcast_ref::<StoreError>() {
-        Some(StoreError::Mistakes(mistakes)) => mistakes.lines_of_files().join("; "),
-        _ => report.to_string(),
-    };
-    (text, report.help().map(|help| help.to_string()))
-}
-
-/// Writes an error of lyncsh itself to standard error.
-fn report_line(errors: ErrorFormat, text: &str, help: Option<&str>) {
-    match errors {
-        ErrorFormat::Json => console::exec::write_failure(text, help),
-        ErrorFormat::Text => crate::errln!("{text}"),
-    }
 }
 
 async fn execute(context: &Context, options: Exec) -> miette::Result<u8> {

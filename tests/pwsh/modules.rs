@@ -87,6 +87,10 @@ fn exec_runs_a_line_in_the_powershell_of_a_module() {
     assert_eq!(one[0]["output"], json!(["x"]), "{ran:?}");
     let text = std::fs::read_to_string(&record).unwrap();
     assert_eq!(text.matches("Disconnect-MicrosoftTeams").count(), 5, "{text}");
+    let ran = run(&["t", "--timeout", "6s", "--", "Start-Sleep 300"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    let text = std::fs::read_to_string(&record).unwrap();
+    assert_eq!(text.matches("Disconnect-MicrosoftTeams").count(), 6, "{text}");
 }
 
 /// Creates an RSA certificate as PEM files, with and without a passphrase, and as PKCS#12.

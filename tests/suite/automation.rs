@@ -69,17 +69,44 @@ async fn the_command_of_the_service_reads_its_credential() {
     empty(&server).await;
 }
 
+/// Starts a platform that returns one identity token. Returns its URL and the head of the request.
+fn platform(token: &'static str) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/token?api-version=1", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+        let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        let body = format!("{{\"value\": \"{token}\"}}");
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        head
+    });
+    (url, serving)
+}
+
+/// Runs the documented step in a repository with the documented script and credential. The endpoint is simulated: its
+/// password is the token, and it has other commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_of_the_workflow_runs() {
     let server = Server::start(Options::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    profile(&folder.path().join("lyncsh"), &server, &format!("{{ command = \"echo {PASSWORD}\" }}"));
+    let documented = example("lyncsh/profiles/work.toml");
+    let credential = documented.lines().find_map(|line| line.strip_prefix("credential = ")).unwrap();
+    profile(&folder.path().join("lyncsh"), &server, credential);
+    std::fs::write(folder.path().join("lyncsh/profiles/token.sh"), example("lyncsh/profiles/token.sh"))
+        .unwrap();
     let workflow = example(".github/workflows/report.yml");
     let read = "import json, sys, yaml\nprint(json.dumps(yaml.safe_load(sys.stdin)['jobs']['report']['steps'][1]['run']))";
     let step = Program::new(python()).args(["-c", read]).stdin(workflow).run().json();
-    let program = Program::new("sh").args(["-ec", step.as_str().unwrap()]).env("PATH", path());
-    let program = program.folder(folder.path());
+    let step = step.as_str().unwrap();
+    assert!(step.contains("-- Get-Mailbox "), "{step}");
+    let (url, serving) = platform(PASSWORD);
+    let program = Program::new("sh").args(["-ec", &step.replace("Get-Mailbox", "Get-CsTenant")]);
+    let program = program.env("PATH", path()).env("no_proxy", "*").folder(folder.path());
+    let program =
+        program.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t0ken").env("ACTIONS_ID_TOKEN_REQUEST_URL", url);
     tokio::task::spawn_blocking(move || program.run().success_output()).await.unwrap();
+    serving.join().unwrap();
     let report = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report[0]["output"][0]["DisplayName"], "Litware");
@@ -88,17 +115,8 @@ async fn the_step_of_the_workflow_runs() {
 
 #[test]
 fn the_token_script_asks_the_platform() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/token?api-version=1", listener.local_addr().unwrap());
-    let serving = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
-        let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-        let body = "{\"value\": \"identity\"}";
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        head
-    });
-    let script = Program::new("sh").args(["-ec", &example("lyncsh/token.sh")]);
+    let (url, serving) = platform("identity");
+    let script = Program::new("sh").args(["-ec", &example("lyncsh/profiles/token.sh")]);
     let script =
         script.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t0ken").env("ACTIONS_ID_TOKEN_REQUEST_URL", url);
     assert_eq!(script.env("no_proxy", "*").run().success_output(), "identity\n");

@@ -109,6 +109,7 @@ fn words(line: &str) -> Vec<String> {
             (Some(open), letter) if letter == open => quote = None,
             (None, '"' | '\'') => quote = Some(letter),
             (None, ' ') => words.push(String::new()),
+            (None, '2') if line.contains("2>") && words.last().unwrap().is_empty() => break,
             (None, '|' | '#' | '<' | '>' | ';' | '&') => break,
             _ => words.last_mut().unwrap().push(letter),
         }
@@ -118,7 +119,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Names of profiles in the documentation.
-const PROFILES: &[&str] = &["work", "NAME", "PROFILE", "contoso", "fabrikam"];
+const PROFILES: &[&str] = &["work", "my tenant", "NAME", "PROFILE", "contoso", "fabrikam"];
 
 /// Returns the command lines of lyncsh in a line of a script: parts of pipelines, without prompts and assignments.
 fn commands(line: &str) -> Vec<&str> {
@@ -141,9 +142,21 @@ fn command(part: &str) -> Option<&str> {
     words.starts_with("lyncsh ").then_some(words)
 }
 
+/// A command line of a page.
+struct Documented {
+    line: String,
+    /// It stands in the text, where a command may be named without its arguments.
+    is_inline: bool,
+}
+
 /// Returns the command lines of lyncsh in a page: lines of code blocks and inline code.
-fn documented_commands(text: &str) -> Vec<String> {
+fn documented_commands(text: &str) -> Vec<Documented> {
     let mut found = Vec::new();
+    let mut add = |text: &str, is_inline: bool| {
+        let is_command = |line: &&str| !line.contains(['…', '[', '{']) && !line.starts_with("lyncsh cannot ");
+        let lines = commands(text).into_iter().filter(is_command);
+        found.extend(lines.map(|line| Documented { line: line.to_owned(), is_inline }));
+    };
     let mut language = None;
     for line in text.lines() {
         if let Some(fence) = line.trim_start().strip_prefix("```") {
@@ -152,19 +165,47 @@ fn documented_commands(text: &str) -> Vec<String> {
         }
         match language.as_deref() {
             None => {
+                // In a table, `\|` is a pipe or separates alternatives.
                 for span in line.split('`').skip(1).step_by(2) {
-                    found.extend(commands(span).into_iter().map(str::to_owned));
+                    add(span.split("\\|").next().unwrap_or_default(), true);
                 }
             }
             Some("sh" | "bash" | "powershell" | "text" | "yaml" | "ini" | "") => {
-                let line = line.trim().trim_start_matches("- run: ").trim_start_matches("ExecStart=");
-                found.extend(commands(line).into_iter().map(str::to_owned));
+                add(line.trim().trim_start_matches("- run: ").trim_start_matches("ExecStart="), false);
             }
             Some(_) => {}
         }
     }
-    found.retain(|line| !line.contains(['…', '[', '{']));
     found
+}
+
+/// Returns why a command line is wrong.
+fn mistake(one: &Documented) -> Option<String> {
+    use clap::error::ErrorKind;
+    let refused = |error: clap::Error| {
+        let is_placeholder = |word: &str| word.chars().all(|letter| letter.is_ascii_uppercase());
+        let has_placeholder = one.line.split(' ').any(is_placeholder);
+        let is_accepted = match error.kind() {
+            ErrorKind::MissingRequiredArgument
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::MissingSubcommand => one.is_inline,
+            ErrorKind::InvalidValue | ErrorKind::ValueValidation => one.is_inline || has_placeholder,
+            _ => !error.use_stderr(),
+        };
+        (!is_accepted).then(|| error.to_string())
+    };
+    let shell = match Cli::try_parse_from(words(&one.line)) {
+        Ok(Cli { command: Command::Shell(words), .. }) => words,
+        Ok(_) => return None,
+        Err(error) => return refused(error),
+    };
+    if !PROFILES.contains(&shell[0].as_str()) {
+        return Some("neither a command nor a profile".to_owned());
+    }
+    // The words after a script are its own.
+    let is_script = |word: &String| word.ends_with(".ps1");
+    let end = shell.iter().position(is_script).unwrap_or(shell.len());
+    Work::try_parse_from(&shell[..end]).err().and_then(refused)
 }
 
 #[test]
@@ -172,27 +213,28 @@ fn every_documented_command_is_valid() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (page, text) in pages() {
-        for line in documented_commands(&text) {
+        for one in documented_commands(&text) {
             count += 1;
-            let shell = match Cli::try_parse_from(words(&line)) {
-                Ok(Cli { command: Command::Shell(words), .. }) => words,
-                Ok(_) => continue,
-                Err(error) if !error.use_stderr() => continue,
-                Err(error) => {
-                    wrong.push(format!("{}: {line}: {error}", page.display()));
-                    continue;
-                }
-            };
-            if !PROFILES.contains(&shell[0].as_str()) {
-                wrong.push(format!("{}: {line}: neither a command nor a profile", page.display()));
-            } else if let Err(error) = Work::try_parse_from(&shell)
-                && error.use_stderr()
-            {
-                wrong.push(format!("{}: {line}: {error}", page.display()));
+            if let Some(reason) = mistake(&one) {
+                wrong.push(format!("{}: {}: {reason}", page.display(), one.line));
             }
         }
     }
-    assert!(wrong.is_empty() && count > 100, "{count}\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty() && count > 300, "{count}\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_misspelt_command_is_found() {
+    for (line, is_wrong) in [
+        ("lyncsh status", false),
+        ("lyncsh lgoin work", true),
+        ("lyncsh work --bogus", true),
+        ("lyncsh list --jsn", true),
+        ("printf 'x' | LYNCSH_LOG=debug lyncsh wrok", true),
+    ] {
+        let found = documented_commands(&format!("see `{line}`\n"));
+        assert_eq!((found.len(), found.iter().any(|one| mistake(one).is_some())), (1, is_wrong), "{line}");
+    }
 }
 
 /// A variant or a struct with `#[error(…)]`.

@@ -436,6 +436,45 @@ async fn a_mistake_in_the_selection_runs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn errors_before_the_first_command_are_json_if_asked() {
+    let (world, server) = tenants(2, Options::default()).await;
+    for (arguments, wanted) in [
+        (&["t9", "--", "Get-CsTenant"][..], "there is no profile 't9'"),
+        (&["t1", "--", "if (1) { 2 }"], "'if' needs PowerShell"),
+        (&["t1", "--input", "json", "--", "ForEach-Object { $_ }"], "cannot read the input"),
+        (&["t1", "--input", "csv", "--", "ForEach-Object { $_ }"], "two columns are named 'a'"),
+        (&["--tag", "customer", "--", "Get-CsTenant"], "customer"),
+        (&["--tag", "customers", "--", "if (1) { 2 }"], "'if' needs PowerShell"),
+        (&["t1", "none.ps1"], "none.ps1"),
+    ] {
+        let whole: Vec<&str> = ["exec", "--errors", "json"].iter().chain(arguments).copied().collect();
+        let input = if arguments.contains(&"csv") { "A,a\n1,2\n" } else { "[{" };
+        let ran = fed(&world, &whole, input).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?} {ran:?}");
+        let read = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{ran:?}"));
+        let errors: Vec<Value> = ran.err.lines().map(read).collect();
+        assert!(errors.iter().any(|one| one["message"].as_str().unwrap().contains(wanted)), "{ran:?}");
+    }
+    assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_shells_count_against_the_accounts_limit() {
+    let (world, server) = online(Options { fixtures: true, ..Options::default() }, "").await;
+    let text = std::fs::read_to_string(world.folders.profile("work")).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        std::fs::write(world.folders.profile(name), &text).unwrap();
+    }
+    // The limit of an account is 3 sessions: two remain.
+    assert_eq!(run(&world, &["attach", "work", "--socket"]).await.0, 0);
+    let arguments = ["exec", "--profiles", "a,b,c,d", "--jsonl", "--", "Wait-Cs 1 | Out-Null; 'done'"];
+    let (code, out, err) = run(&world, &arguments).await;
+    assert_eq!((code, out.matches("done").count()), (0, 4), "{out}{err}");
+    assert_eq!(run(&world, &["stop", "work"]).await.0, 0);
+    empty(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_stops_the_others_only_if_asked() {
     let faults = vec![("tenant0001.example".to_owned(), TenantFault::Refused)];
     let (world, server) = tenants(4, Options { faults, ..Options::default() }).await;

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::failure::{lines_of, report_line};
+use super::module;
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
 use super::task::{Task, refuse, without_keep};
-use super::{lines_of, module, report_line};
 use crate::agent::paths::AgentPaths;
 use crate::cli::Exec;
 use crate::commands::connect::{Context, ParallelConnection, drawing};

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::line::data::{self, InputFormat};
 use crate::profile::Connections;
 use crate::psrp::clixml::Value;
-use crate::shell::console::exec::ErrorFormat;
+use crate::shell::console::exec::{ErrorFormat, write_failure};
 use crate::shell::console::{Input, Refused, Script};
 
 /// A command to run, read before a session opens.
@@ -92,8 +92,10 @@ pub async fn task(
 
 /// Reports why the console cannot run a command. Returns the exit code.
 pub fn refuse(refused: &Refused, title: &str, is_recorded: bool, errors: ErrorFormat) -> u8 {
-    for line in refused.lines(title, is_recorded) {
-        super::report_line(errors, &line, None);
+    let lines = refused.lines(title, is_recorded);
+    match errors {
+        ErrorFormat::Json => write_failure(&lines.join("\n"), None),
+        ErrorFormat::Text => lines.iter().for_each(|line| crate::errln!("{line}")),
     }
     Exit::Usage.code()
 }
