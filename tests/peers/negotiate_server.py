@@ -383,6 +383,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, offers=True, reason="not authenticated")
         self.row["user"], self.row["protocol"] = self.login.user, self.login.protocol
         self.serve(body)
+        if given.each_request:
+            self.login.reset()
 
     do_GET = do_PUT = do_POST
 
@@ -719,6 +721,8 @@ def options():
     add("--backend", action="append", help="URL of a plain endpoint; of several each connection has its own")
     add("--balance", action="store_true",
         help="requests of one connection go to two servers in turn, each with its own logons")
+    add("--each-request", action="store_true",
+        help="a logon is valid for one request, as in IIS without authPersistNonNTLM")
     add("--offer", action="append", help="Negotiate, Kerberos, NTLM, Basic or another word; none; default: the "
         "first two")
     add("--mechanisms", default="kerberos,ntlm", help="of Negotiate")

@@ -35,8 +35,12 @@ impl Site {
 
     /// Starts a server in the KDC's realm.
     pub fn kerberos(arguments: &[&str], more: &str) -> Self {
+        Self::in_realm(Setup::new(arguments), more)
+    }
+
+    fn in_realm(setup: Setup, more: &str) -> Self {
         let kdc = Kdc::start();
-        let mut site = Self::new(Setup::new(arguments).kerberos(&kdc), more);
+        let mut site = Self::new(setup.kerberos(&kdc), more);
         site.profile(&format!("alice@{}", kdc::REALM), more);
         site.kdc = Some(kdc);
         site
@@ -183,6 +187,21 @@ fn kerberos_with_a_password_and_with_a_ticket() {
         site.profile("alice", &format!("authentication = \"{word}\"\ncredential = \"system\""));
         site.works();
     }
+}
+
+/// IIS authenticates each request unless `authPersistNonNTLM` is set.
+#[test]
+fn kerberos_authenticates_each_request_if_the_server_requires_it() {
+    let more = "authentication = \"kerberos\"\nca = \"ca.pem\"";
+    let site = Site::in_realm(Setup::new(&["--each-request"]).tls(), more);
+    std::fs::copy(site.server.ca(), site.world.folders.profiles().join("ca.pem")).unwrap();
+    site.works();
+    let requests = site.server.requests();
+    let served: Vec<_> = requests.iter().filter(|row| !row["operation"].is_null()).collect();
+    for operation in ["Create", "Receive", "Command", "Delete"] {
+        assert!(served.iter().any(|row| row["operation"] == operation), "{operation}: {requests:#?}");
+    }
+    assert!(served.iter().all(|row| row["scheme"] == "Kerberos"), "{requests:#?}");
 }
 
 #[test]

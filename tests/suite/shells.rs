@@ -227,7 +227,7 @@ fn names_with_spaces_are_completed_at_a_terminal() {
             ("\u{15}lyncsh show \"my o\t", "lyncsh show \"my other\""),
             ("\u{15}lyncsh exec --tag cu\t", "lyncsh exec --tag customers"),
             ("\u{15}lyncsh exec --profiles contoso,fa\t", "lyncsh exec --profiles contoso,fabrikam"),
-            ("\u{15}lyncsh exec contoso -- Set\t", "lyncsh exec contoso -- Set-CsUser"),
+            ("\u{15}lyncsh exec contoso -- set\t", "lyncsh exec contoso -- Set-CsUser"),
         ] {
             terminal.press(keys);
             terminal.ends_with(expected);

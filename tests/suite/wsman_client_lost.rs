@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::program::until;
-use crate::wsman_client_faults::{actions, local, open, opening, plain, soap};
+use crate::wsman_client_faults::{actions, local, open, opening, plain, refused, soap};
 use crate::wsman_client_http::{Answer, CUT, PATIENCE, ReceivedRequest, Server};
 
 #[tokio::test]
@@ -92,6 +92,31 @@ async fn a_request_that_reached_another_pool_member_is_sent_again_with_the_cooki
     assert_eq!(deletes.len(), 2, "{deletes:?}");
     assert!(deletes.iter().all(|head| head.contains("cookie: ms-wsman=home")), "{deletes:?}");
     assert!(deletes.iter().all(|head| head.contains("accept-encoding: identity")), "{deletes:?}");
+}
+
+/// WinRM 2.0 ignores the client's id.
+#[tokio::test]
+async fn a_shell_with_another_id_is_removed_and_not_supported() {
+    const OTHER: &str = "5FE4A3C9-0F38-4D37-B3F2-6F8F4E4C7B11";
+    let server = Server::start(None, |asked| async move {
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        let shell_id = OTHER.to_owned();
+        match request.request {
+            Asks::Create(_) => {
+                soap(&request, Response::Created { shell_id, resource_uri: None, shell: None })
+            }
+            _ => plain(&asked),
+        }
+    })
+    .await;
+    let text = refused(local(&server)).await.to_string();
+    assert!(text.contains("is not supported") && text.contains(OTHER), "{text}");
+    assert!(text.contains("the shell is removed"), "{text}");
+    let deleted = server.requests().iter().any(|asked| {
+        let request = RequestEnvelope::read(&asked.body).unwrap();
+        request.request == Asks::Delete && request.header.selectors.iter().any(|(_, id)| id == OTHER)
+    });
+    assert!(deleted);
 }
 
 #[tokio::test]

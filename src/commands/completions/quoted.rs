@@ -104,7 +104,16 @@ impl EnvCompleter for QuotedZsh {
         to: &mut dyn Write,
     ) -> Result<(), Error> {
         let marked = format!("{QUOTE}= {variable}");
-        Zsh.write_registration(&marked, name, program, completer, to)
+        let mut script = Vec::new();
+        Zsh.write_registration(&marked, name, program, completer, &mut script)?;
+        // zsh filters the words by case, and names of commands have none.
+        let any_case = "-M 'm:{[:lower:][:upper:]}={[:upper:][:lower:]}'";
+        let mut script = String::from_utf8_lossy(&script).into_owned();
+        for list in ["dirs", "other"] {
+            let shown = format!("_describe -V 'values' {list}");
+            script = script.replace(&shown, &format!("{shown} {any_case}"));
+        }
+        to.write_all(script.as_bytes())
     }
 
     fn write_complete(
