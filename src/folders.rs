@@ -95,7 +95,7 @@ impl Folders {
 #[cfg(test)]
 impl Folders {
     /// Returns folders in a new temporary folder, which is removed when the first value is dropped.
-    pub fn temporary() -> (tempfile::TempDir, Self) {
+    pub(crate) fn temporary() -> (tempfile::TempDir, Self) {
         let temp = tempfile::tempdir().unwrap();
         let folders = Self::find(Some(temp.path())).unwrap();
         (temp, folders)
