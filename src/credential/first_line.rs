@@ -57,9 +57,9 @@ mod tests {
         let longest = [b"x".repeat(MAX_INPUT - 1), b"\nmore".to_vec()].concat();
         assert_eq!(read(&mut &*longest).unwrap().unwrap().expose_secret().len(), MAX_INPUT - 1);
         let utf16: Vec<u8> = [b"\xff\xfe".as_slice(), &b"x\0".repeat(MAX_INPUT)].concat();
-        for long in [vec![b'x'; MAX_INPUT + 1], utf16] {
+        for (long, what) in [(vec![b'x'; MAX_INPUT + 1], "its first line"), (utf16, "its UTF-16 text")] {
             let error = read(&mut &*long).unwrap_err().to_string();
-            assert_eq!(error, "its first line is longer than 64 KiB");
+            assert_eq!(error, format!("{what} is longer than 64 KiB"));
         }
     }
 }
