@@ -50,6 +50,7 @@ use crate::agent;
 use crate::cli::{self, Cli, Command, Work};
 use crate::folders::Folders;
 use crate::profile;
+use crate::shell::console::exec::ErrorFormat;
 use crate::{output, screen};
 use attach::AttachOutput;
 use connect::Context;
@@ -108,8 +109,13 @@ pub async fn run(cli: Cli) -> miette::Result<ExitCode> {
     }
     let program =
         std::env::current_exe().into_diagnostic().wrap_err("cannot find the path of the lyncsh program")?;
-    let context =
-        Context { folders, verbosity: cli.common.verbose, program, config_dir: cli.common.config_dir };
+    let context = Context {
+        folders,
+        verbosity: cli.common.verbose,
+        program,
+        config_dir: cli.common.config_dir,
+        errors: ErrorFormat::Text,
+    };
     let folders = &context.folders;
     let done = |result: miette::Result<()>| result.map(|()| ExitCode::SUCCESS);
     match cli.command {

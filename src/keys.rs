@@ -105,6 +105,15 @@ impl LineReader {
         Ok(Self { _raw: Raw::on()? })
     }
 
+    /// Drops the input that was typed before.
+    pub fn discard_input(&mut self) {
+        while crossterm::event::poll(Duration::ZERO).is_ok_and(|is_ready| is_ready) {
+            if crossterm::event::read().is_err() {
+                return;
+            }
+        }
+    }
+
     /// Reads the line and echoes it to `out`. Blocks.
     pub fn read(self, echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
         read_line(echo, out)

@@ -20,6 +20,7 @@ use crate::net::refusals::Credential;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Profile;
 use crate::screen;
+use crate::shell::console::exec::{ErrorFormat, write_failure};
 use crate::shell::status_line;
 use crate::step::Step;
 
@@ -41,6 +42,8 @@ pub struct Context {
     pub program: PathBuf,
     /// The folder of `--config-dir`, for programs that run lyncsh again.
     pub config_dir: Option<PathBuf>,
+    /// Form of the errors of failed connections.
+    pub errors: ErrorFormat,
 }
 
 /// A connection among several connections that are opened at the same time.
@@ -336,22 +339,32 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
 }
 
 /// Prints the failed connections and their errors.
-pub fn report_failures(failures: &[(String, ConnectError)]) {
+pub fn report_failures(context: &Context, failures: &[(String, ConnectError)]) {
     for (name, error) in failures {
-        crate::errln!("could not connect '{name}': {error}");
-        if let Some(advice) = miette::Diagnostic::help(error) {
+        let text = format!("could not connect '{name}': {error}");
+        let advice = miette::Diagnostic::help(error).map(|advice| advice.to_string());
+        if context.errors == ErrorFormat::Json {
+            write_failure(&text, advice.as_deref());
+            continue;
+        }
+        crate::errln!("{text}");
+        if let Some(advice) = advice {
             crate::errln!("{advice}");
         }
     }
 }
 
 /// Returns the error if no connection opened. Prints the errors of several connections.
-pub fn all_failed(title: &str, mut failures: Vec<(String, ConnectError)>) -> miette::Report {
+pub fn all_failed(
+    context: &Context,
+    title: &str,
+    mut failures: Vec<(String, ConnectError)>,
+) -> miette::Report {
     match failures.pop() {
         Some((_, error)) if failures.is_empty() => error.into(),
         last => {
             failures.extend(last);
-            report_failures(&failures);
+            report_failures(context, &failures);
             AllFailed { title: title.to_owned() }.into()
         }
     }

@@ -50,7 +50,8 @@ enum Target {
 /// Runs the command. Returns its exit code, or the highest of all profiles.
 pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
     let errors = options.errors;
-    let code = match execute(context, options).await {
+    let context = Context { errors, ..context.clone() };
+    let code = match execute(&context, options).await {
         Err(report) if errors == ErrorFormat::Json => {
             let (text, help) = lines_of(&report);
             report_line(errors, &text, help.as_deref());
@@ -83,7 +84,8 @@ fn target(options: &Exec) -> miette::Result<(Target, Option<String>)> {
     let selection = match (options.all, &options.tag, options.profiles.as_slice()) {
         (true, ..) => Some(Selection::All),
         (_, Some(tag), _) => Some(Selection::Tag(tag.clone())),
-        (.., names) => (!names.is_empty()).then(|| Selection::Names(names.to_vec())),
+        (.., names) => (!names.is_empty())
+            .then(|| Selection::Names(names.iter().map(|name| name.trim().to_owned()).collect())),
     };
     let mut words = options.words.iter().cloned();
     let target = if let Some(selection) = selection {
@@ -93,6 +95,13 @@ fn target(options: &Exec) -> miette::Result<(Target, Option<String>)> {
         Target::One(words.next().ok_or_else(|| usage!(help = help, "no profile is given"))?)
     };
     let script = words.next().map(|path| expanded_text(&path));
+    if let (Target::Many(_), Some(word)) = (&target, &script)
+        && !std::path::Path::new(word).exists()
+        && !word.to_lowercase().ends_with(".ps1")
+    {
+        let help = "--all, --tag and --profiles select the profiles: name only a script here";
+        return Err(usage!(help = help, "unexpected argument '{word}'"));
+    }
     if let Some(word) = words.next() {
         let help = "put a command, or a script's arguments, after `--`";
         return Err(usage!(help = help, "unexpected argument '{word}'"));

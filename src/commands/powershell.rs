@@ -118,7 +118,7 @@ pub async fn run(
             stop.result()
         }
         (None, Some(running)) if own || !agents.is_empty() => {
-            report_failures(&failures);
+            report_failures(context, &failures);
             for (_, agent) in &agents {
                 // From here on, the shell's own connection keeps the agent running.
                 agent.ask(ControlRequest::Guard { process: running.job.process() }).await;
@@ -135,7 +135,7 @@ pub async fn run(
         }
         (None, running) => {
             discard(running).await;
-            Err(all_failed(&sessions.title, failures))
+            Err(all_failed(context, &sessions.title, failures))
         }
     };
     for (name, left) in join_all(agents.into_iter().map(released)).await {

@@ -40,9 +40,15 @@ pub fn ask_line(question: &str, before: Option<&str>) -> miette::Result<String> 
     }
 }
 
-/// Asks for a confirmation. Enter confirms.
+/// Asks for a confirmation until the answer is y, n or Enter, which confirms.
 pub fn confirm_default_yes(question: &str) -> miette::Result<bool> {
-    Ok(!answer(question)?.to_lowercase().starts_with('n'))
+    loop {
+        match answer(question)?.to_lowercase().as_str() {
+            "" | "y" | "yes" => return Ok(true),
+            "n" | "no" => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 /// Asks for a password file until the password can be read from it. Returns the absolute path.

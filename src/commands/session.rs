@@ -174,9 +174,9 @@ pub async fn run_until(
     }
     let result = match ending {
         Some(ending) => ending.result(false),
-        None if keepers.is_empty() => return Err(all_failed(&connections.name, failures)),
+        None if keepers.is_empty() => return Err(all_failed(context, &connections.name, failures)),
         None => {
-            report_failures(&failures);
+            report_failures(context, &failures);
             let (attached, kept): (Vec<_>, Vec<_>) = keepers.iter_mut().filter_map(Keeper::attach).unzip();
             let keeping = join_all(kept.into_iter().map(MaintainedConnection::run));
             tokio::select! {

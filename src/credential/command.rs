@@ -18,24 +18,28 @@ const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum length of the shown line of a command's standard error, in characters.
 const MAX_ERROR_LENGTH: usize = 300;
 
-/// Runs `command` with the platform's shell in `folder`, or in the folder of this process if that is empty: the agent's
-/// folder is the root, and `lyncsh` may be started anywhere. Its standard error goes to the terminal. Without a terminal, the
+/// Runs `command` with the platform's shell in `folder`; if `folder` is empty, in the folder of this process. A folder
+/// of its own is needed because the agent runs in the root folder. Its standard error goes to the terminal. Without a terminal, the
 /// last line of it becomes part of the error.
 pub async fn run(profile: &str, command: &str, folder: &Path) -> Result<SecretString, CredentialError> {
     let failed = |reason: String| CredentialError::Command {
         profile: profile.to_owned(),
         command: command.to_owned(),
+        folder: folder.to_owned(),
         reason,
     };
     let mut shell = platform_shell(command);
-    if !folder.as_os_str().is_empty() {
+    if is_usable(folder) {
         shell.current_dir(folder);
     }
     let seen = Stream::Error.is_terminal();
     let errors = if seen { Stdio::inherit() } else { Stdio::piped() };
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);
     let (child, family) =
-        Family::spawn(shell).map_err(|error| failed(format!("could not be started: {error}")))?;
+        Family::spawn(shell).map_err(|error| match is_usable(folder) && !folder.is_dir() {
+            true => failed(format!("could not be started in the folder {}: {error}", folder.display())),
+            false => failed(format!("could not be started: {error}")),
+        })?;
     let output = match tokio::time::timeout(COMMAND_TIMEOUT, child.wait_with_output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
@@ -63,9 +67,17 @@ pub async fn run(profile: &str, command: &str, folder: &Path) -> Result<SecretSt
     }
 }
 
+/// Returns whether the command can run in the folder: `cmd` does not accept a UNC path as its current folder.
+fn is_usable(folder: &Path) -> bool {
+    let is_unc = cfg!(windows) && folder.to_string_lossy().starts_with(r"\\");
+    !folder.as_os_str().is_empty() && !is_unc
+}
+
 #[cfg(windows)]
 fn platform_shell(command: &str) -> Command {
     let mut shell = Command::new("cmd");
+    // Other users may be able to create files in a team's folder: programs are not searched there.
+    shell.env("NoDefaultCurrentDirectoryInExePath", "1");
     shell.arg("/C").raw_arg(command);
     shell
 }

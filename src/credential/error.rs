@@ -1,6 +1,6 @@
 //! Errors of fetching a secret.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CredentialError {
@@ -26,9 +26,10 @@ pub enum CredentialError {
     /// The command of `credential` could not run, ended with an error or too late, or printed no valid text.
     #[error("the password command of profile '{profile}' {reason}")]
     #[diagnostic(help(
-        "run the command by hand and check that its first line of output is the password\n  {command}"
+        "run the command by hand{} and check that its first line of output is the password\n  {command}",
+        in_folder(folder)
     ))]
-    Command { profile: String, command: String, reason: String },
+    Command { profile: String, command: String, folder: PathBuf, reason: String },
     /// The file of `credential` is missing, is not a regular file, or has no text in its first line.
     #[error("cannot read the secret in {path}: {reason}")]
     #[diagnostic(help("correct `file` of credential in the profile"))]
@@ -59,4 +60,9 @@ pub enum CredentialError {
     #[error("cannot read a password from standard input: {reason}")]
     #[diagnostic(help("pass one line of UTF-8 text"))]
     Input { reason: String },
+}
+
+/// Returns the folder of a command for messages; empty for the folder of the process.
+fn in_folder(folder: &Path) -> String {
+    if folder.as_os_str().is_empty() { String::new() } else { format!(" in the folder {}", folder.display()) }
 }

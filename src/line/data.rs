@@ -182,7 +182,8 @@ fn objects(text: &str) -> Result<Vec<Value>, DataError> {
         return Err(DataError::Unclosed(line));
     }
     let mut rows = read.rows.into_iter();
-    let names = rows.next().unwrap_or_default().fields;
+    let mut names = rows.next().unwrap_or_default().fields;
+    rows::fill_names(&mut names);
     if let Some(name) = rows::repeated_name(&names) {
         return Err(DataError::Repeated(name.to_owned()));
     }

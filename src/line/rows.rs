@@ -19,6 +19,13 @@ pub struct Rows {
     pub unclosed: Option<usize>,
 }
 
+/// Names the columns without a name `H1`, `H2` and so on by their position, as Import-Csv does.
+pub fn fill_names(names: &mut [String]) {
+    for (at, name) in names.iter_mut().enumerate().filter(|(_, name)| name.trim().is_empty()) {
+        *name = format!("H{}", at + 1);
+    }
+}
+
 /// Returns a name that occurs twice, without regard to case.
 pub fn repeated_name(names: &[String]) -> Option<&str> {
     let mut known = HashSet::new();

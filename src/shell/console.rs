@@ -308,8 +308,9 @@ async fn run_interactive(
             EditorInput::Line(text) => match executor.run_typed(&text).await {
                 Ended::Exit(code) => return Ok(code),
                 // The next line uses the reopened session.
-                Ended::Succeeded | Ended::Failed | Ended::Silenced | Ended::Lost(_) => {}
-                Ended::Stopped | Ended::Interrupted => console.terminal.typed_ahead.clear(),
+                Ended::Succeeded | Ended::Failed | Ended::Silenced => {}
+                // The lines may depend on the interrupted one, or on the variables of the lost session.
+                Ended::Stopped | Ended::Interrupted | Ended::Lost(_) => console.terminal.typed_ahead.clear(),
             },
             EditorInput::Dropped => console.terminal.typed_ahead.clear(),
             EditorInput::Woken => {}

@@ -16,6 +16,7 @@ use lyncsh::psrp::client::PipelineEvent;
 use lyncsh::psrp::host::HostInfo;
 use lyncsh::psrp::pipeline::{Argument, Pipeline, PipelineCommand as PsCommand};
 use lyncsh::shell::OnLoss;
+use lyncsh::shell::console::exec::ErrorFormat;
 use lyncsh::transport::session::{Running, Session};
 use lyncsh::transport::{Limits, stream};
 
@@ -338,7 +339,8 @@ async fn launch() {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
-    let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None };
+    let errors = ErrorFormat::Text;
+    let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None, errors };
     let mut endings = ShutdownSignals::catch().unwrap();
     let mut agent = connect(&context, profile, None, &mut endings).await.unwrap();
     println!("ready");
@@ -355,7 +357,8 @@ async fn work(runs: bool) -> i32 {
     let config = std::env::var_os("LYNCSH_CONFIG_DIR").unwrap();
     let folders = Folders::find(Some(Path::new(&config))).unwrap();
     let profile = lyncsh::profile::load(&folders, "work").unwrap();
-    let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None };
+    let errors = ErrorFormat::Text;
+    let context = Context { folders, verbosity: 0, program: lyncsh(), config_dir: None, errors };
     let code = session::run(&context, profile.into(), None, (host(), OnLoss::Exit), async |mut all| {
         let mut attached = all.remove(0);
         let mut running = None;

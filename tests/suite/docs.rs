@@ -183,7 +183,8 @@ fn documented_commands(text: &str) -> Vec<Documented> {
 fn mistake(one: &Documented) -> Option<String> {
     use clap::error::ErrorKind;
     let refused = |error: clap::Error| {
-        let is_placeholder = |word: &str| word.chars().all(|letter| letter.is_ascii_uppercase());
+        let is_placeholder =
+            |word: &str| !word.is_empty() && word.chars().all(|letter| letter.is_ascii_uppercase());
         let has_placeholder = one.line.split(' ').any(is_placeholder);
         let is_accepted = match error.kind() {
             ErrorKind::MissingRequiredArgument

@@ -419,7 +419,8 @@ async fn a_mistake_in_the_selection_runs_nothing() {
     for (arguments, wanted) in [
         (&["--tag", "customer"][..], "did you mean 'customers'?"),
         (&["--profiles", "t1,t9"], "there is no profile 't9'"),
-        (&["--profiles", "t1,t1"], "the profile 't1' is named twice"),
+        (&["--profiles", "t1, t1"], "the profile 't1' is named twice"),
+        (&["--all", "t1"], "unexpected argument 't1'"),
         (&["--all", "--parallel", "0"], "invalid value '0'"),
     ] {
         let whole: Vec<&str> =
@@ -456,6 +457,23 @@ async fn errors_before_the_first_command_are_json_if_asked() {
         assert!(errors.iter().any(|one| one["message"].as_str().unwrap().contains(wanted)), "{ran:?}");
     }
     assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_connections_of_a_group_are_json_if_asked() {
+    let faults = vec![("tenant0001.example".to_owned(), TenantFault::Refused)];
+    let (world, server) = tenants(2, Options { faults, ..Options::default() }).await;
+    let first = std::fs::read_to_string(world.folders.profile("t1")).unwrap();
+    std::fs::write(world.folders.profile("t1"), format!("prefix = \"One\"\n{first}")).unwrap();
+    std::fs::write(world.folders.profile("both"), "connections = [\"t1\", \"t2\"]\n").unwrap();
+    let line = "Get-CsTenant | Measure-Object | % Count";
+    let (code, out, err) = run(&world, &["exec", "both", "--errors", "json", "--", line]).await;
+    assert!(code == 0 && out.contains('1'), "{code} {out}{err}");
+    let errors: Vec<Value> = err.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let message = errors[0]["message"].as_str().unwrap();
+    assert!(errors.len() == 1 && message.contains("could not connect 't1'"), "{err}");
+    assert!(!err.lines().any(|line| line.starts_with("could not connect")), "{err}");
+    empty(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,9 +97,9 @@ pub async fn secret(profile: &Profile, withheld: Option<&'static str>, budget: B
 fn late_secret(profile: &Profile, late: CheckTimeout) -> CredentialError {
     let reason = format!("did not answer {}", late.within());
     match &profile.credential {
-        CredentialSource::Command { line, .. } => {
+        CredentialSource::Command { line, folder } => {
             let (profile, command) = (profile.name.clone(), line.clone());
-            CredentialError::Command { profile, command, reason }
+            CredentialError::Command { profile, command, folder: folder.clone(), reason }
         }
         CredentialSource::File(path) => {
             CredentialError::File { path: path.clone(), reason: format!("the disk {reason}") }

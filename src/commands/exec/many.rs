@@ -1,6 +1,6 @@
 //! Runs the command in many profiles, each with its own session. The schedule limits how many run at the same time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use super::module;
 use super::results::{ProfileOutput, Results};
 use super::schedule::Schedule;
 use super::task::{Task, refuse, without_keep};
+use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
 use crate::cli::Exec;
 use crate::commands::connect::{Context, ParallelConnection, drawing};
@@ -168,10 +169,11 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     Ok(interrupted.unwrap_or_else(|| tally.highest()))
 }
 
-/// Returns the profiles whose agents are running.
+/// Returns the profiles whose agents are running, and those of standalone sessions.
 fn open_profiles(folders: &Folders) -> Vec<Profile> {
-    let mut names = AgentPaths::known(folders);
+    let mut names: BTreeSet<String> = AgentPaths::known(folders).into_iter().collect();
     names.retain(|name| AgentPaths::of(folders, name).holder().is_some());
+    names.extend(Journal::of(folders).live().into_iter().map(|entry| entry.profile));
     names.iter().filter_map(|name| profile::load(folders, name).ok()).collect()
 }
 

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miette::{Context as _, IntoDiagnostic as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::commands::connect::Context;
 use crate::commands::session::StopConditions;
@@ -125,7 +125,7 @@ pub async fn run(
                 }
                 Some(line) => {
                     if let Err(error) = pass(&line, output) {
-                        end(&mut child).await;
+                        end(&mut child, (objects, messages)).await;
                         if error.kind() == std::io::ErrorKind::BrokenPipe {
                             return Ok(Exit::BrokenPipe.code());
                         }
@@ -140,7 +140,7 @@ pub async fn run(
                 None => has_messages = false,
             },
             over = endings.next(false) => {
-                end(&mut child).await;
+                end(&mut child, (objects, messages)).await;
                 return over.result(is_open);
             }
         }
@@ -194,14 +194,29 @@ fn pass(line: &str, output: &dyn ExecOutput) -> std::io::Result<()> {
 
 /// Ends the program and its PowerShell. An interrupted PowerShell signs out; a terminated one does not (seen in
 /// PowerShell 7.6.9).
-async fn end(child: &mut Child) {
-    let limit = crate::commands::session::REMOVAL_TIMEOUT;
-    for ask in [crate::platform::interrupt_group, crate::platform::terminate] {
-        let Some(process) = child.id() else { return };
-        ask(process);
-        if tokio::time::timeout(limit, child.wait()).await.is_ok() {
-            return;
+async fn end(child: &mut Child, (mut objects, mut messages): (Lines<ChildStdout>, Lines<ChildStderr>)) {
+    // A PowerShell that waits for the reader of its output cannot end.
+    let read = async {
+        let (mut nowhere, mut too) = (tokio::io::sink(), tokio::io::sink());
+        let _ = tokio::join!(
+            tokio::io::copy(&mut objects.stream, &mut nowhere),
+            tokio::io::copy(&mut messages.stream, &mut too)
+        );
+        std::future::pending::<()>().await;
+    };
+    let stop = async {
+        let limit = crate::commands::session::REMOVAL_TIMEOUT;
+        for ask in [crate::platform::interrupt_group, crate::platform::terminate] {
+            let Some(process) = child.id() else { return };
+            ask(process);
+            if tokio::time::timeout(limit, child.wait()).await.is_ok() {
+                return;
+            }
         }
+    };
+    tokio::select! {
+        () = stop => {}
+        () = read => {}
     }
     let _ = child.kill().await;
 }

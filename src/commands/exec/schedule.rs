@@ -19,7 +19,16 @@ pub struct Schedule {
     running: HashMap<usize, Option<Instant>>,
     /// Accounts and tenants of each profile.
     limits: Vec<Vec<Limit>>,
-    in_use: HashMap<String, usize>,
+    in_use: HashMap<String, SessionCount>,
+}
+
+/// Sessions of an account or a tenant.
+#[derive(Clone, Copy, Debug, Default)]
+struct SessionCount {
+    /// Sessions of open shells.
+    shells: usize,
+    /// Sessions of running profiles.
+    own: usize,
 }
 
 /// Maximum number of sessions of an account or a tenant.
@@ -32,9 +41,9 @@ struct Limit {
 impl Schedule {
     /// `open`: the profiles whose agents already have a session.
     pub fn new(profiles: &[Profile], open: &[Profile], places: usize) -> Self {
-        let mut in_use = HashMap::new();
+        let mut in_use: HashMap<String, SessionCount> = HashMap::new();
         for limit in open.iter().flat_map(limits) {
-            *in_use.entry(limit.owner).or_default() += 1;
+            in_use.entry(limit.owner).or_default().shells += 1;
         }
         let needs_session = |profile: &&Profile| open.iter().all(|one| one.name != profile.name);
         let limits = |profile| Some(profile).filter(needs_session).map(limits).unwrap_or_default();
@@ -54,17 +63,15 @@ impl Schedule {
         if quick >= self.places || self.running.len() >= self.places * MOST {
             return None;
         }
-        let is_free = |one: &usize| {
-            self.limits[*one]
-                .iter()
-                .all(|limit| self.in_use.get(&limit.owner).is_none_or(|used| *used < limit.sessions))
+        // If shells hold all sessions of an account, nothing that this command does frees one: the endpoint decides.
+        let is_free = |limit: &Limit| {
+            let used = self.in_use.get(&limit.owner).copied().unwrap_or_default();
+            used.own == 0 || used.shells + used.own < limit.sessions
         };
-        // If shells hold all sessions of an account, waiting for this command's profiles is pointless: the endpoint
-        // decides.
-        let next = self.waiting.iter().position(is_free);
-        let one = self.waiting.remove(next.or(self.running.is_empty().then_some(0))?)?;
+        let at = self.waiting.iter().position(|one| self.limits[*one].iter().all(is_free))?;
+        let one = self.waiting.remove(at)?;
         for limit in &self.limits[one] {
-            *self.in_use.entry(limit.owner.clone()).or_default() += 1;
+            self.in_use.entry(limit.owner.clone()).or_default().own += 1;
         }
         self.running.insert(one, Some(now));
         Some(one)
@@ -82,7 +89,7 @@ impl Schedule {
         self.running.remove(&one);
         for limit in &self.limits[one] {
             if let Some(used) = self.in_use.get_mut(&limit.owner) {
-                *used = used.saturating_sub(1);
+                used.own = used.own.saturating_sub(1);
             }
         }
     }

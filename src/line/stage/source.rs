@@ -88,11 +88,7 @@ fn table(bound: &BoundParameters, text: &str) -> Result<Vec<Value>, LineError> {
         let Some(first) = rows.next() else { return Ok(Vec::new()) };
         names = first.fields;
     }
-    for (at, name) in names.iter_mut().enumerate() {
-        if name.trim().is_empty() {
-            *name = format!("H{}", at + 1);
-        }
-    }
+    rows::fill_names(&mut names);
     if let Some(twice) = rows::repeated_name(&names) {
         return Err(bound.wrong(&format!(
             "The member \"{twice}\" is already present: two columns have this name. Rename one, or name all with -Header."

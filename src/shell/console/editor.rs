@@ -199,7 +199,12 @@ impl Editor {
 impl Editor {
     /// Inserts the next statement that was typed ahead, or the beginning of one.
     fn insert_typed_ahead(&mut self) {
-        // The last read was interrupted before it accepted its line.
+        let buffer = self.line.current_buffer_contents();
+        if !buffer.is_empty() && !buffer.ends_with('\n') && !self.accepts_buffer {
+            // The line feed selected a completion: the rest was typed for another line.
+            self.typed_ahead.clear();
+        }
+        // If the last read was interrupted before it accepted its line, that line is next.
         while !self.accepts_buffer {
             let Some(line) = self.typed_ahead.next_line() else {
                 self.insert(self.typed_ahead.take_open_line());

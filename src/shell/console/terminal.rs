@@ -333,8 +333,8 @@ impl Terminal {
         answer.unwrap_or(Ok(Some(Answer::End)))
     }
 
-    /// Asks for one line, echoed as typed, or as stars if `mask` is set. A line that was typed ahead is the answer, but
-    /// a secret is always typed at its question.
+    /// Asks for one line, echoed as typed, or as stars if `mask` is set. A line that was typed ahead is the answer. What
+    /// was typed before the question of a secret is dropped.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
         if self.exec.is_some() && !self.interactive {
             return Answer::End;
@@ -342,7 +342,8 @@ impl Terminal {
         if mask {
             self.typed_ahead.clear();
         } else if let Some(line) = self.typed_ahead.next_line() {
-            self.write(&format!("{question}{line}\n"));
+            self.report(self.recorder.output(question));
+            self.show(&Stream::Output.message(&format!("{question}{line}\n"), 0));
             return Answer::Given(SecretString::from(line));
         }
         self.report(self.recorder.output(question));
@@ -354,7 +355,10 @@ impl Terminal {
             };
         }
         let shown = Stream::Output.message(question, 0);
-        let reader = if self.interactive { keys::LineReader::start().ok() } else { None };
+        let mut reader = if self.interactive { keys::LineReader::start().ok() } else { None };
+        if let Some(reader) = reader.as_mut().filter(|_| mask) {
+            reader.discard_input();
+        }
         match reader {
             Some(_) => self.put(&keys::with_returns(&shown)),
             None => self.show(&shown),

@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossterm::event::{Event, KeyCode, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use reedline::{EditMode, Emacs, PromptEditMode, ReedlineEvent, ReedlineRawEvent};
+use secrecy::zeroize::Zeroizing;
 
 /// The text after the first line. Clones share it.
 #[derive(Clone, Default)]
@@ -15,9 +16,26 @@ pub struct TypedAhead(Arc<Mutex<Rest>>);
 
 #[derive(Default)]
 struct Rest {
-    text: String,
+    text: Zeroizing<String>,
     /// The editor is processing the line feed of a line: the keys that follow are kept.
     is_after_line: bool,
+}
+
+impl Rest {
+    /// Edits the open line: the prompt may have returned while the user still types.
+    fn press(&mut self, key: &KeyEvent) {
+        let open = self.text.rfind('\n').map_or(0, |end| end + 1);
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if control => self.text.clear(),
+            KeyCode::Char('u') if control => self.text.truncate(open),
+            KeyCode::Char(letter) if !control => self.text.push(letter),
+            KeyCode::Backspace if self.text.len() > open => drop(self.text.pop()),
+            KeyCode::Enter => self.text.push('\n'),
+            KeyCode::Tab => self.text.push('\t'),
+            _ => {}
+        }
+    }
 }
 
 impl TypedAhead {
@@ -31,7 +49,7 @@ impl TypedAhead {
 
     /// Returns the text after the last line feed, and removes it.
     pub fn take_open_line(&self) -> String {
-        std::mem::take(&mut self.rest().text)
+        std::mem::take(&mut *self.rest().text)
     }
 
     /// Drops the text.
@@ -71,15 +89,10 @@ impl EditMode for LineByLine {
             if rest.is_after_line {
                 match &event {
                     _ if is_line_feed(&event) => rest.text.push('\n'),
-                    Event::Key(key) => match key.code {
-                        KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
-                            rest.text.push(letter);
-                        }
-                        KeyCode::Enter => rest.text.push('\n'),
-                        KeyCode::Tab => rest.text.push('\t'),
-                        _ => {}
-                    },
-                    Event::Paste(text) => rest.text.push_str(text),
+                    Event::Key(key) => rest.press(key),
+                    Event::Paste(text) => {
+                        rest.text.push_str(&text.replace("\r\n", "\n").replace('\r', "\n"));
+                    }
                     _ => {}
                 }
                 return ReedlineEvent::None;
@@ -104,8 +117,6 @@ fn is_line_feed(event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::KeyEvent;
-
     use super::*;
 
     #[test]
@@ -116,6 +127,8 @@ mod tests {
             let parse = |letter| {
                 let key = match letter {
                     '\n' => KeyEvent::new(KeyCode::Char('j'), KeyModifiers::CONTROL),
+                    '<' => KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE),
+                    '^' => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
                     letter => KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE),
                 };
                 mode.parse_event(ReedlineRawEvent::try_from(Event::Key(key)).unwrap())
@@ -129,6 +142,12 @@ mod tests {
         assert_eq!(ahead.next_line().as_deref(), Some("ef"));
         assert_eq!((ahead.next_line(), ahead.take_open_line().as_str()), (None, "g"));
         assert_eq!((typed("h"), ahead.take_open_line().as_str()), (1, ""));
+        // The open line is edited; Ctrl-C drops all.
+        typed("\n12 3<<<4\n<5");
+        assert_eq!((ahead.next_line().as_deref(), ahead.take_open_line().as_str()), (Some("14"), "5"));
+        assert!(ahead.end_line());
+        typed("\ni\nj^");
+        assert!(ahead.next_line().is_none() && ahead.end_line());
         typed("\ni\n");
         ahead.clear();
         assert!(ahead.next_line().is_none() && !ahead.end_line());
