@@ -35,11 +35,11 @@ pub async fn run(profile: &str, command: &str, folder: &Path) -> Result<SecretSt
     let seen = Stream::Error.is_terminal();
     let errors = if seen { Stdio::inherit() } else { Stdio::piped() };
     shell.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(errors);
-    let (child, family) =
-        Family::spawn(shell).map_err(|error| match is_usable(folder) && !folder.is_dir() {
-            true => failed(format!("could not be started in the folder {}: {error}", folder.display())),
-            false => failed(format!("could not be started: {error}")),
-        })?;
+    let (child, family) = Family::spawn(shell).map_err(|error| {
+        let is_missing = is_usable(folder) && !folder.is_dir();
+        let place = if is_missing { format!(" in the folder {}", folder.display()) } else { String::new() };
+        failed(format!("could not be started{place}: {error}"))
+    })?;
     let output = match tokio::time::timeout(COMMAND_TIMEOUT, child.wait_with_output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(failed(format!("failed: {error}"))),
