@@ -14,8 +14,8 @@ pub use file::{
 pub use identity::{machine_name, own_name};
 pub use pipe::{client_process, create_pipe, is_of_this_user, process_sockets};
 pub use process::{
-    Family, end_output, has_ended, input_is_ready, kill, leave_terminal, parent, program_name,
-    redirect_errors_to_terminal, spawn_detached, start_time, terminate,
+    Family, end_output, has_ended, input_is_ready, interrupt_group, kill, leave_terminal, parent,
+    program_name, redirect_errors_to_terminal, spawn_detached, start_time, terminate,
 };
 pub use shutdown_signals::ShutdownSignals;
 
