@@ -105,19 +105,19 @@ impl LineReader {
         Ok(Self { _raw: Raw::on()? })
     }
 
-    /// Drops the input that was typed before.
-    pub fn discard_input(&mut self) {
-        while crossterm::event::poll(Duration::ZERO).is_ok_and(|is_ready| is_ready) {
-            if crossterm::event::read().is_err() {
-                return;
-            }
-        }
-    }
-
     /// Reads the line and echoes it to `out`. Blocks.
     pub fn read(self, echo: Echo, out: Stream) -> std::io::Result<Answer<SecretString>> {
         read_line(echo, out)
     }
+}
+
+/// Drops the keys that were typed before.
+pub fn discard_input() -> std::io::Result<()> {
+    let _raw = Raw::on()?;
+    while crossterm::event::poll(Duration::ZERO)? {
+        crossterm::event::read()?;
+    }
+    Ok(())
 }
 
 /// Returns text for a terminal in raw mode, which does not convert line feeds.

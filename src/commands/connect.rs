@@ -20,7 +20,7 @@ use crate::net::refusals::Credential;
 use crate::platform::{Ending, ShutdownSignals};
 use crate::profile::Profile;
 use crate::screen;
-use crate::shell::console::exec::{ErrorFormat, write_failure};
+use crate::shell::console::exec::ErrorFormat;
 use crate::shell::status_line;
 use crate::step::Step;
 
@@ -341,16 +341,8 @@ async fn one_at_a_time<T>(asking: impl Future<Output = T>) -> T {
 /// Prints the failed connections and their errors.
 pub fn report_failures(context: &Context, failures: &[(String, ConnectError)]) {
     for (name, error) in failures {
-        let text = format!("could not connect '{name}': {error}");
         let advice = miette::Diagnostic::help(error).map(|advice| advice.to_string());
-        if context.errors == ErrorFormat::Json {
-            write_failure(&text, advice.as_deref());
-            continue;
-        }
-        crate::errln!("{text}");
-        if let Some(advice) = advice {
-            crate::errln!("{advice}");
-        }
+        context.errors.report(&format!("could not connect '{name}': {error}"), advice.as_deref());
     }
 }
 

@@ -11,9 +11,9 @@ mod task;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use failure::{lines_of, report_line};
+use failure::show;
 use miette::{Context as _, IntoDiagnostic as _};
-use task::{Task, refuse, without_keep};
+use task::{Task, is_script, refuse, without_keep};
 use tokio::time::Instant;
 
 use super::connect::{Context, ParallelConnection};
@@ -25,7 +25,7 @@ use crate::folders::expanded_text;
 use crate::line::data::DataFormat;
 use crate::profile::{self, Selection};
 use crate::screen;
-use crate::shell::console::exec::{ErrorFormat, ExecOutput as _, Standard};
+use crate::shell::console::exec::{ExecOutput as _, Standard};
 use crate::shell::console::{self, Console};
 use crate::shell::{Attached, OnLoss};
 
@@ -51,14 +51,10 @@ enum Target {
 pub async fn run(context: &Context, options: Exec) -> miette::Result<ExitCode> {
     let errors = options.errors;
     let context = Context { errors, ..context.clone() };
-    let code = match execute(&context, options).await {
-        Err(report) if errors == ErrorFormat::Json => {
-            let (text, help) = lines_of(&report);
-            report_line(errors, &text, help.as_deref());
-            exit_code(&report).code()
-        }
-        result => result?,
-    };
+    let code = execute(&context, options).await.unwrap_or_else(|report| {
+        show(&report, errors);
+        exit_code(&report).code()
+    });
     Ok(code.into())
 }
 
@@ -96,8 +92,7 @@ fn target(options: &Exec) -> miette::Result<(Target, Option<String>)> {
     };
     let script = words.next().map(|path| expanded_text(&path));
     if let (Target::Many(_), Some(word)) = (&target, &script)
-        && !std::path::Path::new(word).exists()
-        && !word.to_lowercase().ends_with(".ps1")
+        && !is_script(word)
     {
         let help = "--all, --tag and --profiles select the profiles: name only a script here";
         return Err(usage!(help = help, "unexpected argument '{word}'"));

@@ -18,9 +18,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum length of the shown line of a command's standard error, in characters.
 const MAX_ERROR_LENGTH: usize = 300;
 
-/// Runs `command` with the platform's shell in `folder`; if `folder` is empty, in the folder of this process. A folder
-/// of its own is needed because the agent runs in the root folder. Its standard error goes to the terminal. Without a terminal, the
-/// last line of it becomes part of the error.
+/// Runs `command` with the platform's shell in `folder`; if `folder` is empty, in the folder of this process, which for
+/// the agent is the root folder. Its standard error goes to the terminal. Without a terminal, the last line of it
+/// becomes part of the error.
 pub async fn run(profile: &str, command: &str, folder: &Path) -> Result<SecretString, CredentialError> {
     let failed = |reason: String| CredentialError::Command {
         profile: profile.to_owned(),

@@ -7,12 +7,13 @@ use miette::IntoDiagnostic as _;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::failure::show;
 use crate::commands::exit_code;
 use crate::commands::session::{StopCause, StopConditions};
 use crate::credential;
 use crate::platform::Ending;
-use crate::screen::{print_report, writing};
-use crate::shell::console::exec::{ErrorFormat, write_failure};
+use crate::screen::writing;
+use crate::shell::console::exec::ErrorFormat;
 
 /// Time after which a write counts as blocked.
 const BLOCKED_AFTER: Duration = Duration::from_secs(1);
@@ -71,10 +72,7 @@ async fn exit(over: StopCause, errors: ErrorFormat) {
         Ok(code) => code,
         Err(report) => {
             let code = exit_code(&report).code();
-            let reporting = tokio::task::spawn_blocking(move || match errors {
-                ErrorFormat::Json => write_failure(&report.to_string(), None),
-                ErrorFormat::Text => print_report(&report),
-            });
+            let reporting = tokio::task::spawn_blocking(move || show(&report, errors));
             let _ = tokio::time::timeout(MESSAGE_TIMEOUT, reporting).await;
             code
         }

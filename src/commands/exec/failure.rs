@@ -1,7 +1,8 @@
 //! Errors of lyncsh itself in the output of `lyncsh exec`.
 
 use crate::profile::StoreError;
-use crate::shell::console::exec::{ErrorFormat, write_failure};
+use crate::screen::print_report;
+use crate::shell::console::exec::ErrorFormat;
 
 /// Returns the text and the advice of an error; of a profile's mistakes, each with its line.
 pub fn lines_of(report: &miette::Report) -> (String, Option<String>) {
@@ -12,10 +13,13 @@ pub fn lines_of(report: &miette::Report) -> (String, Option<String>) {
     (text, report.help().map(|help| help.to_string()))
 }
 
-/// Writes an error of lyncsh itself to standard error.
-pub fn report_line(errors: ErrorFormat, text: &str, help: Option<&str>) {
+/// Writes the error that ends the command.
+pub fn show(report: &miette::Report, errors: ErrorFormat) {
     match errors {
-        ErrorFormat::Json => write_failure(text, help),
-        ErrorFormat::Text => crate::errln!("{text}"),
+        ErrorFormat::Json => {
+            let (text, help) = lines_of(report);
+            errors.report(&text, help.as_deref());
+        }
+        ErrorFormat::Text => print_report(report),
     }
 }

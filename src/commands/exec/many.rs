@@ -1,6 +1,6 @@
 //! Runs the command in many profiles, each with its own session. The schedule limits how many run at the same time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::{lines_of, report_line};
+use super::failure::lines_of;
 use super::module;
 use super::results::{ProfileOutput, Results};
-use super::schedule::Schedule;
+use super::schedule::{OpenSession, Schedule};
 use super::task::{Task, refuse, without_keep};
 use crate::agent::journal::Journal;
 use crate::agent::paths::AgentPaths;
@@ -36,7 +36,7 @@ const LISTED: usize = 20;
 /// Runs a command in each selected profile. Returns the highest exit code.
 pub async fn run(context: &Context, options: &Exec, selection: &Selection, task: Task) -> miette::Result<u8> {
     for line in unreadable_folders(&context.folders) {
-        report_line(options.errors, &line, None);
+        options.errors.report(&line, None);
     }
     let selected = select(&context.folders, selection)?;
     let needs_console = |one: &Selected| matches!(&one.profile, Ok(profile) if profile.service.is_none());
@@ -72,7 +72,7 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
         stop.cancel();
     }
     let mut schedule =
-        Schedule::new(&profiles, &open_profiles(&context.folders), usize::from(options.parallel));
+        Schedule::new(&profiles, &open_sessions(&context.folders), usize::from(options.parallel));
     let mut among: Vec<_> = ParallelConnection::all(&profiles).into_iter().map(Some).collect();
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
@@ -169,12 +169,17 @@ pub async fn run(context: &Context, options: &Exec, selection: &Selection, task:
     Ok(interrupted.unwrap_or_else(|| tally.highest()))
 }
 
-/// Returns the profiles whose agents are running, and those of standalone sessions.
-fn open_profiles(folders: &Folders) -> Vec<Profile> {
-    let mut names: BTreeSet<String> = AgentPaths::known(folders).into_iter().collect();
-    names.retain(|name| AgentPaths::of(folders, name).holder().is_some());
-    names.extend(Journal::of(folders).live().into_iter().map(|entry| entry.profile));
-    names.iter().filter_map(|name| profile::load(folders, name).ok()).collect()
+/// Returns the sessions of running agents, and the standalone sessions.
+fn open_sessions(folders: &Folders) -> Vec<OpenSession> {
+    let holder = |name: &str| AgentPaths::of(folders, name).holder();
+    let agents = AgentPaths::known(folders).into_iter().filter(|name| holder(name).is_some());
+    let standalone =
+        Journal::of(folders).live().into_iter().filter(|entry| holder(&entry.profile) != Some(entry.process));
+    let names = agents.map(|name| (name, true)).chain(standalone.map(|entry| (entry.profile, false)));
+    let open = |(name, has_agent): (String, bool)| {
+        Some(OpenSession { profile: profile::load(folders, &name).ok()?, has_agent })
+    };
+    names.filter_map(open).collect()
 }
 
 /// Returns the profile, or the reason why it cannot run beside others.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::profile::{Kind, Profile};
+use crate::profile::Profile;
 
 /// Time after which a running profile no longer takes a place.
 pub const SLOW: Duration = Duration::from_secs(5);
@@ -20,6 +20,13 @@ pub struct Schedule {
     /// Accounts and tenants of each profile.
     limits: Vec<Vec<Limit>>,
     in_use: HashMap<String, SessionCount>,
+}
+
+/// A session that was open before.
+pub struct OpenSession {
+    pub profile: Profile,
+    /// It belongs to the profile's agent: commands of the profile use it.
+    pub has_agent: bool,
 }
 
 /// Sessions of an account or a tenant.
@@ -39,19 +46,20 @@ struct Limit {
 }
 
 impl Schedule {
-    /// `open`: the profiles whose agents already have a session.
-    pub fn new(profiles: &[Profile], open: &[Profile], places: usize) -> Self {
+    pub fn new(profiles: &[Profile], open: &[OpenSession], places: usize) -> Self {
         let mut in_use: HashMap<String, SessionCount> = HashMap::new();
-        for limit in open.iter().flat_map(limits) {
+        for limit in open.iter().flat_map(|one| limits(&one.profile)) {
             in_use.entry(limit.owner).or_default().shells += 1;
         }
-        let needs_session = |profile: &&Profile| open.iter().all(|one| one.name != profile.name);
-        let limits = |profile| Some(profile).filter(needs_session).map(limits).unwrap_or_default();
+        let limits_of_new = |profile: &Profile| {
+            let has_agent = open.iter().any(|one| one.has_agent && one.profile.name == profile.name);
+            if has_agent { Vec::new() } else { limits(profile) }
+        };
         Self {
             places,
             waiting: (0..profiles.len()).collect(),
             running: HashMap::new(),
-            limits: profiles.iter().map(limits).collect(),
+            limits: profiles.iter().map(limits_of_new).collect(),
             in_use,
         }
     }
@@ -114,7 +122,7 @@ fn limits(profile: &Profile) -> Vec<Limit> {
     let sessions = profile.kind.traits().sessions;
     let user = profile.user.as_deref().unwrap_or_default().to_lowercase();
     // Discovery and `uri` find the same service.
-    let uri = profile.uri.as_ref().filter(|_| profile.kind != Kind::LyncOnline);
+    let uri = profile.uri.as_ref().filter(|_| !profile.kind.traits().discovers);
     let place = uri.map(|uri| uri.origin().ascii_serialization()).unwrap_or_default();
     let tenant =
         profile.domain.clone().or_else(|| user.rsplit_once('@').map(|(_, domain)| domain.to_owned()));
@@ -156,17 +164,21 @@ mod tests {
         schedule.end(1);
         assert_eq!(started(&mut schedule, now), [3]);
         // Two of its sessions are open: that of the profile `here` is used, the other counts.
+        let opened = |profile: &Profile, has_agent| OpenSession { profile: profile.clone(), has_agent };
         let text = |name: &str, more: &str| {
             profile(name, &format!("kind = \"lync-online\"\nuser = \"a@t.example\"\n{more}"))
         };
         let (here, shell) = (text("here", ""), text("shell", "uri = \"https://h/\""));
         let profiles = [here.clone(), text("b", ""), text("c", "uri = \"https://h/\""), text("d", "")];
-        let mut schedule = Schedule::new(&profiles, &[here, shell], 16);
+        let mut schedule = Schedule::new(&profiles, &[opened(&here, true), opened(&shell, true)], 16);
         assert_eq!(started(&mut schedule, now), [0, 1]);
+        // A standalone session is not used.
+        let open = [opened(&here, false), opened(&shell, true)];
+        assert_eq!(started(&mut Schedule::new(&profiles, &open, 16), now), [0]);
         schedule.end(1);
         assert_eq!(started(&mut schedule, now), [2]);
         // Nothing of this command holds a session: the endpoint decides.
-        let full = [text("x", ""), text("y", ""), text("z", "")];
+        let full = ["x", "y", "z"].map(|name| opened(&text(name, ""), true));
         let mut schedule = Schedule::new(&profiles[1..], &full, 16);
         assert_eq!(started(&mut schedule, now), [0]);
         schedule.end(0);

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::line::data::{self, InputFormat};
 use crate::profile::Connections;
 use crate::psrp::clixml::Value;
-use crate::shell::console::exec::{ErrorFormat, write_failure};
+use crate::shell::console::exec::ErrorFormat;
 use crate::shell::console::{Input, Refused, Script};
 
 /// A command to run, read before a session opens.
@@ -65,7 +65,7 @@ pub async fn task(
     let has_input = input.is_some();
     let (read, arguments, line) = match (script, line.as_slice()) {
         (Some(path), _) => {
-            if !std::path::Path::new(path).exists() && !path.to_lowercase().ends_with(".ps1") {
+            if !is_script(path) {
                 let help = "put a command after `--`";
                 return Err(usage!(help = help, "there is no script '{path}'"));
             }
@@ -90,13 +90,15 @@ pub async fn task(
     Ok(Task { script, arguments, line: (!has_input).then_some(line) })
 }
 
+/// Returns whether a word names a script, which may be missing.
+pub fn is_script(word: &str) -> bool {
+    std::path::Path::new(word).exists() || word.to_lowercase().ends_with(".ps1")
+}
+
 /// Reports why the console cannot run a command. Returns the exit code.
 pub fn refuse(refused: &Refused, title: &str, is_recorded: bool, errors: ErrorFormat) -> u8 {
     let lines = refused.lines(title, is_recorded);
-    match errors {
-        ErrorFormat::Json => write_failure(&lines.join("\n"), None),
-        ErrorFormat::Text => lines.iter().for_each(|line| crate::errln!("{line}")),
-    }
+    errors.report(&lines.join("\n"), None);
     Exit::Usage.code()
 }
 

@@ -109,9 +109,14 @@ impl Standard {
     }
 }
 
-/// Writes an error of lyncsh itself, not of the command, to standard error as a line of JSON.
-pub fn write_failure(text: &str, help: Option<&str>) {
-    line_of(&failure_json(text, help));
+impl ErrorFormat {
+    /// Writes an error of lyncsh itself, not of the command, to standard error.
+    pub fn report(self, text: &str, help: Option<&str>) {
+        match self {
+            Self::Json => line_of(&failure_json(text, help)),
+            Self::Text => [Some(text), help].into_iter().flatten().for_each(|line| crate::errln!("{line}")),
+        }
+    }
 }
 
 impl ExecOutput for Standard {

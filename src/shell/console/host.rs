@@ -336,8 +336,7 @@ fn explain(terminal: &Terminal, choices: &[Choice]) {
 
 /// Shows the headings of a choice, and returns its choices.
 fn read_choices(terminal: &Terminal, parameters: &Parameters<'_>) -> Vec<Choice> {
-    // An Enter that was typed for a prompt must not confirm a deletion.
-    terminal.typed_ahead.clear();
+    terminal.discard_input();
     terminal.fresh_line();
     terminal.line("");
     headings(terminal, parameters);

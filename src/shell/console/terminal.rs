@@ -333,6 +333,15 @@ impl Terminal {
         answer.unwrap_or(Ok(Some(Answer::End)))
     }
 
+    /// Drops what was typed before a question: it must neither become a password nor confirm a deletion.
+    pub fn discard_input(&self) {
+        self.typed_ahead.clear();
+        if self.interactive && !screen::is_dumb() {
+            // The terminal passes on an incomplete line only in raw mode.
+            let _ = keys::discard_input();
+        }
+    }
+
     /// Asks for one line, echoed as typed, or as stars if `mask` is set. A line that was typed ahead is the answer. What
     /// was typed before the question of a secret is dropped.
     pub async fn ask(&self, question: &str, mask: bool) -> Answer<SecretString> {
@@ -340,7 +349,7 @@ impl Terminal {
             return Answer::End;
         }
         if mask {
-            self.typed_ahead.clear();
+            self.discard_input();
         } else if let Some(line) = self.typed_ahead.next_line() {
             self.report(self.recorder.output(question));
             self.show(&Stream::Output.message(&format!("{question}{line}\n"), 0));
@@ -355,10 +364,7 @@ impl Terminal {
             };
         }
         let shown = Stream::Output.message(question, 0);
-        let mut reader = if self.interactive { keys::LineReader::start().ok() } else { None };
-        if let Some(reader) = reader.as_mut().filter(|_| mask) {
-            reader.discard_input();
-        }
+        let reader = if self.interactive { keys::LineReader::start().ok() } else { None };
         match reader {
             Some(_) => self.put(&keys::with_returns(&shown)),
             None => self.show(&shown),

@@ -43,11 +43,12 @@ impl TypedAhead {
     pub fn next_line(&self) -> Option<String> {
         let mut rest = self.rest();
         let end = rest.text.find('\n')?;
-        let line = rest.text.drain(..=end).collect::<String>();
-        Some(line.trim_end_matches('\n').to_owned())
+        let line = rest.text[..end].to_owned();
+        rest.text.drain(..=end);
+        Some(line)
     }
 
-    /// Returns the text after the last line feed, and removes it.
+    /// Returns the text after the last complete line, and removes it. The complete lines must have been taken.
     pub fn take_open_line(&self) -> String {
         std::mem::take(&mut *self.rest().text)
     }
